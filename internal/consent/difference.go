@@ -1,0 +1,160 @@
+package consent
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strconv"
+	"time"
+)
+
+// Fact is what the CRM was last known to hold in one field of a profile.
+type Fact struct {
+	Value any `json:"v"`
+	// ConfirmedAt is when the CRM last confirmed it.
+	ConfirmedAt Time `json:"c,omitempty"`
+	// Unknown is set while a call that carries the field has no definite
+	// answer (R13). What the field holds is then anybody's guess, and differs
+	// from whatever is wanted.
+	Unknown bool `json:"u,omitempty"`
+}
+
+// Known is what the CRM was last known to hold of a profile. A field that is
+// not in it was never written nor read by us.
+type Known struct {
+	Subscriptions map[string]Fact `json:"s,omitempty"`
+	Attributes    map[string]Fact `json:"a,omitempty"`
+}
+
+// Difference is what has to be written to close the gap: only these fields.
+type Difference struct {
+	Subscriptions map[string]bool `json:"subscriptions,omitempty"`
+	Attributes    map[string]any  `json:"attributes,omitempty"` // nil clears
+}
+
+// Empty tells whether nothing has to be written.
+func (d Difference) Empty() bool { return len(d.Subscriptions)+len(d.Attributes) == 0 }
+
+// Withdraws tells whether it turns a subscription off.
+func (d Difference) Withdraws() bool {
+	for _, on := range d.Subscriptions {
+		if !on {
+			return true
+		}
+	}
+	return false
+}
+
+// Grants tells whether it turns a subscription on.
+func (d Difference) Grants() bool {
+	for _, on := range d.Subscriptions {
+		if on {
+			return true
+		}
+	}
+	return false
+}
+
+// Differ compares what is wanted with what is known (R13). A withdrawal that
+// is newer than what is known is due again when that was confirmed longer than
+// stale ago, since the CRM may have changed unseen.
+func Differ(p Projection, known Known, snapshot *Snapshot, now Time, stale time.Duration) Difference {
+	d := Difference{Subscriptions: map[string]bool{}, Attributes: map[string]any{}}
+	for name, want := range p.Subscriptions {
+		fact, held := known.Subscriptions[name]
+		subscription, _ := snapshot.Subscription(name)
+		recreated := fact.ConfirmedAt < subscription.Since
+		again := !want.On && want.At > fact.ConfirmedAt && now.Sub(fact.ConfirmedAt) >= stale
+		if !held || fact.Unknown || recreated || again || fact.Value != any(want.On) {
+			d.Subscriptions[name] = want.On
+		}
+	}
+	for name, want := range p.Attributes {
+		fact, held := known.Attributes[name]
+		if !held || fact.Unknown || !SameValue(fact.Value, want.Value) {
+			d.Attributes[name] = want.Value
+		}
+	}
+	return d
+}
+
+// Split divides a difference into what may go now and what has to follow: a
+// withdrawal never travels with attributes that the CRM has not accepted once
+// (R17). Attributes that it has accepted for this profile may go along.
+func (d Difference) Split(known Known) (now, later Difference) {
+	if !d.Withdraws() {
+		return d, Difference{}
+	}
+	now = Difference{Subscriptions: d.Subscriptions, Attributes: map[string]any{}}
+	later = Difference{Attributes: map[string]any{}}
+	for name, value := range d.Attributes {
+		if fact, held := known.Attributes[name]; held && !fact.Unknown {
+			now.Attributes[name] = value
+		} else {
+			later.Attributes[name] = value
+		}
+	}
+	return now, later
+}
+
+// Doubt gives what is known once a call with d is under way: the fields that
+// it carries are unknown until a definite answer.
+func (k Known) Doubt(d Difference) Known {
+	k = k.clone()
+	for name := range d.Subscriptions {
+		f := k.Subscriptions[name]
+		f.Unknown = true
+		k.Subscriptions[name] = f
+	}
+	for name := range d.Attributes {
+		f := k.Attributes[name]
+		f.Unknown = true
+		k.Attributes[name] = f
+	}
+	return k
+}
+
+// Confirm gives what is known once the CRM has said that it holds d.
+func (k Known) Confirm(d Difference, at Time) Known {
+	k = k.clone()
+	for name, on := range d.Subscriptions {
+		k.Subscriptions[name] = Fact{Value: on, ConfirmedAt: at}
+	}
+	for name, value := range d.Attributes {
+		k.Attributes[name] = Fact{Value: value, ConfirmedAt: at}
+	}
+	return k
+}
+
+func (k Known) clone() Known {
+	c := Known{Subscriptions: maps.Clone(k.Subscriptions), Attributes: maps.Clone(k.Attributes)}
+	if c.Subscriptions == nil {
+		c.Subscriptions = map[string]Fact{}
+	}
+	if c.Attributes == nil {
+		c.Attributes = map[string]Fact{}
+	}
+	return c
+}
+
+// SameValue compares two attribute values by what they say: 7, 7.0 and "7" are
+// one value, since Actito may give back as text what was written as a number.
+func SameValue(a, b any) bool { return plain(a) == plain(b) }
+
+func plain(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	case int64, int, bool, json.Number:
+		return fmt.Sprint(v)
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return string(b)
+}

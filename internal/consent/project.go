@@ -1,0 +1,186 @@
+package consent
+
+import (
+	"encoding/json"
+	"slices"
+)
+
+// Mapping says that a subscription or an attribute of the CRM (ID) follows a
+// path of Didomi (Value).
+type Mapping struct {
+	ID    string `json:"id"`
+	Value string `json:"value"`
+}
+
+// Subscription is one that the table had when the snapshot was taken.
+type Subscription struct {
+	Name string `json:"name"`
+	// Since is when a snapshot first showed it. What we knew of a profile
+	// before that is about another subscription of the same name (R12).
+	Since Time `json:"since"`
+}
+
+// Snapshot is the structure of the profile table at activation. Only what
+// stands in it is synchronized.
+type Snapshot struct {
+	TakenAt       Time           `json:"taken_at"`
+	TableID       string         `json:"table_id"`
+	Subscriptions []Subscription `json:"subscriptions"`
+	Attributes    []Attribute    `json:"attributes"`
+}
+
+// Subscription finds a subscription by name.
+func (s *Snapshot) Subscription(name string) (Subscription, bool) {
+	i := slices.IndexFunc(s.Subscriptions, func(x Subscription) bool { return x.Name == name })
+	if i < 0 {
+		return Subscription{}, false
+	}
+	return s.Subscriptions[i], true
+}
+
+// Attribute finds an attribute by name.
+func (s *Snapshot) Attribute(name string) (Attribute, bool) {
+	i := slices.IndexFunc(s.Attributes, func(x Attribute) bool { return x.Name == name })
+	if i < 0 {
+		return Attribute{}, false
+	}
+	return s.Attributes[i], true
+}
+
+// SubscriptionNames lists the snapshot's subscriptions, in its order.
+func (s *Snapshot) SubscriptionNames() []string {
+	names := make([]string, len(s.Subscriptions))
+	for i, x := range s.Subscriptions {
+		names[i] = x.Name
+	}
+	return names
+}
+
+// Rules are what an integration says about how a view becomes a profile.
+type Rules struct {
+	Regulations   []string
+	Subscriptions []Mapping
+	// AllMetadata makes every key of the metadata an attribute of its own
+	// name; otherwise Attributes tells which texts become attributes.
+	AllMetadata bool
+	Attributes  []Mapping
+	UniqueKey   string
+	Snapshot    Snapshot
+}
+
+// WantedSubscription is a subscription as it should be, and why.
+type WantedSubscription struct {
+	On   bool
+	At   Time // consent time of the choice behind it
+	Path string
+	// Reason tells what it rests on.
+	Reason Reason
+	// Shared says that several choices build the mapped path and that the
+	// restrictive one counted (R10).
+	Shared bool
+}
+
+// WantedAttribute is an attribute as it should be; a nil Value clears it.
+type WantedAttribute struct {
+	Value any
+	Path  string
+}
+
+// LeftOut is something that a mapping or the metadata names and that is not
+// sent, and why.
+type LeftOut struct {
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
+	// Attribute tells attributes from subscriptions.
+	Attribute bool `json:"attribute,omitempty"`
+}
+
+// Projection is what the CRM should hold of a person. A subscription or
+// attribute that does not occur in it is left as it is: absence is neither
+// consent nor withdrawal.
+type Projection struct {
+	Subscriptions map[string]WantedSubscription
+	Attributes    map[string]WantedAttribute
+	LeftOut       []LeftOut
+}
+
+// Project says what one integration wants a person's profile to hold. A
+// subscription is on only when every listed regulation that holds a choice for
+// it allows it (R8).
+func Project(v View, r Rules) Projection {
+	p := Projection{
+		Subscriptions: make(map[string]WantedSubscription, len(r.Subscriptions)),
+		Attributes:    make(map[string]WantedAttribute),
+	}
+	for _, m := range r.Subscriptions {
+		if _, there := r.Snapshot.Subscription(m.ID); !there {
+			p.leaveOut(m.ID, "the snapshot of the table has no such subscription", false)
+			continue
+		}
+		if w, said := wanted(&v, r.Regulations, m.Value); said {
+			p.Subscriptions[m.ID] = w
+		} else {
+			p.leaveOut(m.ID, "no choice is known for "+m.Value, false)
+		}
+	}
+	for _, m := range r.attributeMappings(&v) {
+		if raw, said := v.text(r.Regulations, m.Value); said {
+			p.attribute(m, raw, &r)
+		}
+	}
+	return p
+}
+
+func wanted(v *View, regulations []string, path string) (WantedSubscription, bool) {
+	w := WantedSubscription{On: true, Path: path}
+	said := false
+	for _, regulation := range regulations {
+		verdict, shared, ok := v.on(regulation, path)
+		if !ok {
+			continue
+		}
+		w.Shared = w.Shared || shared
+		// The refusals among the regulations decide, the newest dates them;
+		// where there is none, the newest grant dates the subscription.
+		switch {
+		case !said, w.On && !verdict.Enabled, w.On == verdict.Enabled && verdict.At > w.At:
+			w.On, w.At, w.Reason = verdict.Enabled, verdict.At, verdict.Reason
+		}
+		said = true
+	}
+	return w, said
+}
+
+func (r *Rules) attributeMappings(v *View) []Mapping {
+	if !r.AllMetadata {
+		return r.Attributes
+	}
+	var all []Mapping
+	for _, key := range v.metadataKeys(r.Regulations) {
+		all = append(all, Mapping{ID: key, Value: metadataPrefix + key})
+	}
+	return all
+}
+
+func (p *Projection) attribute(m Mapping, raw json.RawMessage, r *Rules) {
+	attribute, there := r.Snapshot.Attribute(m.ID)
+	switch {
+	case !there:
+		p.leaveOut(m.ID, "the snapshot of the table has no such attribute", true)
+	case m.ID == r.UniqueKey:
+		p.leaveOut(m.ID, "it is the unique key, which is never overwritten", true)
+	case attribute.Generated:
+		p.leaveOut(m.ID, "Actito itself writes this attribute", true)
+	default:
+		value, err := attribute.Convert(raw)
+		if err != nil {
+			p.leaveOut(m.ID, "the value "+messageOf(err), true)
+			return
+		}
+		p.Attributes[m.ID] = WantedAttribute{Value: value, Path: m.Value}
+	}
+}
+
+func (p *Projection) leaveOut(name, reason string, attribute bool) {
+	p.LeftOut = append(p.LeftOut, LeftOut{name, reason, attribute})
+}
