@@ -1,6 +1,7 @@
 package consent
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"strconv"
@@ -49,10 +50,10 @@ const (
 // int64, a float64, a bool, a list of these, or nil to clear. The error says
 // in plain words, without the value, why it cannot be.
 func (a Attribute) Convert(raw json.RawMessage) (any, error) {
-	dec := json.NewDecoder(strings.NewReader(string(raw)))
+	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.UseNumber()
 	var v any
-	if err := dec.Decode(&v); err != nil {
+	if err := dec.Decode(&v); err != nil || dec.More() {
 		return nil, Errorf(Invalid, "", "is not JSON")
 	}
 	list, isList := v.([]any)
@@ -100,11 +101,10 @@ func (a Attribute) scalar(v any) (any, error) {
 	case Integer:
 		return toInteger(text)
 	case Decimal:
-		f, err := strconv.ParseFloat(text, 64)
-		if err != nil || math.IsInf(f, 0) || math.IsNaN(f) {
-			return nil, Errorf(Invalid, "", "is not a number")
+		if f, ok := toNumber(text); ok {
+			return f, nil
 		}
-		return f, nil
+		return nil, Errorf(Invalid, "", "is not a number")
 	case Boolean:
 		return toBoolean(text)
 	case Date:
@@ -127,10 +127,19 @@ func toInteger(text string) (any, error) {
 		return n, nil
 	}
 	// 42.0 and 4.2e1 are whole numbers too.
-	if f, err := strconv.ParseFloat(text, 64); err == nil && f == math.Trunc(f) && math.Abs(f) < 1<<53 {
+	if f, ok := toNumber(text); ok && f == math.Trunc(f) && math.Abs(f) < 1<<53 {
 		return int64(f), nil
 	}
 	return nil, Errorf(Invalid, "", "is not a whole number")
+}
+
+// toNumber reads decimal digits only: ParseFloat alone takes "Inf" and "0x1p4".
+func toNumber(text string) (float64, bool) {
+	if strings.Trim(text, "+-.eE0123456789") != "" {
+		return 0, false
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	return f, err == nil
 }
 
 func toBoolean(text string) (any, error) {

@@ -94,10 +94,22 @@ func CheckAttributePath(path string) error {
 		return nil
 	case strings.HasPrefix(path, metadataPrefix) && len(path) > len(metadataPrefix):
 		return nil
-	case strings.HasPrefix(path, purposesPrefix) && strings.HasSuffix(path, valueSuffix) &&
-		strings.Contains(strings.TrimSuffix(path[len(purposesPrefix):], valueSuffix), "_values_"):
+	case isSelectionPath(path):
 		return nil
 	}
 	return Errorf(Invalid, "", "%q is not a path of a text: use user_metadata_<key>, user_country, user_organization_user_id "+
 		"or consents_purposes_<id>_values_<preference>_value", path)
+}
+
+// isSelectionPath tells whether the path can be cut into the ids of a purpose
+// and of a preference, both non-empty, in at least one way.
+func isSelectionPath(path string) bool {
+	ids, isPurpose := strings.CutPrefix(path, purposesPrefix)
+	ids, isValue := strings.CutSuffix(ids, valueSuffix)
+	if !isPurpose || !isValue || ids == "" {
+		return false
+	}
+	const between = "_values_"
+	i := strings.Index(ids[1:], between) // after one character of the purpose at least
+	return i >= 0 && i+1+len(between) < len(ids)
 }

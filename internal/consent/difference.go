@@ -1,10 +1,12 @@
 package consent
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -17,6 +19,23 @@ type Fact struct {
 	// answer (R13). What the field holds is then anybody's guess, and differs
 	// from whatever is wanted.
 	Unknown bool `json:"u,omitempty"`
+	// Suspect says that a call with this attribute among others was refused:
+	// it goes alone from now on.
+	Suspect bool `json:"s,omitempty"`
+	// Refused is the value, as plain text, that the CRM refused for this
+	// attribute, and Why what it said. It is not sent again.
+	Refused *string `json:"r,omitempty"`
+	Why     string  `json:"w,omitempty"`
+}
+
+// UnmarshalJSON keeps the digits of a number as they were written: a whole
+// number beyond 2^53 must not come back as another one, which would differ
+// from what is wanted for ever.
+func (f *Fact) UnmarshalJSON(b []byte) error {
+	type plainFact Fact
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber()
+	return dec.Decode((*plainFact)(f))
 }
 
 // Known is what the CRM was last known to hold of a profile. A field that is
@@ -71,30 +90,14 @@ func Differ(p Projection, known Known, snapshot *Snapshot, now Time, stale time.
 	}
 	for name, want := range p.Attributes {
 		fact, held := known.Attributes[name]
+		if fact.refuses(want.Value) {
+			continue
+		}
 		if !held || fact.Unknown || !SameValue(fact.Value, want.Value) {
 			d.Attributes[name] = want.Value
 		}
 	}
 	return d
-}
-
-// Split divides a difference into what may go now and what has to follow: a
-// withdrawal never travels with attributes that the CRM has not accepted once
-// (R17). Attributes that it has accepted for this profile may go along.
-func (d Difference) Split(known Known) (now, later Difference) {
-	if !d.Withdraws() {
-		return d, Difference{}
-	}
-	now = Difference{Subscriptions: d.Subscriptions, Attributes: map[string]any{}}
-	later = Difference{Attributes: map[string]any{}}
-	for name, value := range d.Attributes {
-		if fact, held := known.Attributes[name]; held && !fact.Unknown {
-			now.Attributes[name] = value
-		} else {
-			later.Attributes[name] = value
-		}
-	}
-	return now, later
 }
 
 // Doubt gives what is known once a call with d is under way: the fields that
@@ -149,7 +152,14 @@ func plain(v any) string {
 		return v
 	case float64:
 		return strconv.FormatFloat(v, 'f', -1, 64)
-	case int64, int, bool, json.Number:
+	case json.Number:
+		if strings.ContainsAny(v.String(), ".eE") {
+			if f, err := v.Float64(); err == nil {
+				return plain(f)
+			}
+		}
+		return v.String()
+	case int64, int, bool:
 		return fmt.Sprint(v)
 	}
 	b, err := json.Marshal(v)

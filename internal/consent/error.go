@@ -78,8 +78,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // KindOf gives the kind of the outermost Error in err's chain, Internal if
 // there is none.
 func KindOf(err error) Kind {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Kind
 	}
 	return Internal
@@ -87,18 +86,16 @@ func KindOf(err error) Kind {
 
 // RetryAfter gives the wait that the other side asked for, zero if none.
 func RetryAfter(err error) time.Duration {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.RetryAfter
 	}
 	return 0
 }
 
-// messageOf gives the outward message of an error.
-func messageOf(err error) string {
-	var e *Error
-	if errors.As(err, &e) && e.Message != "" {
+// MessageOf gives the outward message of an error; empty if it has none.
+func MessageOf(err error) string {
+	if e, ok := errors.AsType[*Error](err); ok && e.Message != "" {
 		return e.Message
 	}
-	return "cannot be used"
+	return ""
 }

@@ -5,13 +5,6 @@ import (
 	"slices"
 )
 
-// Mapping says that a subscription or an attribute of the CRM (ID) follows a
-// path of Didomi (Value).
-type Mapping struct {
-	ID    string `json:"id"`
-	Value string `json:"value"`
-}
-
 // Subscription is one that the table had when the snapshot was taken.
 type Subscription struct {
 	Name string `json:"name"`
@@ -174,7 +167,7 @@ func (p *Projection) attribute(m Mapping, raw json.RawMessage, r *Rules) {
 	default:
 		value, err := attribute.Convert(raw)
 		if err != nil {
-			p.leaveOut(m.ID, "the value "+messageOf(err), true)
+			p.leaveOut(m.ID, "the value "+MessageOf(err), true)
 			return
 		}
 		p.Attributes[m.ID] = WantedAttribute{Value: value, Path: m.Value}

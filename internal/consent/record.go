@@ -2,13 +2,12 @@ package consent
 
 // Mark is the trace that one statement leaves on one choice.
 type Mark struct {
-	At      Time   `json:"t"`           // consent time
-	Arrived Time   `json:"a,omitempty"` // when we received it
-	EventID string `json:"e,omitempty"` // Didomi's id of the event, if it has one
+	At      Time   // consent time
+	Arrived Time   // when we received it
+	EventID string // Didomi's id of the event, if it has one
 }
 
-// newer orders marks: consent time, then event id. The order is total but for
-// the arrival, which join settles.
+// newer orders marks: consent time, then event id.
 func (m Mark) newer(o Mark) bool {
 	if m.At != o.At {
 		return m.At > o.At
@@ -16,33 +15,39 @@ func (m Mark) newer(o Mark) bool {
 	return m.EventID > o.EventID
 }
 
-// join gives the newer of two marks. It is commutative, associative and
-// idempotent, which is what makes the state independent of order.
+// join gives the newer of two marks; of equal consent times the greater event
+// id and the first arrival count, even if they are of two events, since an
+// undated withdrawal beats a time at which it met any grant. It is
+// commutative, associative and idempotent, which is what makes the state
+// independent of order; and it gives a itself when b adds nothing.
 func join(a, b *Mark) *Mark {
 	switch {
 	case a == nil:
 		return b
-	case b == nil:
+	case b == nil || b.At < a.At:
 		return a
-	case b.newer(*a):
-		return b
-	case a.newer(*b):
-		return a
-	case b.Arrived < a.Arrived: // the same statement twice: its first arrival counts
+	case b.At > a.At:
 		return b
 	}
-	return a
+	m := Mark{At: a.At, Arrived: min(a.Arrived, b.Arrived), EventID: max(a.EventID, b.EventID)}
+	switch m {
+	case *a:
+		return a
+	case *b:
+		return b
+	}
+	return &m
 }
 
 // Record is what was said about one choice: the newest mark of each sort of
 // statement. Keeping the sorts apart is what lets the verdict be a function of
 // the set of inputs, whatever their order (R3, R5, R6, R7).
 type Record struct {
-	Grant   *Mark `json:"g,omitempty"`  // newest grant by a confirmed event
-	Off     *Mark `json:"o,omitempty"`  // newest withdrawal by a confirmed event
-	Undated *Mark `json:"u,omitempty"`  // newest withdrawal that had no time of its own
-	SnapOn  *Mark `json:"sn,omitempty"` // newest snapshot that shows a grant
-	SnapOff *Mark `json:"sf,omitempty"` // newest snapshot that shows a refusal
+	Grant   *Mark // newest grant by a confirmed event
+	Off     *Mark // newest withdrawal by a confirmed event
+	Undated *Mark // newest withdrawal that had no time of its own
+	SnapOn  *Mark // newest snapshot that shows a grant
+	SnapOff *Mark // newest snapshot that shows a refusal
 }
 
 func (r Record) join(o Record) Record {
@@ -69,74 +74,85 @@ type Reason string
 // The reasons a verdict can have.
 const (
 	ByEvent    Reason = "event"         // a confirmed consent event
+	ByUndated  Reason = "undated"       // a refusal that had no time of its own
 	BySnapshot Reason = "snapshot"      // a user record; no event seen
 	ByDeletion Reason = "event_deleted" // the event behind the grant was deleted
 )
 
-// withdrawals gives the record's refusals alone, a deleted grant among them.
-func (r Record) withdrawals(deleted map[string]Time) Record {
-	w := Record{Off: r.Off, Undated: r.Undated, SnapOff: r.SnapOff}
-	if m, ok := r.deletion(deleted); ok {
-		w.Off = join(w.Off, &m)
-	}
-	return w
+// refusals gives the record's refusals alone.
+func (r Record) refusals() Record {
+	return Record{Off: r.Off, Undated: r.Undated, SnapOff: r.SnapOff}
 }
 
-func (r Record) refused(deleted map[string]Time) bool {
-	_, gone := r.deletion(deleted)
-	return gone || r.Off != nil || r.Undated != nil || r.SnapOff != nil
+// refused tells whether the record holds a refusal, in force or not.
+func (r Record) refused() bool { return r.refusals() != Record{} }
+
+// ending is what the deletion of an event does to the grant that it gave (R6).
+type ending struct {
+	grant Mark
+	at    Time
 }
 
-// deletion gives the withdrawal that follows from the deletion of the event
-// behind the newest grant. It is dated at the deletion, and never before the
-// grant that it ends.
-func (r Record) deletion(deleted map[string]Time) (Mark, bool) {
+// ended gives the end of the newest grant; nil when its event stands. The
+// deletion of an event behind any older grant changes nothing.
+func (r Record) ended(deleted tombstones) *ending {
 	if r.Grant == nil || r.Grant.EventID == "" {
-		return Mark{}, false
+		return nil
 	}
-	at, ok := deleted[r.Grant.EventID]
-	if !ok {
-		return Mark{}, false
+	if at, held := deleted.get(eventID(r.Grant.EventID)); held {
+		return &ending{*r.Grant, at}
 	}
-	return Mark{At: max(at, r.Grant.At+1), Arrived: at, EventID: r.Grant.EventID}, true
+	return nil
+}
+
+// join gives the end of the newer grant, which is the one that can matter.
+func (e *ending) join(o *ending) *ending {
+	if e == nil || o != nil && o.grant.newer(e.grant) {
+		return o
+	}
+	return e
 }
 
 // verdict decides. Every refusal is asked whether it stands against the
 // newest grant; the newest that does is the verdict. A grant needs to be newer
-// than every refusal (R3: at equal times the restrictive value), and a
-// snapshot's grant counts only where nothing else is known (R5).
-func (r Record) verdict(deleted map[string]Time) (Verdict, bool) {
-	var off *Verdict
-	refuse := func(m Mark, reason Reason) {
-		if off == nil || m.At > off.At || m.At == off.At && m.EventID > off.EventID {
-			off = &Verdict{At: m.At, EventID: m.EventID, Reason: reason}
+// than every refusal (R3: at equal times the restrictive value). The deletion
+// of its event ends a grant in force, and only that: not a newer one, and not
+// one that a refusal has ended already (R6). A snapshot's grant counts only
+// where nothing else is known (R5).
+func (r Record) verdict(end *ending) (Verdict, bool) {
+	var off Verdict
+	refused := false
+	refuse := func(at Time, eventID string, reason Reason) {
+		if !refused || at > off.At || at == off.At && eventID > off.EventID {
+			off = Verdict{At: at, EventID: eventID, Reason: reason}
 		}
-	}
-	if m, ok := r.deletion(deleted); ok {
-		refuse(m, ByDeletion)
+		refused = true
 	}
 	if r.Off != nil && (r.Grant == nil || r.Off.At >= r.Grant.At) {
-		refuse(*r.Off, ByEvent)
+		refuse(r.Off.At, r.Off.EventID, ByEvent)
 	}
 	if r.SnapOff != nil && (r.Grant == nil || r.SnapOff.At >= r.Grant.At) {
-		refuse(*r.SnapOff, BySnapshot)
+		refuse(r.SnapOff.At, r.SnapOff.EventID, BySnapshot)
 	}
 	if u := r.Undated; u != nil {
 		switch {
 		case r.Grant == nil || r.Grant.At <= u.Arrived:
-			refuse(*u, ByEvent)
+			refuse(u.At, u.EventID, ByUndated)
 		case r.Grant.Arrived <= u.Arrived:
 			// The grant was here first though dated ahead: an undated
 			// withdrawal is one microsecond newer than what it has to beat (R2).
-			refuse(Mark{At: r.Grant.At + 1, EventID: u.EventID}, ByEvent)
+			refuse(r.Grant.At+1, u.EventID, ByUndated)
 		}
 	}
 	switch {
-	case off != nil:
-		return *off, true
+	case refused:
+		return off, true
+	case end != nil && (r.Grant == nil || !r.Grant.newer(end.grant)):
+		at := max(end.at, end.grant.At+1) // never before the grant that it ends
+		return Verdict{At: at, EventID: end.grant.EventID, Reason: ByDeletion}, true
 	case r.Grant != nil:
 		return Verdict{Enabled: true, At: r.Grant.At, EventID: r.Grant.EventID, Reason: ByEvent}, true
-	case r.SnapOn != nil && !r.refused(deleted):
+	case r.SnapOn != nil:
 		return Verdict{Enabled: true, At: r.SnapOn.At, EventID: r.SnapOn.EventID, Reason: BySnapshot}, true
 	}
 	return Verdict{}, false

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"slices"
+	"strings"
 )
 
 // Key names a choice under a regulation.
@@ -13,18 +14,62 @@ type Key struct {
 	Choice
 }
 
+func (k Key) compare(o Key) int {
+	if c := strings.Compare(k.Regulation, o.Regulation); c != 0 {
+		return c
+	}
+	if c := cmp.Compare(k.Kind, o.Kind); c != 0 {
+		return c
+	}
+	if c := strings.Compare(k.Purpose, o.Purpose); c != 0 {
+		return c
+	}
+	if c := strings.Compare(k.Preference, o.Preference); c != 0 {
+		return c
+	}
+	if c := strings.Compare(k.Channel, o.Channel); c != 0 {
+		return c
+	}
+	return strings.Compare(k.Value, o.Value)
+}
+
+func (k Key) list() listKey { return listKey{k.Regulation, k.Purpose, k.Preference} }
+
 // listKey names a preference of which values are chosen. Within a State its
 // records are kept a value at a time, with one more for all the values that
 // no list has named yet.
 type listKey struct{ Regulation, Purpose, Preference string }
 
+func (k listKey) compare(o listKey) int { return k.key("").compare(o.key("")) }
+
+func (k listKey) key(value string) Key {
+	return Key{k.Regulation, Choice{Kind: OfValue, Purpose: k.Purpose, Preference: k.Preference, Value: value}}
+}
+
 type list struct {
-	Rest   Record // what every list so far says of a value that none names
-	Newest *Mark  // the list that gives the order of the values as text
-	Order  []string
+	Rest   Record   // what every list so far says of a value that none names
+	Newest *Mark    // the list that gives the order of the values as text
+	Order  []string // the values of that list
+}
+
+// join merges two lists; of two that are equally new the greater gives the order.
+func (l list) join(o list) list {
+	j := list{Rest: l.Rest.join(o.Rest), Newest: l.Newest, Order: l.Order}
+	if o.Newest != nil && (l.Newest == nil || o.Newest.newer(*l.Newest) ||
+		!l.Newest.newer(*o.Newest) && slices.Compare(o.Order, l.Order) > 0) {
+		j.Newest, j.Order = o.Newest, o.Order
+	}
+	return j
 }
 
 type textKey struct{ Regulation, Name string }
+
+func (k textKey) compare(o textKey) int {
+	if c := strings.Compare(k.Regulation, o.Regulation); c != 0 {
+		return c
+	}
+	return strings.Compare(k.Name, o.Name)
+}
 
 // Text is a piece of the user's metadata, or the country, as JSON.
 type Text struct {
@@ -43,15 +88,22 @@ func (t Text) newer(o Text) bool {
 	return bytes.Compare(t.Value, o.Value) > 0
 }
 
+type eventID string
+
+func (id eventID) compare(o eventID) int { return strings.Compare(string(id), string(o)) }
+
+// tombstones tell when events were deleted.
+type tombstones = table[eventID, Time]
+
 // State is all that was said about one subject. The zero value is ready to
-// use. Its JSON form is canonical: equal states have equal bytes.
+// use. Its binary form is canonical: equal states have equal bytes.
 type State struct {
-	choices map[Key]Record
-	lists   map[listKey]list
-	texts   map[textKey]Text
-	deleted map[string]Time // tombstones by event id
-	link    *Link           // of a Didomi user
-	gone    bool            // the Didomi user was deleted
+	choices table[Key, Record]
+	lists   table[listKey, list]
+	texts   table[textKey, Text]
+	deleted tombstones
+	link    *Link // of a Didomi user
+	gone    bool  // the Didomi user was deleted
 }
 
 // Change says what an input did to a state.
@@ -99,21 +151,31 @@ func (st *Statement) record(enabled bool) Record {
 	return Record{Off: m}
 }
 
-func (s *State) put(k Key, r Record) Change {
-	old := s.choices[k]
-	return s.replace(k, old, old.join(r))
+// of gives what the state says of a choice. A value of a preference that no
+// list has named is refused by all the lists that there were.
+func (s *State) of(k Key) Record {
+	r, held := s.choices.get(k)
+	if held || k.Kind != OfValue {
+		return r
+	}
+	l, _ := s.lists.get(k.list())
+	return l.Rest
 }
 
-func (s *State) replace(k Key, old, now Record) Change {
-	if old == now {
+func (s *State) put(k Key, r Record) Change {
+	_, held := s.choices.get(k)
+	old := s.of(k)
+	now := old.join(r)
+	if held && now == old {
 		return Change{}
 	}
-	if s.choices == nil {
-		s.choices = make(map[Key]Record)
-	}
-	s.choices[k] = now
-	was, _ := old.verdict(s.deleted)
-	is, said := now.verdict(s.deleted)
+	s.choices.set(k, now)
+	return s.change(old, now)
+}
+
+func (s *State) change(old, now Record) Change {
+	was, _ := old.verdict(old.ended(s.deleted))
+	is, said := now.verdict(now.ended(s.deleted))
 	return Change{Changed: true, Withdrew: said && !is.Enabled && is != was}
 }
 
@@ -122,84 +184,60 @@ func (s *State) replace(k Key, old, now Record) Change {
 func (s *State) putList(st Statement, sel Selection) Change {
 	var c Change
 	lk := listKey{st.Regulation, sel.Purpose, sel.Preference}
-	l, known := s.lists[lk]
-	chosen := make(map[string]bool, len(sel.Values))
 	for _, v := range sel.Values {
-		chosen[v] = true
-		k := lk.key(v)
-		old, held := s.choices[k]
-		if !held {
-			old = l.Rest // all lists so far left it out
-		}
-		c.add(s.replace(k, old, old.join(st.record(true))))
+		c.add(s.put(lk.key(v), st.record(true)))
 	}
-	for k := range s.choices {
-		if k.Kind == OfValue && k.list() == lk && !chosen[k.Value] {
-			c.add(s.put(k, st.record(false)))
+	for _, e := range s.choices {
+		if e.key.Kind == OfValue && e.key.list() == lk && !slices.Contains(sel.Values, e.key.Value) {
+			c.add(s.put(e.key, st.record(false)))
 		}
 	}
-	rest := l.Rest.join(st.record(false))
-	newest := &Mark{At: st.At, EventID: st.EventID}
-	order := l.Order
-	if l.Newest == nil || newest.newer(*l.Newest) ||
-		*newest == *l.Newest && slices.Compare(sel.Values, order) > 0 {
-		order = slices.Clone(sel.Values)
-	} else {
-		newest = l.Newest
-	}
-	if known && rest == l.Rest && newest == l.Newest {
+	old, held := s.lists.get(lk)
+	now := old.join(list{
+		Rest:   st.record(false),
+		Newest: &Mark{At: st.At, EventID: st.EventID},
+		Order:  slices.Clone(sel.Values),
+	})
+	if held && now.Rest == old.Rest && now.Newest == old.Newest {
 		return c
 	}
-	if s.lists == nil {
-		s.lists = make(map[listKey]list)
-	}
-	s.lists[lk] = list{Rest: rest, Newest: newest, Order: order}
+	s.lists.set(lk, now)
 	// Values that nobody has named may be mapped: to them the list is a refusal.
-	c.add(Change{Changed: true, Withdrew: true})
+	c.add(s.change(old.Rest, now.Rest))
 	return c
 }
 
-func (k listKey) key(value string) Key {
-	return Key{k.Regulation, Choice{Kind: OfValue, Purpose: k.Purpose, Preference: k.Preference, Value: value}}
-}
-
-func (k Key) list() listKey { return listKey{k.Regulation, k.Purpose, k.Preference} }
-
 func (s *State) putText(k textKey, st Statement, value json.RawMessage) Change {
 	t := Text{At: st.At, EventID: st.EventID, Value: value}
-	old, held := s.texts[k]
-	if held && !t.newer(old) {
+	if old, held := s.texts.get(k); held && !t.newer(old) {
 		return Change{}
 	}
-	if s.texts == nil {
-		s.texts = make(map[textKey]Text)
-	}
-	s.texts[k] = t
+	s.texts.set(k, t)
 	return Change{Changed: true}
 }
 
 // Delete applies the deletion of an event, whether the event has come already
 // or not (R6). Of two deletions of one event the earlier counts.
 func (s *State) Delete(t Tombstone) Change {
-	if at, held := s.deleted[t.EventID]; held && at <= t.At {
+	id := eventID(t.EventID)
+	if at, held := s.deleted.get(id); held && at <= t.At {
 		return Change{}
 	}
-	if s.deleted == nil {
-		s.deleted = make(map[string]Time)
-	}
-	s.deleted[t.EventID] = t.At
-	for _, r := range s.choices {
-		if r.Grant != nil && r.Grant.EventID == t.EventID {
-			return Change{Changed: true, Withdrew: true}
+	c := Change{Changed: true}
+	for _, e := range s.choices {
+		if g := e.value.Grant; g != nil && g.EventID == t.EventID {
+			v, _ := e.value.verdict(e.value.ended(s.deleted))
+			c.Withdrew = c.Withdrew || v.Enabled
 		}
 	}
-	return Change{Changed: true}
+	s.deleted.set(id, t.At)
+	return c
 }
 
 // Identify records under which organization user id the Didomi user was seen.
 // The earliest sighting is the link (R7).
 func (s *State) Identify(l Link) Change {
-	if s.link != nil && !l.before(*s.link) {
+	if s.link != nil && !l.Before(*s.link) {
 		return Change{}
 	}
 	s.link = &l
@@ -226,27 +264,7 @@ func (s *State) LinkedTo() string {
 }
 
 // Empty tells whether nothing was ever said.
-func (s *State) Empty() bool {
-	return len(s.choices)+len(s.lists)+len(s.texts)+len(s.deleted) == 0 && s.link == nil && !s.gone
-}
+func (s *State) Empty() bool { return s.Silent() && len(s.deleted) == 0 && s.link == nil && !s.gone }
 
-// sortedKeys orders keys so that every walk over a state is the same walk.
-func sortedKeys(m map[Key]Record) []Key {
-	keys := make([]Key, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, compareKeys)
-	return keys
-}
-
-func compareKeys(a, b Key) int {
-	return cmp.Or(
-		cmp.Compare(a.Regulation, b.Regulation),
-		cmp.Compare(a.Kind, b.Kind),
-		cmp.Compare(a.Purpose, b.Purpose),
-		cmp.Compare(a.Preference, b.Preference),
-		cmp.Compare(a.Channel, b.Channel),
-		cmp.Compare(a.Value, b.Value),
-	)
-}
+// Silent tells whether no choice and no text was ever said of the subject.
+func (s *State) Silent() bool { return len(s.choices)+len(s.lists)+len(s.texts) == 0 }

@@ -1,96 +1,114 @@
 package consent
 
-import (
-	"cmp"
-	"encoding/json"
-	"slices"
+import "encoding/binary"
+
+// The stored form of a state. A million people each have one, and every
+// accepted event reads and writes one, so it is compact: a version, then
+// tables in the order of their keys; a string is its length and its bytes; a
+// number is a varint. A mark is written as its distance from the mark before
+// it, since the choices of one event share their times and the event's id.
+//
+// The form is canonical: a state has one form, and a form that is not the one
+// that MarshalBinary would write is refused.
+const codecVersion = 1
+
+// The bits that say which marks of a record and which parts of a state follow.
+const (
+	allMarks = 1<<5 - 1
+
+	hasLink  = 1
+	isGone   = 2
+	allParts = hasLink | isGone
 )
 
-// The stored form of a state. Names are short because a million people each
-// have one; lists are sorted so that equal states have equal bytes.
-type (
-	stateForm struct {
-		Choices []choiceForm    `json:"c,omitempty"`
-		Lists   []listForm      `json:"l,omitempty"`
-		Texts   []textForm      `json:"x,omitempty"`
-		Deleted map[string]Time `json:"d,omitempty"`
-		Link    *Link           `json:"k,omitempty"`
-		Gone    bool            `json:"gone,omitempty"`
-	}
-	choiceForm struct {
-		Regulation string     `json:"r"`
-		Kind       ChoiceKind `json:"k"`
-		Purpose    string     `json:"p,omitempty"`
-		Preference string     `json:"f,omitempty"`
-		Channel    string     `json:"c,omitempty"`
-		Value      string     `json:"v,omitempty"`
-		Record
-	}
-	listForm struct {
-		Regulation string   `json:"r"`
-		Purpose    string   `json:"p"`
-		Preference string   `json:"f"`
-		Rest       Record   `json:"rest"`
-		Newest     *Mark    `json:"n"`
-		Order      []string `json:"v"`
-	}
-	textForm struct {
-		Regulation string          `json:"r"`
-		Name       string          `json:"n"`
-		At         Time            `json:"t"`
-		EventID    string          `json:"e,omitempty"`
-		Value      json.RawMessage `json:"v"`
-	}
-)
-
-// MarshalJSON writes the canonical form.
-func (s *State) MarshalJSON() ([]byte, error) {
-	f := stateForm{Deleted: s.deleted, Link: s.link, Gone: s.gone}
-	for _, k := range sortedKeys(s.choices) {
-		f.Choices = append(f.Choices, choiceForm{
-			k.Regulation, k.Kind, k.Purpose, k.Preference, k.Channel, k.Value, s.choices[k],
-		})
-	}
-	for k, l := range s.lists {
-		f.Lists = append(f.Lists, listForm{k.Regulation, k.Purpose, k.Preference, l.Rest, l.Newest, l.Order})
-	}
-	slices.SortFunc(f.Lists, func(a, b listForm) int {
-		return cmp.Or(cmp.Compare(a.Regulation, b.Regulation), cmp.Compare(a.Purpose, b.Purpose), cmp.Compare(a.Preference, b.Preference))
-	})
-	for k, t := range s.texts {
-		f.Texts = append(f.Texts, textForm{k.Regulation, k.Name, t.At, t.EventID, t.Value})
-	}
-	slices.SortFunc(f.Texts, func(a, b textForm) int {
-		return cmp.Or(cmp.Compare(a.Regulation, b.Regulation), cmp.Compare(a.Name, b.Name))
-	})
-	return json.Marshal(f)
+// MarshalBinary writes the canonical form.
+func (s *State) MarshalBinary() ([]byte, error) {
+	return s.AppendBinary(make([]byte, 0, 128*(1+len(s.choices)+len(s.lists)+len(s.texts))))
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
-func (s *State) UnmarshalJSON(b []byte) error {
-	var f stateForm
-	if err := json.Unmarshal(b, &f); err != nil {
-		return err
+// AppendBinary appends the canonical form to b.
+func (s *State) AppendBinary(b []byte) ([]byte, error) {
+	e := encoder{b: append(b, codecVersion)}
+	e.count(len(s.choices))
+	for _, c := range s.choices {
+		e.strings(c.key.Regulation, c.key.Purpose, c.key.Preference, c.key.Channel, c.key.Value)
+		e.b = append(e.b, byte(c.key.Kind))
+		e.record(c.value)
 	}
-	*s = State{deleted: f.Deleted, link: f.Link, gone: f.Gone}
-	if len(f.Choices) > 0 {
-		s.choices = make(map[Key]Record, len(f.Choices))
+	e.count(len(s.lists))
+	for _, l := range s.lists {
+		e.strings(l.key.Regulation, l.key.Purpose, l.key.Preference)
+		e.record(l.value.Rest)
+		e.stamp(l.value.Newest.At, l.value.Newest.EventID)
+		e.count(len(l.value.Order))
+		e.strings(l.value.Order...)
 	}
-	for _, c := range f.Choices {
-		k := Key{c.Regulation, Choice{c.Kind, c.Purpose, c.Preference, c.Channel, c.Value}}
-		s.choices[k] = c.Record
+	e.count(len(s.texts))
+	for _, t := range s.texts {
+		e.strings(t.key.Regulation, t.key.Name, string(t.value.Value))
+		e.stamp(t.value.At, t.value.EventID)
 	}
-	if len(f.Lists) > 0 {
-		s.lists = make(map[listKey]list, len(f.Lists))
+	e.count(len(s.deleted))
+	for _, d := range s.deleted {
+		e.strings(string(d.key))
+		e.time(d.value)
 	}
-	for _, l := range f.Lists {
-		s.lists[listKey{l.Regulation, l.Purpose, l.Preference}] = list{l.Rest, l.Newest, l.Order}
+	var parts byte
+	if s.link != nil {
+		parts |= hasLink
 	}
-	if len(f.Texts) > 0 {
-		s.texts = make(map[textKey]Text, len(f.Texts))
+	if s.gone {
+		parts |= isGone
 	}
-	for _, t := range f.Texts {
-		s.texts[textKey{t.Regulation, t.Name}] = Text{t.At, t.EventID, t.Value}
+	e.b = append(e.b, parts)
+	if s.link != nil {
+		e.strings(s.link.OrganizationUserID)
+		e.stamp(s.link.At, s.link.EventID)
 	}
-	return nil
+	return e.b, nil
+}
+
+type encoder struct {
+	b    []byte
+	last Mark
+}
+
+func (e *encoder) count(n int) { e.b = binary.AppendUvarint(e.b, uint64(n)) } //nolint:gosec // lengths are not negative
+
+func (e *encoder) strings(list ...string) {
+	for _, s := range list {
+		e.count(len(s))
+		e.b = append(e.b, s...)
+	}
+}
+
+func (e *encoder) time(t Time) { e.b = binary.AppendVarint(e.b, int64(t)) }
+
+func (e *encoder) record(r Record) {
+	at := len(e.b)
+	e.b = append(e.b, 0)
+	for i, m := range [...]*Mark{r.Grant, r.Off, r.Undated, r.SnapOn, r.SnapOff} {
+		if m != nil {
+			e.b[at] |= 1 << i
+			e.mark(*m)
+		}
+	}
+}
+
+func (e *encoder) mark(m Mark) {
+	e.stamp(m.At, m.EventID)
+	e.time(m.Arrived - e.last.Arrived)
+	e.last.Arrived = m.Arrived
+}
+
+// stamp writes an event id as its length plus one, and zero for the same again.
+func (e *encoder) stamp(at Time, eventID string) {
+	e.time(at - e.last.At)
+	if eventID == e.last.EventID {
+		e.count(0)
+	} else {
+		e.count(len(eventID) + 1)
+		e.b = append(e.b, eventID...)
+	}
+	e.last.At, e.last.EventID = at, eventID
 }

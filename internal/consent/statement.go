@@ -35,7 +35,7 @@ type Statement struct {
 	Regulation string
 	At         Time // consent time, clamped
 	Arrived    Time
-	Undated    bool // it had no time of its own; At is its arrival
+	Undated    bool // it had no time of its own that can be believed; At is its arrival
 	Choices    []Said
 	Selections []Selection
 	Metadata   map[string]json.RawMessage
@@ -55,8 +55,8 @@ type Link struct {
 	EventID            string `json:"e,omitempty"`
 }
 
-// before orders links: the first one identifies the Didomi user.
-func (l Link) before(o Link) bool {
+// Before orders links: the first one identifies the Didomi user.
+func (l Link) Before(o Link) bool {
 	switch {
 	case l.At != o.At:
 		return l.At < o.At
@@ -105,7 +105,11 @@ func Resolve(m *Message, arrived Time) Effects {
 		e.Tombstone = &Tombstone{EventID: m.EntityID, At: arrived}
 		return e
 	case m.Type == UserDeleted:
-		e.Unlink = m.DidomiUserID != ""
+		if m.DidomiUserID == "" {
+			e.Outcome = NoPerson
+			return e
+		}
+		e.Unlink = true
 		return e
 	case m.Pending:
 		e.Outcome = PendingApproval
@@ -117,16 +121,24 @@ func Resolve(m *Message, arrived Time) Effects {
 
 	own := statement(m, arrived)
 	e.Statements = append(e.Statements, own)
-	if c := m.Cause; c != nil && !c.Pending && !c.RegulationsDiffer {
+	if c := m.Cause; c.proves(m) {
 		cause := statement(c, arrived)
 		// An event without a date is no proof of anything newer (R5).
-		cause.Snapshot = cause.Undated
+		cause.Snapshot = cause.Snapshot || cause.Undated
 		e.Statements = append(e.Statements, cause)
 	}
 	if m.OrganizationUserID != "" && m.DidomiUserID != "" {
 		e.Link = &Link{OrganizationUserID: m.OrganizationUserID, At: own.At, EventID: own.EventID}
 	}
 	return e
+}
+
+// proves tells whether the event that a user record names as its source may
+// speak for itself: it is confirmed, it was not deleted, and it is not about
+// another person.
+func (m *Message) proves(record *Message) bool {
+	return m != nil && m.Type != EventDeleted && !m.Pending && !m.RegulationsDiffer &&
+		(m.OrganizationUserID == "" || m.OrganizationUserID == record.OrganizationUserID)
 }
 
 func statement(m *Message, arrived Time) Statement {
@@ -147,8 +159,8 @@ func statement(m *Message, arrived Time) Statement {
 }
 
 // consentTime is R2: an event is dated by its creation, an updated one by its
-// update, a user record by its last update; what has no time or lies too far
-// ahead is dated by its arrival.
+// update, a user record by its last update; what has no time is dated by its
+// arrival, and so is what lies too far ahead: such a time is as good as none.
 func consentTime(m *Message, arrived Time) (at Time, undated bool) {
 	switch m.Type {
 	case EventUpdated, UserUpdated:
@@ -160,11 +172,8 @@ func consentTime(m *Message, arrived Time) (at Time, undated bool) {
 	default:
 		at = m.CreatedAt
 	}
-	if at == 0 {
+	if at == 0 || at > arrived.Add(MaxAhead) {
 		return arrived, true
-	}
-	if at > arrived.Add(MaxAhead) {
-		return arrived, false
 	}
 	return at, false
 }

@@ -40,3 +40,17 @@ func (t Time) MarshalText() ([]byte, error) {
 	}
 	return []byte(t.Std().Format("2006-01-02T15:04:05.000000Z07:00")), nil
 }
+
+// UnmarshalText reads RFC 3339; empty is unknown.
+func (t *Time) UnmarshalText(b []byte) error {
+	if len(b) == 0 {
+		*t = 0
+		return nil
+	}
+	std, err := time.Parse(time.RFC3339Nano, string(b))
+	if err != nil {
+		return err
+	}
+	*t = Time(std.UnixMicro())
+	return nil
+}

@@ -18,8 +18,9 @@ type View struct {
 	OrganizationUserID string
 	// Choices are sorted by regulation, then by choice.
 	Choices []Held
-	lists   map[listKey]list
-	texts   map[textKey]Text
+	named   []Key // all that any state names, sorted, whether it has a verdict or not
+	lists   table[listKey, list]
+	texts   table[textKey, Text]
 }
 
 // Combine makes the view of a person. What a linked Didomi user withdrew
@@ -29,95 +30,85 @@ type View struct {
 //
 // The result depends on the set of states, not on their order.
 func Combine(organizationUserID string, own *State, linked []*State) View {
-	v := View{
-		OrganizationUserID: organizationUserID,
-		lists:              make(map[listKey]list, len(own.lists)),
-		texts:              make(map[textKey]Text, len(own.texts)),
-	}
+	v := View{OrganizationUserID: organizationUserID}
 	all := append([]*State{own}, linked...)
-	keys := make(map[Key]Record)
+	var deleted tombstones
 	for _, s := range all {
-		for k := range s.choices {
-			keys[k] = Record{}
+		for _, e := range s.choices {
+			v.named = append(v.named, e.key)
 		}
-		for k, l := range s.lists {
-			v.lists[k] = v.lists[k].join(l)
-		}
-	}
-	for _, k := range sortedKeys(keys) {
-		if verdict, said := combineChoice(k, own, linked); said {
-			v.Choices = append(v.Choices, Held{k, verdict})
-		}
-	}
-	for _, s := range all {
-		if s.gone {
-			continue
-		}
-		for k, t := range s.texts {
-			if old, held := v.texts[k]; !held || t.newer(old) {
-				v.texts[k] = t
+		for _, e := range s.deleted {
+			if at, held := deleted.get(e.key); !held || e.value < at {
+				deleted.set(e.key, e.value)
 			}
+		}
+		v.add(s)
+	}
+	slices.SortFunc(v.named, Key.compare)
+	v.named = slices.Compact(v.named)
+	for _, k := range v.named {
+		if verdict, said := combine(k, all, deleted); said {
+			v.Choices = append(v.Choices, Held{k, verdict})
 		}
 	}
 	return v
 }
 
-func (l list) join(o list) list {
-	j := list{Rest: l.Rest.join(o.Rest), Newest: l.Newest, Order: l.Order}
-	if o.Newest != nil && (l.Newest == nil || o.Newest.newer(*l.Newest) ||
-		!l.Newest.newer(*o.Newest) && slices.Compare(o.Order, l.Order) > 0) {
-		j.Newest, j.Order = o.Newest, o.Order
+// add takes over the lists and the texts of a state.
+func (v *View) add(s *State) {
+	for _, e := range s.lists {
+		if s.gone {
+			e.value = list{Rest: e.value.Rest}
+		}
+		old, _ := v.lists.get(e.key)
+		v.lists.set(e.key, old.join(e.value))
 	}
-	return j
-}
-
-// of gives what the state says of a choice. A value of a preference that the
-// state never met is refused by all the lists that it did meet.
-func (s *State) of(k Key) Record {
-	if r, held := s.choices[k]; held || k.Kind != OfValue {
-		return r
+	if s.gone {
+		return
 	}
-	return s.lists[k.list()].Rest
-}
-
-func combineChoice(k Key, own *State, linked []*State) (Verdict, bool) {
-	// Deletions are resolved state by state, so that the joined record needs
-	// no tombstones but the person's own.
-	total := own.of(k)
-	refusals := 0
-	if total.refused(own.deleted) {
-		refusals++
-	}
-	records := make([]Record, len(linked))
-	for i, s := range linked {
-		records[i] = s.of(k)
-		if records[i].refused(s.deleted) {
-			refusals++
+	for _, e := range s.texts {
+		if old, held := v.texts.get(e.key); !held || e.value.newer(old) {
+			v.texts.set(e.key, e.value)
 		}
 	}
-	for i, s := range linked {
-		r := records[i]
-		total = total.join(r.withdrawals(s.deleted))
-		others := refusals
-		if r.refused(s.deleted) {
+}
+
+// combine decides one choice from the states of which the first is the
+// person's own.
+func combine(k Key, states []*State, deleted tombstones) (Verdict, bool) {
+	refusing := 0
+	for _, s := range states {
+		if s.of(k).holdsBack(deleted) {
+			refusing++
+		}
+	}
+	var total Record
+	var end *ending
+	for i, s := range states {
+		r := s.of(k)
+		others := refusing
+		if r.holdsBack(deleted) {
 			others--
 		}
-		_, deleted := r.deletion(s.deleted)
-		if others == 0 && !s.gone && !deleted {
-			total = total.join(Record{Grant: r.Grant, SnapOn: r.SnapOn})
+		end = end.join(r.ended(deleted))
+		if i > 0 && (s.gone || others > 0) {
+			r = r.refusals()
 		}
+		total = total.join(r)
 	}
-	return total.verdict(own.deleted)
+	return total.verdict(end)
 }
+
+// holdsBack tells whether the record withdraws the choice or ever did, so that
+// no grant of another Didomi user may follow.
+func (r Record) holdsBack(deleted tombstones) bool { return r.refused() || r.ended(deleted) != nil }
 
 // on tells what the view says of a path under one regulation. When several
 // choices build the same string the restrictive one counts and shared is set
 // (R10).
 func (v *View) on(regulation, path string) (verdict Verdict, shared, said bool) {
 	consider := func(now Verdict) {
-		if said {
-			shared = true
-		}
+		shared = said
 		if !said || !now.Enabled && verdict.Enabled || now.Enabled == verdict.Enabled && now.At > verdict.At {
 			verdict = now
 		}
@@ -129,24 +120,27 @@ func (v *View) on(regulation, path string) (verdict Verdict, shared, said bool) 
 		}
 	}
 	// A value that no list has named is refused by every list there is.
-	for k, l := range v.lists {
-		value, ok := strings.CutPrefix(path, selectionPrefix(k.Purpose, k.Preference))
-		if k.Regulation != regulation || !ok {
+	for _, e := range v.lists {
+		if e.key.Regulation != regulation {
+			continue
+		}
+		value, ok := strings.CutPrefix(path, selectionPrefix(e.key.Purpose, e.key.Preference))
+		if !ok {
 			continue
 		}
 		value, ok = strings.CutSuffix(value, enabledSuffix)
-		if !ok || value == "" || v.holds(k.key(value)) {
+		if !ok || value == "" || v.names(e.key.key(value)) {
 			continue
 		}
-		if refusal, ok := l.Rest.verdict(nil); ok {
+		if refusal, ok := e.value.Rest.verdict(nil); ok {
 			consider(refusal)
 		}
 	}
 	return verdict, shared, said
 }
 
-func (v *View) holds(k Key) bool {
-	_, found := slices.BinarySearchFunc(v.Choices, k, func(h Held, k Key) int { return compareKeys(h.Key, k) })
+func (v *View) names(k Key) bool {
+	_, found := slices.BinarySearchFunc(v.named, k, Key.compare)
 	return found
 }
 
@@ -159,7 +153,7 @@ func (v *View) text(regulations []string, path string) (value json.RawMessage, s
 	}
 	var newest Text
 	for _, r := range regulations {
-		if t, held := v.texts[textKey{r, path}]; held && (!said || t.newer(newest)) {
+		if t, held := v.texts.get(textKey{r, path}); held && (!said || t.newer(newest)) {
 			newest, said = t, true
 		}
 	}
@@ -170,25 +164,28 @@ func (v *View) text(regulations []string, path string) (value json.RawMessage, s
 }
 
 // selectionText gives the chosen values of a preference as Didomi writes them:
-// ids in one string, separated by commas.
+// ids in one string, separated by commas. Of several preferences that build
+// the same path, the one chosen last counts.
 func (v *View) selectionText(regulations []string, path string) (json.RawMessage, bool) {
-	var found *listKey
-	for k := range v.lists {
-		if slices.Contains(regulations, k.Regulation) && selectionPath(k.Purpose, k.Preference) == path &&
-			(found == nil || compareKeys(k.key(""), found.key("")) < 0) {
-			found = &k
+	var found *entry[listKey, list]
+	for i := range v.lists {
+		e := &v.lists[i]
+		if e.value.Newest != nil && slices.Contains(regulations, e.key.Regulation) &&
+			selectionPath(e.key.Purpose, e.key.Preference) == path &&
+			(found == nil || e.value.Newest.newer(*found.value.Newest)) {
+			found = e
 		}
 	}
 	if found == nil {
 		return nil, false
 	}
-	order := v.lists[*found].Order
 	chosen := []string{}
 	for _, h := range v.Choices {
-		if h.Kind == OfValue && h.list() == *found && h.Enabled {
+		if h.Kind == OfValue && h.list() == found.key && h.Enabled {
 			chosen = append(chosen, h.Value)
 		}
 	}
+	order := found.value.Order
 	slices.SortStableFunc(chosen, func(a, b string) int { return place(order, a) - place(order, b) })
 	b, err := json.Marshal(strings.Join(chosen, ","))
 	return b, err == nil
@@ -204,8 +201,8 @@ func place(order []string, value string) int {
 // metadataKeys lists the keys of metadata known under the regulations, sorted.
 func (v *View) metadataKeys(regulations []string) []string {
 	var keys []string
-	for k := range v.texts {
-		if name, ok := strings.CutPrefix(k.Name, metadataPrefix); ok && slices.Contains(regulations, k.Regulation) {
+	for _, e := range v.texts {
+		if name, ok := strings.CutPrefix(e.key.Name, metadataPrefix); ok && slices.Contains(regulations, e.key.Regulation) {
 			keys = append(keys, name)
 		}
 	}

@@ -1,0 +1,42 @@
+# consentsync: `make` lists what can be done here.
+
+VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+TOOL    = go tool -modfile=tools/go.mod
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test watch check lint fmt fmt-check fuzz vuln bench
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/consentsync, static and stamped with its version
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o bin/consentsync ./cmd/consentsync
+
+run: build ## build it and run the demo
+	bin/consentsync demo
+
+test: ## vet and every test, then once more under the race detector; needs Go alone
+	scripts/test
+
+watch: ## run the tests of a package each time it is saved
+	$(TOOL) gotestsum --watch
+
+check: fmt-check lint test fuzz vuln ## everything a change must pass; the first run builds the linter
+
+lint: ## golangci-lint
+	$(TOOL) golangci-lint run
+
+fmt: ## format the code
+	$(TOOL) golangci-lint fmt
+
+fmt-check: ## fail where the code is not formatted
+	$(TOOL) golangci-lint fmt --diff
+
+fuzz: ## every fuzz target for 10 seconds
+	scripts/fuzz 10s
+
+vuln: ## known vulnerabilities; informs, never fails
+	scripts/vuln
+
+bench: ## measure
+	scripts/bench

@@ -1,0 +1,241 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"consentsync/internal/app"
+	"consentsync/internal/simulator"
+)
+
+const (
+	demoOrganization = "demo"
+	demoToken        = "demo-admin-token"
+)
+
+type demoCommand struct {
+	Listen   string        `help:"Address to listen on." default:"127.0.0.1:8080" placeholder:"HOST:PORT" env:"CONSENTSYNC_LISTEN"`
+	People   int           `help:"People who make choices." default:"50"`
+	Pace     time.Duration `help:"Mean time between consent events." default:"2s"`
+	Duration time.Duration `help:"Stop after this time; 0 goes on until interrupted." default:"0s"`
+}
+
+// Run starts a simulated Actito, the real program on an empty data directory,
+// and a simulated Didomi that sends it webhooks.
+func (d *demoCommand) Run(ctx context.Context) error {
+	if d.Duration > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d.Duration)
+		defer cancel()
+	}
+	actito := simulator.NewActito(simulator.ActitoOptions{Latency: 30 * time.Millisecond})
+	defer actito.Close()
+	actitoURL, stop, err := serveOn(ctx, "127.0.0.1:0", actito)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	data, err := os.MkdirTemp("", "consentsync-demo-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(data) //nolint:errcheck // a temporary directory
+	cfg := app.Config{
+		Listen: d.Listen, Data: filepath.Join(data, "data"), AllowPrivateNetworks: true, TokenLife: time.Hour, AdminToken: demoToken,
+		DidomiURL: "https://api.didomi.io/v1", ConfirmAfter: time.Hour, ReadbackDelay: 30 * time.Second, LogLevel: "error",
+	}
+	a, err := app.Start(ctx, cfg, cfg.Logger(os.Stderr))
+	if err != nil {
+		return err
+	}
+	defer a.Stop(context.WithoutCancel(ctx)) //nolint:errcheck // the demo ends
+	client, err := setUp(ctx, a.URL(), actitoURL)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("consentsync %s, with Didomi and Actito simulated. Interrupt to stop.\n\n", version)
+	fmt.Printf("  health    curl %s/readyz\n", a.URL())
+	fmt.Printf("  a person  curl -H 'Authorization: Bearer %s' '%s/v1/users/PERSON?organization_id=%s'\n", demoToken, a.URL(), demoOrganization)
+	fmt.Printf("  history   curl -H 'Authorization: Bearer %s' '%s/v1/users/PERSON/trace?organization_id=%s'\n", demoToken, a.URL(), demoOrganization)
+	fmt.Printf("  Actito    curl %s/_simulator/profiles\n\n", actitoURL)
+	return d.traffic(ctx, a.URL(), actito, client)
+}
+
+// traffic sends made-up consent events until ctx ends and prints what reaches
+// Actito, with the time that it took from the choice.
+func (d *demoCommand) traffic(ctx context.Context, url string, actito *simulator.Actito, client webhookClient) error {
+	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1)) //nolint:gosec // made-up traffic
+	people := simulator.NewTraffic(simulator.TrafficOptions{People: d.People, Organization: demoOrganization, Rand: random})
+	chosen := newStopwatch()
+	actito.OnChange(func(c simulator.Change) {
+		key := fmt.Sprint(c.After.Attributes["emailAddress"])
+		fmt.Printf("%s  Actito  %-7s %-34s %s%s\n", time.Now().Format("15:04:05"), c.Kind, key, differences(c), chosen.since(key))
+	})
+	didomi := simulator.NewDidomi(simulator.DidomiOptions{
+		Target: url + "/webhooks/didomi/" + demoOrganization, TokenURL: url + "/oauth/token", ClientID: client.ID, ClientSecret: client.Secret,
+	})
+	var sent atomic.Int64
+	report := time.NewTicker(20 * time.Second)
+	defer report.Stop()
+	for {
+		event := people.Next()
+		key, choices := describe(event)
+		chosen.start(key)
+		fmt.Printf("%s  Didomi  event   %-34s %s\n", time.Now().Format("15:04:05"), key, choices)
+		if err := didomi.Send(ctx, event); err != nil && ctx.Err() == nil {
+			return err
+		}
+		sent.Add(1)
+		wait := time.NewTimer(time.Duration((0.2 + 1.6*random.Float64()) * float64(d.Pace)))
+		for waiting := true; waiting; {
+			select {
+			case <-ctx.Done():
+				fmt.Printf("\n%d events were accepted, %d calls were made to Actito.\n", sent.Load(), actito.CallCount())
+				return nil
+			case <-report.C:
+				fmt.Printf("          so far: %d events accepted, %d calls made to Actito\n", sent.Load(), actito.CallCount())
+			case <-wait.C:
+				waiting = false
+			}
+		}
+	}
+}
+
+// describe tells who chose what in an event.
+func describe(event map[string]any) (key, choices string) {
+	var e struct {
+		Parameters struct {
+			Entity struct {
+				User struct {
+					OrganizationUserID string `json:"organization_user_id"`
+				} `json:"user"`
+				Consents struct {
+					Purposes, Channels []struct {
+						ID      string `json:"id"`
+						Enabled *bool  `json:"enabled"`
+					}
+				} `json:"consents"`
+			} `json:"entity"`
+		} `json:"parameters"`
+	}
+	body, _ := json.Marshal(event)
+	_ = json.Unmarshal(body, &e)
+	var said []string
+	for _, c := range append(e.Parameters.Entity.Consents.Purposes, e.Parameters.Entity.Consents.Channels...) {
+		if c.Enabled != nil {
+			said = append(said, sign(*c.Enabled)+c.ID)
+		}
+	}
+	return e.Parameters.Entity.User.OrganizationUserID, strings.Join(said, " ")
+}
+
+func sign(on bool) string {
+	if on {
+		return "+"
+	}
+	return "-"
+}
+
+// differences tells what a change did to the subscriptions, and how many
+// attributes it touched.
+func differences(c simulator.Change) string {
+	var said []string
+	for name, on := range c.After.Subscriptions {
+		if was, had := c.Before.Subscriptions[name]; was != on || !had {
+			if on || c.Before.ID != 0 {
+				said = append(said, sign(on)+name)
+			}
+		}
+	}
+	slices.Sort(said)
+	attributes := 0
+	for name, value := range c.After.Attributes {
+		if fmt.Sprint(c.Before.Attributes[name]) != fmt.Sprint(value) && name != "updateMoment" {
+			attributes++
+		}
+	}
+	if attributes > 0 {
+		said = append(said, fmt.Sprintf("%d attributes", attributes))
+	}
+	return strings.Join(said, " ")
+}
+
+type webhookClient struct {
+	ID     string `json:"client_id"`
+	Secret string `json:"client_secret"`
+}
+
+// setUp does what the README tells a new user to do by hand.
+func setUp(ctx context.Context, url, actitoURL string) (client webhookClient, err error) {
+	if err := ask(ctx, http.MethodPut, url+"/v1/premium-features/"+demoOrganization, map[string]any{"actito": true}, nil); err != nil {
+		return client, err
+	}
+	integration := map[string]any{
+		"type_id":        "actito",
+		"authentication": map[string]any{"private_api_key": simulator.SampleKey},
+		"properties": map[string]any{
+			"base_url": actitoURL, "entity_id": simulator.SampleEntity, "table_name": simulator.SampleTable().Name, "user_unique_key": "emailAddress",
+		},
+		"mappings": []map[string]any{
+			{"id": "Newsletter", "value": "consents_purposes_newsletter_enabled"},
+			{"id": "Promotions", "value": "consents_purposes_promotions_enabled"},
+			{"id": "SmsAlerts", "value": "consents_channels_sms_enabled"},
+		},
+		"upsert_mode": true,
+	}
+	if err := ask(ctx, http.MethodPost, url+"/v1/marketplace/integrations?organization_id="+demoOrganization, integration, nil); err != nil {
+		return client, err
+	}
+	return client, ask(ctx, http.MethodPost, url+"/v1/organizations/"+demoOrganization+"/webhook-clients", nil, &client)
+}
+
+func ask(ctx context.Context, method, url string, in, out any) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	r, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Authorization", "Bearer "+demoToken)
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close() //nolint:errcheck // read only
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode >= http.StatusBadRequest {
+		return fmt.Errorf("%s %s: %s: %s", method, r.URL.Path, resp.Status, answer)
+	}
+	if out == nil {
+		return nil
+	}
+	return json.Unmarshal(answer, out)
+}
+
+// serveOn serves a handler until stop is called.
+func serveOn(ctx context.Context, address string, h http.Handler) (url string, stop func(), err error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return "", nil, err
+	}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	go server.Serve(listener) //nolint:errcheck // ends with stop
+	return "http://" + listener.Addr().String(), func() { _ = server.Close() }, nil
+}

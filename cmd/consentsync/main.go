@@ -1,0 +1,74 @@
+// Command consentsync keeps Actito profiles in agreement with the preferences
+// collected in Didomi.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+type commands struct {
+	Serve     serveCommand     `cmd:"" help:"Take webhooks of Didomi and deliver to Actito."`
+	Demo      demoCommand      `cmd:"" help:"Run everything with both ends simulated and traffic flowing."`
+	Simulator simulatorCommand `cmd:"" help:"Run a simulated Actito to try a configuration against."`
+	Version   versionCommand   `cmd:"" help:"Print the version."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// run executes one command and gives the exit code: 0 for success, 1 when it
+// failed, 2 when it was called wrongly.
+func run(ctx context.Context, args []string) int {
+	var c commands
+	exited := -1
+	parser, err := kong.New(&c,
+		kong.Name("consentsync"),
+		kong.Description("Keeps Actito profiles in agreement with the preferences collected in Didomi.\n\n"+
+			"Every flag can also be set as an environment variable CONSENTSYNC_<FLAG>. "+
+			"CONSENTSYNC_ADMIN_TOKEN sets the platform administrator's token and CONSENTSYNC_MASTER_KEY the key that protects the secrets; "+
+			"when unset, both are made at first start and kept in the data directory."),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Exit(func(code int) { exited = code }),
+	)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "consentsync:", err)
+		return 1
+	}
+	k, err := parser.Parse(args)
+	if exited >= 0 { // --help
+		return exited
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "consentsync:", err)
+		fmt.Fprintln(os.Stderr, "Run 'consentsync --help' for what there is.")
+		return 2
+	}
+	if err := k.Run(); err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, "consentsync:", err)
+		return 1
+	}
+	return 0
+}
+
+type versionCommand struct{}
+
+func (versionCommand) Run() error {
+	fmt.Println("consentsync", version)
+	return nil
+}

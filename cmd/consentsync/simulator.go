@@ -1,0 +1,30 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"consentsync/internal/simulator"
+)
+
+type simulatorCommand struct {
+	Listen string `help:"Address to listen on." default:"127.0.0.1:8090" placeholder:"HOST:PORT"`
+}
+
+// Run serves a simulated Actito with a sample table, to try a configuration.
+func (s *simulatorCommand) Run(ctx context.Context) error {
+	actito := simulator.NewActito(simulator.ActitoOptions{})
+	defer actito.Close()
+	url, stop, err := serveOn(ctx, s.Listen, actito)
+	if err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	defer stop()
+	table := simulator.SampleTable()
+	fmt.Printf("A simulated Actito listens on %s\n", url)
+	fmt.Printf("  private_api_key %s   entity_id %s   table_name %s\n", simulator.SampleKey, simulator.SampleEntity, table.Name)
+	fmt.Printf("  subscriptions   %v\n", table.Subscriptions)
+	fmt.Printf("  its profiles    curl %s/_simulator/profiles\n", url)
+	<-ctx.Done()
+	return nil
+}

@@ -1,0 +1,173 @@
+package actito
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/outbound"
+)
+
+const (
+	maxAnswer  = 8 << 20
+	maxRefusal = 16 << 10 // of the body of a refusal
+)
+
+// call is one call as a dialect builds it.
+type call struct {
+	op     string
+	method string
+	path   string // encoded, begins with a slash
+	body   []byte
+	// private holds the values sent, which must not come back in an error.
+	private []string
+}
+
+func (r call) writes() bool { return r.method != http.MethodGet }
+
+// call makes a call with a token, and once more with a new token after a 401,
+// which says that nothing was applied. It gives the body of a read's answer.
+func (c *Client) call(ctx context.Context, req call) ([]byte, error) {
+	tok, err := c.tokens.get(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	body, err := c.send(ctx, req, tok.value)
+	if statusOf(err) != http.StatusUnauthorized {
+		return body, err
+	}
+	if tok, err = c.tokens.get(ctx, tok.epoch); err != nil {
+		return nil, err
+	}
+	return c.send(ctx, req, tok.value)
+}
+
+func (c *Client) send(ctx context.Context, req call, token string) ([]byte, error) {
+	hr, err := http.NewRequestWithContext(ctx, req.method, c.base+req.path, nil)
+	if err != nil {
+		return nil, errBaseURL(req.op)
+	}
+	hr.Header.Set("Authorization", "Bearer "+token)
+	hr.Header.Set("Accept", "application/json")
+	if req.body != nil {
+		// Set without GetBody, so that net/http cannot repeat a write by
+		// itself, whichever transport the client was given.
+		hr.Body = io.NopCloser(bytes.NewReader(req.body))
+		hr.ContentLength = int64(len(req.body))
+		hr.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.hc.Do(hr)
+	if err != nil {
+		e := outbound.Classify(req.op, err)
+		if !req.writes() && e.Kind == consent.Unclear {
+			e.Kind = consent.Transient
+			e.Message = "the connection failed, or no answer came in time"
+		}
+		return nil, e
+	}
+	if resp.StatusCode/100 != 2 {
+		return nil, c.refusal(req, resp, token)
+	}
+	if req.writes() {
+		// The status alone is the answer. The body is read, as far as it is
+		// short, to keep the connection.
+		_, _ = io.CopyN(io.Discard, resp.Body, maxRefusal)
+		resp.Body.Close()
+		return nil, nil
+	}
+	body, err := outbound.ReadBody(resp, maxAnswer)
+	if err != nil && consent.KindOf(err) != consent.TooLarge {
+		err = &consent.Error{
+			Kind: consent.Transient, Op: req.op, Err: err,
+			Message: "Actito's answer broke off",
+		}
+	}
+	return body, err
+}
+
+// refusal turns an answer that is not a success into an error, and closes it.
+func (c *Client) refusal(req call, resp *http.Response, token string) *consent.Error {
+	// What cannot be read of the body is only missing from the message.
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
+	resp.Body.Close()
+	e := &consent.Error{Op: req.op, Err: statusError(resp.StatusCode)}
+	e.Kind, e.Message = meaning(resp.StatusCode, req.writes())
+	switch e.Kind {
+	case consent.RateLimited, consent.Transient:
+		e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), c.now())
+	case consent.Invalid, consent.Conflict, consent.Forbidden, consent.NotFound:
+		secrets := append([]string{c.apiKey, token}, req.private...)
+		if said := excerpt(string(body), secrets); said != "" {
+			e.Message += "; Actito says: " + said
+		}
+	}
+	return e
+}
+
+// meaning says what a status that is not 2xx tells about the call. The message
+// begins with who has to act where that is clear.
+func meaning(status int, write bool) (consent.Kind, string) {
+	code := " (" + strconv.Itoa(status) + ")"
+	switch {
+	case status == http.StatusUnauthorized:
+		return consent.Unauthorized, "Actito refuses the access token, even a fresh one" + code
+	case status == http.StatusForbidden:
+		return consent.Forbidden, "the API key lacks a right for this operation" + code
+	case status == http.StatusNotFound:
+		return consent.NotFound, "Actito does not find it, or hides it" + code
+	case status == http.StatusConflict:
+		return consent.Conflict, "it contradicts something that Actito holds" + code
+	case status == http.StatusTooManyRequests:
+		return consent.RateLimited, "too many calls at once, or too many today" + code
+	case status == http.StatusServiceUnavailable:
+		return consent.Transient, "Actito is not available" + code
+	case status >= 500 || status == http.StatusRequestTimeout:
+		if write {
+			return consent.Unclear, "Actito failed, perhaps after it applied the change" + code
+		}
+		return consent.Transient, "Actito failed" + code
+	case status >= 400:
+		return consent.Invalid, "Actito refuses the request" + code
+	}
+	return consent.Invalid, "Actito answers with a redirect, which is not followed; check the base URL" + code
+}
+
+// statusError is the cause in an error made from a status.
+type statusError int
+
+func (s statusError) Error() string { return "HTTP " + strconv.Itoa(int(s)) }
+
+// statusOf gives the status behind an error, zero if there was none.
+func statusOf(err error) int {
+	var s statusError
+	if errors.As(err, &s) {
+		return int(s)
+	}
+	return 0
+}
+
+// retryAfter reads the header of that name: seconds, or a date.
+func retryAfter(header string, now time.Time) time.Duration {
+	const most = 24 * time.Hour
+	header = strings.TrimSpace(header)
+	wait := time.Duration(0)
+	if seconds, err := strconv.ParseUint(header, 10, 63); err == nil {
+		wait = most
+		if seconds < uint64(most/time.Second) {
+			wait = time.Duration(seconds) * time.Second
+		}
+	} else if date, err := http.ParseTime(header); err == nil {
+		wait = date.Sub(now)
+	}
+	return max(0, min(wait, most))
+}
+
+func errBaseURL(op string) *consent.Error {
+	return consent.Errorf(consent.Unauthorized, op, "the base URL of Actito cannot be read")
+}

@@ -1,0 +1,268 @@
+package actito
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"consentsync/internal/consent"
+)
+
+func TestStatuses(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]struct{ read, write consent.Kind }{
+		301: {consent.Invalid, consent.Invalid},
+		302: {consent.Invalid, consent.Invalid},
+		307: {consent.Invalid, consent.Invalid},
+		400: {consent.Invalid, consent.Invalid},
+		401: {consent.Unauthorized, consent.Unauthorized},
+		403: {consent.Forbidden, consent.Forbidden},
+		404: {consent.NotFound, consent.NotFound},
+		405: {consent.Invalid, consent.Invalid},
+		406: {consent.Invalid, consent.Invalid},
+		408: {consent.Transient, consent.Unclear},
+		409: {consent.Conflict, consent.Conflict},
+		413: {consent.Invalid, consent.Invalid},
+		415: {consent.Invalid, consent.Invalid},
+		422: {consent.Invalid, consent.Invalid},
+		429: {consent.RateLimited, consent.RateLimited},
+		500: {consent.Transient, consent.Unclear},
+		501: {consent.Transient, consent.Unclear},
+		502: {consent.Transient, consent.Unclear},
+		503: {consent.Transient, consent.Transient},
+		504: {consent.Transient, consent.Unclear},
+		599: {consent.Transient, consent.Unclear},
+	} {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			t.Parallel()
+			_, c := newFake(t, nil, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Retry-After", "17")
+				w.Header().Set("Location", "/elsewhere")
+				w.WriteHeader(status)
+			})
+			_, readErr := c.Read(t.Context(), jane)
+			wantKind(t, readErr, want.read)
+			writeErr := c.Update(t.Context(), jane, optOut)
+			wantKind(t, writeErr, want.write)
+			wait := time.Duration(0)
+			if status == 429 || status == 503 {
+				wait = 17 * time.Second
+			}
+			wantEqual(t, consent.RetryAfter(writeErr), wait)
+			var e *consent.Error
+			if !errors.As(writeErr, &e) || e.Op != "actito.Update" || !strings.Contains(e.Message, strconv.Itoa(status)) {
+				t.Errorf("got %#v", writeErr)
+			}
+		})
+	}
+}
+
+func TestAnySuccessOfAWrite(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{200, 201, 202, 204, 207} {
+		body := "<html>not JSON"
+		if status == 204 {
+			body = ""
+		}
+		_, c := newFake(t, nil, always(status, body))
+		if err := c.Update(t.Context(), jane, optOut); err != nil {
+			t.Errorf("%d: %v", status, err)
+		}
+	}
+	_, c := newFake(t, nil, func(w http.ResponseWriter, _ *http.Request) { // breaks off in the body
+		w.Header().Set("Content-Length", "1000")
+		_, _ = fmt.Fprint(w, "{")
+	})
+	if err := c.Update(t.Context(), jane, optOut); err != nil {
+		t.Error(err)
+	}
+	_, err := c.Read(t.Context(), jane)
+	wantKind(t, err, consent.Transient)
+}
+
+func TestUnreadableAnswerToARead(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{
+		"", "<html>", "[]", "{}", "null", `{"attributes":{}`, `{"attributes":{}} {}`, `{"error":"x"}`,
+		`{"attributes":[{"value":1}]}`, `{"attributes":["a"],"subscriptions":7}`,
+		`{"attributes":{},"subscriptions":{"Newsletter":"perhaps"}}`,
+		`{"attributes":{},"subscriptions":{"Newsletter":{"moment":"2026"}}}`,
+	} {
+		_, c := newFake(t, nil, always(200, body))
+		_, err := c.Read(t.Context(), jane)
+		if consent.KindOf(err) != consent.Transient {
+			t.Errorf("%s: got %v", body, err)
+		}
+	}
+	_, c := newFake(t, nil, always(200, `{"attributes":{"a":"`+strings.Repeat("x", maxAnswer)+`"}}`))
+	_, err := c.Read(t.Context(), jane)
+	wantKind(t, err, consent.TooLarge)
+}
+
+// R16 rests on this: a write that may have arrived is unclear and not repeated.
+func TestR16ResetAfterAWriteIsUnclearAndSentOnce(t *testing.T) {
+	t.Parallel()
+	f, c := newFake(t, nil, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			_, _ = fmt.Fprint(w, emptyProfile) // leaves a kept connection
+			return
+		}
+		abort(w, r)
+	})
+	if _, err := c.Read(t.Context(), jane); err != nil {
+		t.Fatal(err)
+	}
+	wantKind(t, c.Update(t.Context(), jane, optOut), consent.Unclear)
+	wantKind(t, c.Create(t.Context(), jane, optOut), consent.Unclear)
+	wantEqual(t, f.seen()[1:], []string{
+		`PATCH ` + janePath + ` {"subscriptions":{"Newsletter":false}}`,
+		`POST ` + profilesPath + ` {"key":{"emailAddress":"jane@example.com"},"attributes":{"emailAddress":"jane@example.com"},"subscriptions":{"Newsletter":false}}`,
+	})
+}
+
+func TestCancelledBeforeAndDuring(t *testing.T) {
+	t.Parallel()
+	arrived, release := make(chan struct{}), make(chan struct{})
+	_, c := newFake(t, nil, func(http.ResponseWriter, *http.Request) {
+		close(arrived)
+		<-release
+	})
+	defer close(release)
+	if err := c.CheckToken(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-arrived
+		cancel()
+	}()
+	wantKind(t, c.Update(ctx, jane, optOut), consent.Unclear)
+	wantKind(t, c.Update(ctx, jane, optOut), consent.Transient)
+}
+
+func TestNoConnectionIsTransient(t *testing.T) {
+	t.Parallel()
+	f, c := newFake(t, nil, nil)
+	if err := c.CheckToken(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	c.hc.CloseIdleConnections()
+	wantKind(t, c.Update(t.Context(), jane, optOut), consent.Transient)
+	wantKind(t, NewClient(nil, "https://127.0.0.1:1", "k").CheckToken(t.Context()), consent.Transient)
+	wantKind(t, NewClient(nil, "::", "k").CheckToken(t.Context()), consent.Unauthorized)
+}
+
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 2, 8, 0, 0, 0, time.UTC)
+	for header, want := range map[string]time.Duration{
+		"":                              0,
+		"5":                             5 * time.Second,
+		" 5 ":                           5 * time.Second,
+		"-5":                            0,
+		"soon":                          0,
+		"9999999999999":                 24 * time.Hour,
+		"99999999999999999999999":       0,
+		"Mon, 02 Nov 2026 08:01:30 GMT": 90 * time.Second,
+		"Mon, 02 Nov 2026 07:00:00 GMT": 0,
+		"Mon, 02 Nov 2036 07:00:00 GMT": 24 * time.Hour,
+	} {
+		if got := retryAfter(header, now); got != want {
+			t.Errorf("%q: got %v, want %v", header, got, want)
+		}
+	}
+}
+
+// Whatever the host echoes, and in whatever form, no error tells it.
+func TestNoSecretInAnyError(t *testing.T) {
+	t.Parallel()
+	ref := Ref{Entity: "acme", TableID: "16", KeyAttribute: "emailAddress", Key: "José O'Neil+x@exämple.com"}
+	change := Change{
+		Attributes: map[string]any{
+			"lastName": "Müller-Lüdenscheidt", "sex": "M", "age": 4711, "tags": []string{"geheim zwei", "geheim"},
+			"note": "a\n  \"quoted\" <b>line</b>",
+		},
+		Subscriptions: map[string]bool{"Newsletter": false},
+	}
+	secrets := []string{
+		apiKey, "TOKEN-", "José", "jos\\u00e9", "O'Neil", "Neil", "exämple", "Müller", "MÜLLER", "Lüdenscheidt",
+		"M\\u00fc", "4711", "geheim", "zwei", "quoted", "other@person.com", "%40", "Mr M.", "sex=M",
+	}
+	// The host echoes what it was sent, and nothing that it was not.
+	echo := func(w http.ResponseWriter, r *http.Request) {
+		_, _ = fmt.Fprintf(w, "Bad: %s %s %s;", r.Header.Get("Authorization"), apiKey, r.RequestURI)
+		if r.URL.Path == "/auth/token" {
+			return
+		}
+		key, _ := json.Marshal(ref.Key)
+		_, _ = fmt.Fprintf(w, "%s %s %s %s;", key, strconv.QuoteToASCII(ref.Key), url.QueryEscape(ref.Key),
+			"Jos&eacute; O&#39;Neil+x&#64;exämple.com")
+		if r.Method == http.MethodGet {
+			return
+		}
+		body, _ := io.ReadAll(r.Body)
+		_, _ = fmt.Fprintf(w, "%s %s sex=M, %s %s %s; other@person.com 4711", body,
+			strings.ToUpper("Müller-Lüdenscheidt"), "geheim+zwei", "geheim zwei", change.Attributes["note"])
+	}
+	for _, status := range []int{302, 400, 401, 403, 404, 405, 409, 422, 429, 500, 503} {
+		answer := func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(status)
+			echo(w, r)
+		}
+		_, c := newFake(t, nil, answer)
+		_, readErr := c.Read(t.Context(), ref)
+		_, noToken := newFake(t, answer, nil)
+		for _, err := range []error{
+			readErr, c.Update(t.Context(), ref, change), c.Create(t.Context(), ref, change),
+			noToken.CheckToken(t.Context()),
+		} {
+			for _, secret := range secrets {
+				if strings.Contains(err.Error(), secret) {
+					t.Errorf("%d: %q in %v", status, secret, err)
+				}
+			}
+		}
+	}
+	_, c := newFake(t, nil, abort)
+	_, err := c.Read(t.Context(), ref)
+	for _, e := range []error{err, c.Update(t.Context(), ref, change), fmt.Errorf("%v %+v %#v", c, c, c)} {
+		if text := e.Error(); strings.Contains(text, apiKey) || strings.Contains(text, "TOKEN-") || strings.Contains(text, "Neil") {
+			t.Errorf("secret in %v", e)
+		}
+	}
+}
+
+func TestExcerpt(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		body, want string
+		hidden     []string
+	}{
+		{"", "", nil},
+		{"  <html><body>Not\n\tgood</body></html> ", "Not good", nil},
+		{"a\x00b\x1b[31mc\xff", "ab[31mc", nil},
+		{`{"m":"no \u0041\u00e9 \ud83d\ude00 \"x\" a\/b"}`, `{"m":"no Aé 😀 "x" a/b"}`, nil},
+		{"sex M must not be m, but F; Mandatory", "sex … must not be …, but F; Mandatory", []string{"M"}},
+		{"M M M", "… … …", []string{"M"}},
+		{"id 42 of 142", "id … of 142", []string{"42"}},
+		{"value ABCDE-FGH refused", "value … refused", []string{"abcd", "abcde-fgh"}},
+		{"mail a.b@c.org exists", "mail … exists", nil},
+		{"a%2Fb%20c%C3%A9 100%", "a/b cé 100%", nil},
+		{"key=a%40b", "key=…", []string{"a@b"}},
+		{"key=a%2540b", "key=…", []string{"a%40b"}},
+		{strings.Repeat("é", 301), strings.Repeat("é", 299) + "…", nil},
+	} {
+		if got := excerpt(c.body, c.hidden); got != c.want {
+			t.Errorf("%q: got %q, want %q", c.body, got, c.want)
+		}
+	}
+}

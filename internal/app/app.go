@@ -1,0 +1,170 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"consentsync/internal/actito"
+	"consentsync/internal/api"
+	"consentsync/internal/auth"
+	"consentsync/internal/backfill"
+	"consentsync/internal/deliver"
+	"consentsync/internal/ingest"
+	"consentsync/internal/integration"
+	"consentsync/internal/outbound"
+	"consentsync/internal/people"
+	"consentsync/internal/store"
+	"consentsync/internal/store/sqlite"
+)
+
+// App is the running program.
+type App struct {
+	cfg      Config
+	log      *slog.Logger
+	engine   *sqlite.Engine
+	delivery *deliver.Engine
+	didomi   *ingest.Didomi
+	server   *http.Server
+	listener net.Listener
+	health   *health
+
+	stop  context.CancelFunc
+	tasks *errgroup.Group
+}
+
+// Start opens the database, makes the keys where needed, and serves. On error
+// nothing is left running.
+func Start(ctx context.Context, cfg Config, log *slog.Logger) (_ *App, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	a := &App{cfg: cfg, log: log}
+	defer func() {
+		if err != nil {
+			a.close()
+		}
+	}()
+	if a.engine, err = sqlite.Open(ctx, cfg.Data, sqlite.Options{}); err != nil {
+		return nil, err
+	}
+	master, err := auth.LoadMasterKey(cfg.MasterKey, cfg.Data)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := auth.OpenKeyring(ctx, a.engine, master)
+	if err != nil {
+		return nil, err
+	}
+	admin, err := auth.LoadAdmin(cfg.AdminToken, cfg.Data)
+	if err != nil {
+		return nil, fmt.Errorf("admin token: %w", err)
+	}
+	hasher := store.NewHasher(keys.Hash)
+	a.engine.UseHasher(hasher)
+	if a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen); err != nil {
+		return nil, fmt.Errorf("--listen: %w", err)
+	}
+	a.wire(keys, admin, hasher)
+	return a, nil
+}
+
+// wire connects the parts and starts them.
+func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher) {
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	client := outbound.New(outbound.Options{AllowPrivateNetworks: a.cfg.AllowPrivateNetworks, UserAgent: "consentsync"})
+
+	service := &integration.Service{
+		Store: a.engine, Accounts: actito.NewAccounts(client), Sealer: keys.Sealer, Hasher: hasher,
+		AllowPrivate: a.cfg.AllowPrivateNetworks, Now: time.Now,
+	}
+	a.delivery = deliver.New(a.engine, &targets{service.Accounts, service.Secrets}, deliver.Options{
+		Node: uuid.NewString(), Stale: a.cfg.ConfirmAfter, ReadbackDelay: a.cfg.ReadbackDelay, Log: a.log, Registerer: metrics,
+	})
+	reprojector := backfill.NewReprojector(a.engine, a.delivery.Wake, a.log)
+	service.Changed = func() {
+		reprojector.Wake()
+		a.delivery.Rescan()
+	}
+	tokens := auth.NewTokens(keys.Token, a.cfg.TokenLife, time.Now)
+	a.didomi = ingest.NewDidomi(a.engine, tokens, a.delivery.Wake, a.log, metrics)
+	a.health = &health{engine: a.engine}
+
+	mux := http.NewServeMux()
+	(&api.API{
+		Store: a.engine, Admin: admin, Integrations: service, Log: a.log, Now: time.Now,
+		People: &people.Service{Store: a.engine, Hasher: hasher, Now: time.Now},
+	}).Register(mux)
+	mux.Handle("POST /oauth/token", &auth.Endpoint{Clients: a.engine, Tokens: tokens})
+	mux.Handle("POST /webhooks/didomi/{organization_id}", a.didomi)
+	a.health.register(mux, metrics)
+
+	a.server = &http.Server{
+		Handler: guard(mux, a.log), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 2 * time.Minute,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	a.stop = stop
+	a.tasks, ctx = errgroup.WithContext(ctx)
+	a.tasks.Go(func() error { return a.delivery.Run(ctx) })
+	a.tasks.Go(func() error { return reprojector.Run(ctx) })
+	a.tasks.Go(func() error { return a.engine.Checkpoints(ctx) })
+	a.tasks.Go(func() error {
+		if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+}
+
+// URL is where the program listens.
+func (a *App) URL() string { return "http://" + a.listener.Addr().String() }
+
+// shutdownTime bounds how long requests under way may take at shutdown.
+const shutdownTime = 10 * time.Second
+
+// Stop lets requests and calls under way end, then closes the database.
+func (a *App) Stop(ctx context.Context) error {
+	a.health.stopping.Store(true)
+	ctx, cancel := context.WithTimeout(ctx, shutdownTime)
+	defer cancel()
+	err := a.server.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, a.server.Close())
+	}
+	a.didomi.Close()
+	a.stop()
+	err = errors.Join(err, a.tasks.Wait())
+	return errors.Join(err, a.engine.Close())
+}
+
+// close undoes a start that failed.
+func (a *App) close() {
+	if a.listener != nil {
+		_ = a.listener.Close()
+	}
+	if a.engine != nil {
+		_ = a.engine.Close()
+	}
+}
+
+// Run serves until ctx ends.
+func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(*App)) error {
+	a, err := Start(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	ready(a)
+	<-ctx.Done()
+	return a.Stop(context.WithoutCancel(ctx))
+}

@@ -1,0 +1,115 @@
+package auth
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/reply"
+)
+
+// Endpoint is the token endpoint of RFC 6749 for the client credentials grant
+// (https://www.rfc-editor.org/rfc/rfc6749#section-4.4). How Didomi sends its
+// credentials is not documented, so it takes them as HTTP Basic, in a form or
+// in a JSON body. Its errors are both those of the RFC and our envelope.
+type Endpoint struct {
+	Clients Clients
+	Tokens  *Tokens
+}
+
+const mostTokenRequest = 16 << 10
+
+func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Pragma", "no-cache")
+	q, err := readTokenRequest(w, r)
+	if err != nil {
+		refuse(w, "invalid_request", err)
+		return
+	}
+	if q.grantType != "client_credentials" {
+		code := "unsupported_grant_type"
+		if q.grantType == "" {
+			code = "invalid_request"
+		}
+		refuse(w, code, &consent.Error{
+			Kind: consent.Invalid, Message: "grant_type must be client_credentials",
+			Fields: map[string]string{"grant_type": "must be client_credentials"},
+		})
+		return
+	}
+	client, err := authenticate(r.Context(), e.Clients, q.clientID, q.clientSecret)
+	if err != nil {
+		refuse(w, "invalid_client", err)
+		return
+	}
+	token, err := e.Tokens.Issue(client)
+	if err != nil {
+		refuse(w, "server_error", err)
+		return
+	}
+	reply.JSON(w, http.StatusOK, map[string]any{
+		"access_token": token, "token_type": "Bearer", "expires_in": int(e.Tokens.Life().Seconds()),
+	})
+}
+
+type tokenRequest struct{ grantType, clientID, clientSecret string }
+
+func readTokenRequest(w http.ResponseWriter, r *http.Request) (q tokenRequest, err error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostTokenRequest))
+	if err != nil {
+		return q, consent.Errorf(consent.TooLarge, "auth", "the body is larger than %d bytes or was cut off", mostTokenRequest)
+	}
+	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if media == "application/json" {
+		var fields struct {
+			GrantType    string `json:"grant_type"`
+			ClientID     string `json:"client_id"`
+			ClientSecret string `json:"client_secret"`
+		}
+		if err := json.Unmarshal(body, &fields); err != nil {
+			return q, consent.Errorf(consent.Invalid, "auth", "the body is not a JSON object of texts")
+		}
+		q = tokenRequest{fields.GrantType, fields.ClientID, fields.ClientSecret}
+	} else {
+		form, err := url.ParseQuery(string(body))
+		if err != nil {
+			return q, consent.Errorf(consent.Invalid, "auth", "the body is not a form")
+		}
+		q = tokenRequest{form.Get("grant_type"), form.Get("client_id"), form.Get("client_secret")}
+	}
+	if id, secret, ok := r.BasicAuth(); ok {
+		// RFC 6749, section 2.3.1: both are form-encoded within Basic.
+		q.clientID, q.clientSecret = unescaped(id), unescaped(secret)
+	}
+	return q, nil
+}
+
+func unescaped(s string) string {
+	if plain, err := url.QueryUnescape(s); err == nil {
+		return plain
+	}
+	return s
+}
+
+// refuse answers with an error in both forms: error and error_description for
+// OAuth clients, and the envelope that all our errors have.
+func refuse(w http.ResponseWriter, code string, err error) {
+	var known *consent.Error
+	if !errors.As(err, &known) || known.Kind == consent.Transient {
+		code = "temporarily_unavailable"
+	}
+	e := reply.Describe(err)
+	if e.Code == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Basic realm="consentsync"`)
+	}
+	reply.JSON(w, e.Code, struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+		reply.Envelope
+	}{code, e.Message, e})
+}

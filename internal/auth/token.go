@@ -1,0 +1,147 @@
+package auth
+
+import (
+	"context"
+	"crypto/subtle"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+// Tokens gives and checks the access tokens with which Didomi calls us. A token
+// is bound to one organization and lives for a fixed time.
+type Tokens struct {
+	key  []byte
+	life time.Duration
+	now  func() time.Time
+
+	mu    sync.Mutex
+	known map[string]claims // tokens that were checked already
+}
+
+// NewTokens makes tokens signed with key that live for life.
+func NewTokens(key []byte, life time.Duration, now func() time.Time) *Tokens {
+	return &Tokens{key: key, life: life, now: now, known: make(map[string]claims)}
+}
+
+type claims struct {
+	jwt.RegisteredClaims
+	Organization string `json:"org"`
+}
+
+const audience = "consentsync/webhooks"
+
+// Life is how long a token lives.
+func (t *Tokens) Life() time.Duration { return t.life }
+
+// Issue gives a token for a client.
+func (t *Tokens) Issue(c *store.WebhookClient) (string, error) {
+	now := t.now()
+	token := jwt.NewWithClaims(jwt.SigningMethodHS256, claims{
+		RegisteredClaims: jwt.RegisteredClaims{
+			Subject: c.ClientID, Audience: jwt.ClaimStrings{audience}, ID: NewSecret()[:16],
+			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(t.life)),
+		},
+		Organization: c.Organization,
+	})
+	return token.SignedString(t.key)
+}
+
+// mostKnown bounds the memory of checked tokens.
+const mostKnown = 1024
+
+// Organization gives the organization that a token is for. The error is
+// Unauthorized whatever is wrong with it.
+func (t *Tokens) Organization(token string) (string, error) {
+	t.mu.Lock()
+	c, known := t.known[token]
+	t.mu.Unlock()
+	if known && t.now().Before(c.ExpiresAt.Time) {
+		return c.Organization, nil
+	}
+	c = claims{}
+	_, err := jwt.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return t.key, nil },
+		jwt.WithValidMethods([]string{"HS256"}), jwt.WithAudience(audience), jwt.WithExpirationRequired(), jwt.WithTimeFunc(t.now))
+	if err != nil || c.Organization == "" {
+		return "", errUnauthorized
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.known) >= mostKnown {
+		clear(t.known)
+	}
+	t.known[token] = c
+	return c.Organization, nil
+}
+
+// Bearer gives the bearer token of a request; ok is false if it has none.
+func Bearer(r *http.Request) (token string, ok bool) {
+	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	token = strings.TrimSpace(token)
+	return token, ok && strings.EqualFold(scheme, "Bearer") && token != ""
+}
+
+// Admin knows the platform administrator's token.
+type Admin struct{ hash [32]byte }
+
+// LoadAdmin takes the token given, if any, otherwise the one in the file
+// admin-token in dir, which is made with mode 0600 at first start.
+func LoadAdmin(token, dir string) (*Admin, error) {
+	if token == "" {
+		path := filepath.Join(dir, "admin-token")
+		saved, err := os.ReadFile(path) //nolint:gosec // the operator names the directory
+		switch {
+		case err == nil && strings.TrimSpace(string(saved)) != "":
+			token = strings.TrimSpace(string(saved))
+		case err == nil || os.IsNotExist(err):
+			token = NewSecret()
+			if err := writeSecretFile(path, token); err != nil {
+				return nil, err
+			}
+		default:
+			return nil, err
+		}
+	}
+	return &Admin{Hash(token)}, nil
+}
+
+// Check tells whether the request comes from the platform administrator.
+func (a *Admin) Check(r *http.Request) error {
+	token, ok := Bearer(r)
+	hash := Hash(token)
+	if !ok || subtle.ConstantTimeCompare(hash[:], a.hash[:]) != 1 {
+		return errUnauthorized
+	}
+	return nil
+}
+
+// Clients finds webhook clients.
+type Clients interface {
+	WebhookClient(ctx context.Context, clientID string) (*store.WebhookClient, error)
+}
+
+// authenticate checks a client's credentials in the same time whether the
+// client exists or not.
+func authenticate(ctx context.Context, clients Clients, id, secret string) (*store.WebhookClient, error) {
+	c, err := clients.WebhookClient(ctx, id)
+	if err != nil && consent.KindOf(err) != consent.NotFound {
+		return nil, err
+	}
+	var expected [32]byte
+	if c != nil {
+		expected = c.SecretHash
+	}
+	given := Hash(secret)
+	if subtle.ConstantTimeCompare(given[:], expected[:]) != 1 || c == nil {
+		return nil, consent.Errorf(consent.Unauthorized, "auth", "client_id or client_secret is wrong")
+	}
+	return c, nil
+}

@@ -1,0 +1,186 @@
+// Package backfill does in the background what concerns all people at once.
+//
+// It guarantees that nothing we set in motion ourselves turns on subscriptions
+// of more than the larger of 100 people and 1 % without somebody's yes; that
+// withdrawals do not wait for that yes; and that it goes on where it was after
+// a crash.
+package backfill
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+// Store is what the background work needs of the database.
+type Store interface {
+	Now(ctx context.Context) (consent.Time, error)
+	Integration(ctx context.Context, k store.IntegrationKey) (*store.Integration, error)
+	Reprojections(ctx context.Context) ([]store.Reprojection, error)
+	AdvanceReprojection(ctx context.Context, r store.Reprojection, due []store.Due) error
+	PeoplePage(ctx context.Context, organization string, after []byte, limit int) ([]store.PersonKey, error)
+	Person(ctx context.Context, organization string, key store.PersonKey) (*store.Person, error)
+	Delivery(ctx context.Context, k store.DeliveryKey) (*store.Delivery, error)
+}
+
+// Reprojector compares everyone again after a new mapping, snapshot or
+// integration (R12).
+type Reprojector struct {
+	store Store
+	due   func()
+	log   *slog.Logger
+	wake  chan struct{}
+}
+
+// NewReprojector makes a reprojector; Run starts it. due is called when
+// something became due for delivery.
+func NewReprojector(s Store, due func(), log *slog.Logger) *Reprojector {
+	return &Reprojector{store: s, due: due, log: log, wake: make(chan struct{}, 1)}
+}
+
+// Wake says that an integration was made or changed.
+func (r *Reprojector) Wake() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run works until ctx ends.
+func (r *Reprojector) Run(ctx context.Context) error {
+	ticker := time.NewTicker(5 * time.Second)
+	defer ticker.Stop()
+	for {
+		if err := r.work(ctx); err != nil && ctx.Err() == nil {
+			r.log.ErrorContext(ctx, "a re-projection failed, trying again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		case <-r.wake:
+		}
+	}
+}
+
+// work goes on with every re-projection, a page at a time in turn, until there
+// is none left.
+func (r *Reprojector) work(ctx context.Context) error {
+	for ctx.Err() == nil {
+		running, err := r.store.Reprojections(ctx)
+		if err != nil || len(running) == 0 {
+			return err
+		}
+		for _, p := range running {
+			if err := r.page(ctx, p); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// pageSize is how many people one transaction makes due at most.
+const pageSize = 200
+
+func (r *Reprojector) page(ctx context.Context, p store.Reprojection) error {
+	i, err := r.store.Integration(ctx, p.IntegrationKey)
+	if consent.KindOf(err) == consent.NotFound {
+		p.State = store.ReprojectionDone
+		return r.store.AdvanceReprojection(ctx, p, nil)
+	} else if err != nil {
+		return err
+	}
+	now, err := r.store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	keys, err := r.store.PeoplePage(ctx, p.Organization, p.Cursor, pageSize)
+	if err != nil {
+		return err
+	}
+	var due []store.Due
+	for _, k := range keys {
+		d, err := r.compare(ctx, i, k, now)
+		if err != nil {
+			return err
+		}
+		if entry, ok := decide(&p, d, now); ok {
+			entry.SubjectKey = store.SubjectKey{Organization: p.Organization, Person: k}
+			due = append(due, entry)
+		}
+	}
+	if len(keys) < pageSize {
+		r.turn(&p)
+	} else {
+		last := keys[len(keys)-1]
+		p.Cursor = last[:]
+	}
+	if err := r.store.AdvanceReprojection(ctx, p, due); err != nil {
+		return err
+	}
+	if len(due) > 0 {
+		r.due()
+	}
+	return nil
+}
+
+// compare gives the difference between what one person's profile should hold
+// and what it was last known to hold.
+func (r *Reprojector) compare(ctx context.Context, i *store.Integration, k store.PersonKey, now consent.Time) (consent.Difference, error) {
+	person, err := r.store.Person(ctx, i.Organization, k)
+	if err != nil {
+		return consent.Difference{}, err
+	}
+	var known consent.Known
+	d, err := r.store.Delivery(ctx, store.DeliveryKey{Organization: i.Organization, Integration: i.ID, Target: store.TargetActito, Person: k})
+	switch {
+	case err == nil:
+		known = d.Known
+	case consent.KindOf(err) != consent.NotFound:
+		return consent.Difference{}, err
+	}
+	return consent.Differ(consent.Project(person.View(), i.Rules()), known, &i.Snapshot, now, forever), nil
+}
+
+// forever: a re-projection brings no newer consent, so nothing is sent again
+// just because it was confirmed long ago.
+const forever = 1 << 62
+
+// decide says what a person's difference means for the re-projection. While
+// counting, everything but grants goes out; then the grants do.
+func decide(p *store.Reprojection, d consent.Difference, now consent.Time) (store.Due, bool) {
+	due := store.Due{Class: store.Ordinary, ConsentAt: now, At: now}
+	if p.State == store.ReprojectionGranting {
+		return due, d.Grants()
+	}
+	p.People++
+	if d.Grants() {
+		p.Grants++
+		due.HoldGrants = true
+	}
+	if d.Withdraws() {
+		p.Withdrawals++
+		due.Class = store.BackfilledRefusal
+	}
+	return due, !d.WithoutGrants().Empty()
+}
+
+// turn ends a pass over all people: after counting the grants go out, unless
+// there are so many that somebody has to say yes (R23).
+func (r *Reprojector) turn(p *store.Reprojection) {
+	p.Cursor = []byte{}
+	switch {
+	case p.State == store.ReprojectionGranting || p.Grants == 0:
+		p.State = store.ReprojectionDone
+	case p.Grants > max(100, p.People/100):
+		p.State = store.ReprojectionAsking
+		r.log.Warn("a re-projection would turn on subscriptions of many people and asks first",
+			"integration", p.ID, "people", p.People, "grants", p.Grants)
+	default:
+		p.State = store.ReprojectionGranting
+	}
+}

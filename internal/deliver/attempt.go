@@ -1,0 +1,328 @@
+package deliver
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+// job is one delivery about to be attempted, with what was decided about it.
+type job struct {
+	*store.Delivery
+	integration *store.Integration
+	target      Target
+	userID      string
+	projection  consent.Projection
+	send        consent.Difference // what goes now
+	rest        bool               // something is to follow in a call of its own
+	readOnly    bool               // only the delayed read is due (R16)
+}
+
+// profile names the Actito profile that the job is about: one call at a time
+// is under way for it, whatever integration it serves (R14).
+func (j *job) profile() string {
+	p := j.integration.Settings.Properties
+	return p.EntityID + "\x00" + j.integration.Snapshot.TableID + "\x00" + p.UserUniqueKey + "\x00" + j.userID
+}
+
+// attempt makes the calls of a job and records how they ended.
+func (c *courier) attempt(ctx context.Context, j *job, now consent.Time) {
+	a := &attempt{courier: c, job: j}
+	if j.readOnly {
+		a.readAgain(ctx)
+		return
+	}
+	call := a.newCall("update", j.send, now)
+	ok, err := c.store.Begin(ctx, c.currentLease(), store.Start{
+		DeliveryKey: j.DeliveryKey, Version: j.Version, Doubt: j.Known.Doubt(j.send), Call: call,
+	})
+	if err != nil {
+		c.log.ErrorContext(ctx, "a delivery could not be begun", "person", j.Person.String(), "error", err)
+		return
+	}
+	if !ok {
+		return // newer consent came, or the lease went: it will be found again
+	}
+	a.finish = store.Finish{
+		DeliveryKey: j.DeliveryKey, Version: j.Version, State: store.Synced, Class: j.Class,
+		Known: j.Known, LeftOut: j.projection.LeftOut, Readback: j.Readback, Attempts: j.Attempts,
+	}
+	a.run(ctx, call)
+	a.record(ctx)
+}
+
+type attempt struct {
+	*courier
+	job    *job
+	finish store.Finish
+}
+
+func (a *attempt) run(ctx context.Context, call store.Call) {
+	err := a.call(ctx, call, func(ctx context.Context) error { return a.job.target.Update(ctx, a.job.userID, a.job.send) })
+	switch consent.KindOf(err) {
+	case consent.NotFound:
+		a.missing(ctx, err)
+	case consent.Invalid, consent.Conflict:
+		a.refused(ctx, err)
+	default:
+		a.settle(ctx, a.job.send, err)
+	}
+}
+
+// settle records the plain ends of a write of d: done, unclear, or a fault
+// that is not the profile's.
+func (a *attempt) settle(ctx context.Context, d consent.Difference, err error) {
+	f := &a.finish
+	if err == nil {
+		a.alive(a.job)
+		f.Known = f.Known.Confirm(d, a.clock())
+		f.Attempts = 0
+		if a.job.rest {
+			f.State, f.Class = store.Pending, store.Ordinary
+		}
+		if f.Readback > 0 {
+			a.readBack(ctx)
+		}
+		return
+	}
+	f.LastError = consent.KindOf(err).String() + ": " + message(err)
+	switch consent.KindOf(err) {
+	case consent.Unauthorized:
+		f.State = store.Pending // the integration is at fault, not the profile
+		a.suspend(ctx, a.job.integration, "Actito refuses the API key: "+message(err), true)
+	case consent.Forbidden:
+		a.forbidden(ctx, f.Calls[len(f.Calls)-1].Operation)
+	case consent.RateLimited:
+		f.State = store.Pending
+		a.block(ctx, consent.RetryAfter(err))
+	case consent.Unclear:
+		f.Known = f.Known.Doubt(d)
+		f.Readback = 2
+		a.backOff(err)
+	default: // Transient, and whatever we do not understand: nothing was applied
+		a.backOff(err)
+	}
+}
+
+// backOff makes the delivery wait: the longer the more often it failed, with
+// full jitter, and as long as the other side asked for at least.
+func (a *attempt) backOff(err error) {
+	f := &a.finish
+	f.State = store.Waiting
+	f.Attempts++
+	f.NextAt = a.clock().Add(max(a.jitter(f.Attempts, f.Class), consent.RetryAfter(err)))
+	a.trouble(a.job)
+}
+
+// refused handles a 400: the subscriptions go alone at once, and the
+// attributes are found out one by one afterwards (R17).
+func (a *attempt) refused(ctx context.Context, err error) {
+	send := a.job.send
+	if len(send.Attributes) > 0 {
+		a.suspectAttributes(send, err)
+		if len(send.Subscriptions) == 0 {
+			a.finish.Attempts = 0
+			return
+		}
+		alone := consent.Difference{Subscriptions: send.Subscriptions}
+		err = a.call(ctx, a.newCall("update", alone, a.clock()), func(ctx context.Context) error {
+			return a.job.target.Update(ctx, a.job.userID, alone)
+		})
+		switch consent.KindOf(err) {
+		case consent.Invalid, consent.Conflict:
+		case consent.NotFound:
+			a.missing(ctx, err)
+			return
+		default:
+			a.settle(ctx, alone, err)
+			return
+		}
+	}
+	a.refusedSubscriptions(ctx, err)
+}
+
+// suspectAttributes notes that Actito refused a call that carried attributes.
+// A single one is known to be refused with this value; of several any may be
+// the bad one, and each will go alone.
+func (a *attempt) suspectAttributes(send consent.Difference, err error) {
+	f := &a.finish
+	certain := len(send.Attributes) == 1 && len(send.Subscriptions) == 0
+	f.Known = f.Known.Suspect(send.Attributes, certain, message(err))
+	if certain {
+		for name := range send.Attributes {
+			a.distrustAttribute(a.job.integration, name)
+		}
+	}
+	a.job.rest = true
+	f.State, f.Class = store.Pending, store.Ordinary
+}
+
+// refusedSubscriptions handles a 400 to subscriptions alone. Where one of them
+// is gone from the table it is the integration's fault and is sent no more;
+// otherwise Actito refuses this person's data.
+func (a *attempt) refusedSubscriptions(ctx context.Context, err error) {
+	f := &a.finish
+	f.LastError = "invalid: " + message(err)
+	gone, checkErr := a.checkTable(ctx, a.job.integration, a.job.target)
+	switch {
+	case checkErr != nil:
+		a.tableFault(ctx, checkErr)
+	case slices.ContainsFunc(gone, func(name string) bool { _, sent := a.job.send.Subscriptions[name]; return sent }):
+		f.State, f.Class = store.Pending, a.job.Class
+	default:
+		f.State = store.Failed
+	}
+}
+
+// missing handles a 404: is it the profile that is missing, or the table?
+// (R18) Only then is the profile created, or the person unmatched.
+func (a *attempt) missing(ctx context.Context, err error) {
+	if !a.trusts404(a.job) {
+		// Without the right to read the structure the 404 has to be believed.
+		_, checkErr := a.checkTable(ctx, a.job.integration, a.job.target)
+		if checkErr != nil && consent.KindOf(checkErr) != consent.Forbidden {
+			a.tableFault(ctx, checkErr)
+			return
+		}
+	}
+	f := &a.finish
+	f.Known = consent.Known{}
+	if a.job.integration.Settings.UpsertMode {
+		a.create(ctx)
+		return
+	}
+	f.State = store.Unmatched
+	f.LastError = "there is no profile with this " + a.job.integration.Settings.Properties.UserUniqueKey + " and upsert_mode is off"
+	f.Readback, f.ReadbackAt = 0, 0
+	f.NextAt = 0
+	if a.job.projection.Withdraws() {
+		// A later import with default-on must not mail someone who refused.
+		f.Attempts++
+		f.NextAt = a.clock().Add(a.unmatchedDelay(f.Attempts))
+	}
+}
+
+// create makes the profile with all that is wanted, for it holds nothing yet.
+func (a *attempt) create(ctx context.Context) {
+	full := consent.Differ(a.job.projection, consent.Known{}, &a.job.integration.Snapshot, a.clock(), a.stale)
+	a.job.rest = false
+	err := a.createWith(ctx, full)
+	if consent.KindOf(err) == consent.Invalid && len(full.Attributes) > 0 {
+		// The attributes may be at fault: without those that can be spared.
+		a.suspectAttributes(full, err)
+		full = consent.Difference{Subscriptions: full.Subscriptions, Attributes: a.mandatory(full.Attributes)}
+		err = a.createWith(ctx, full)
+	}
+	switch consent.KindOf(err) {
+	case consent.Invalid, consent.Conflict:
+		a.finish.State, a.finish.LastError = store.Failed, "invalid: "+message(err)
+	case consent.NotFound:
+		// The collection itself is missing.
+		if _, checkErr := a.checkTable(ctx, a.job.integration, a.job.target); checkErr != nil {
+			a.tableFault(ctx, checkErr)
+			return
+		}
+		a.finish.State, a.finish.LastError = store.Failed, "Actito has no operation to create a profile: "+message(err)
+	default:
+		a.settle(ctx, full, err)
+	}
+}
+
+func (a *attempt) createWith(ctx context.Context, d consent.Difference) error {
+	return a.call(ctx, a.newCall("create", d, a.clock()), func(ctx context.Context) error {
+		return a.job.target.Create(ctx, a.job.userID, d)
+	})
+}
+
+func (a *attempt) mandatory(attributes map[string]any) map[string]any {
+	kept := make(map[string]any)
+	for name, value := range attributes {
+		if x, there := a.job.integration.Snapshot.Attribute(name); there && x.Mandatory {
+			kept[name] = value
+		}
+	}
+	return kept
+}
+
+// tableFault handles a table that could not be checked, or is gone.
+func (a *attempt) tableFault(ctx context.Context, err error) {
+	switch consent.KindOf(err) {
+	case consent.NotFound:
+		a.finish.State = store.Pending
+		a.finish.LastError = "not_found: " + message(err)
+		a.suspend(ctx, a.job.integration, "the profile table is gone: "+message(err), false)
+	case consent.Unclear:
+		a.settle(ctx, consent.Difference{}, &consent.Error{Kind: consent.Transient, Message: message(err), Err: err})
+	default:
+		a.settle(ctx, consent.Difference{}, err)
+	}
+}
+
+// forbidden closes the operation that Actito does not permit, not the
+// integration (R18).
+func (a *attempt) forbidden(ctx context.Context, operation string) {
+	until := a.closeOperation(ctx, a.job.integration, operation)
+	a.finish.State = store.Waiting
+	a.finish.NextAt = until
+}
+
+// record writes the end of the attempt. When the store cannot be written the
+// delivery stays in flight for it; it is tried until the lease is gone.
+func (a *attempt) record(ctx context.Context) {
+	for {
+		err := a.store.Finish(ctx, a.currentLease(), a.finish)
+		switch {
+		case err == nil:
+			a.metrics.finished(a.job, &a.finish, a.clock())
+			return
+		case consent.KindOf(err) == consent.Conflict:
+			a.log.WarnContext(ctx, "a result was refused, the lease has gone to another node", "person", a.job.Person.String())
+			return
+		}
+		a.log.ErrorContext(ctx, "a result could not be recorded, trying again", "person", a.job.Person.String(), "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func (a *attempt) newCall(operation string, d consent.Difference, now consent.Time) store.Call {
+	call := store.Call{
+		Organization: a.job.Organization, Person: a.job.Person, ID: store.NewID(), Integration: a.job.Integration,
+		Operation: operation, Subscriptions: d.Subscriptions, StartedAt: now,
+	}
+	for name := range d.Attributes {
+		call.Attributes = append(call.Attributes, name)
+	}
+	slices.Sort(call.Attributes)
+	return call
+}
+
+// call makes one call and keeps its trace.
+func (a *attempt) call(ctx context.Context, call store.Call, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	err := f(ctx)
+	call.AnsweredAt = a.clock()
+	call.Outcome = "ok"
+	if err != nil {
+		call.Outcome, call.Detail = consent.KindOf(err).String(), message(err)
+	}
+	a.finish.Calls = append(a.finish.Calls, call)
+	a.metrics.called(call)
+	a.log.InfoContext(ctx, "call", "person", call.Person.String(), "integration", call.Integration, "operation", call.Operation,
+		"outcome", call.Outcome, "milliseconds", call.AnsweredAt.Sub(call.StartedAt).Milliseconds())
+	return err
+}
+
+func message(err error) string {
+	if m := consent.MessageOf(err); m != "" {
+		return m
+	}
+	return "no answer"
+}

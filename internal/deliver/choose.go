@@ -1,0 +1,142 @@
+package deliver
+
+import (
+	"context"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/deliver/plan"
+	"consentsync/internal/store"
+)
+
+// choose gives the next job that needs a call; nil when there is none. What
+// turns out to need no call is settled on the way.
+func (c *courier) choose(ctx context.Context, working []*store.Integration) (*job, error) {
+	var heads [plan.Classes]plan.Head
+	var jobs [plan.Classes]*job
+	for class := range store.Class(plan.Classes) {
+		j, err := c.first(ctx, working, class)
+		if err != nil {
+			return nil, err
+		}
+		if j != nil {
+			jobs[class], heads[class] = j, plan.Head{Due: true, Since: j.DueAt}
+		}
+	}
+	class, ok := c.tally.Choose(heads, c.clock())
+	if !ok {
+		return nil, nil
+	}
+	return jobs[class], nil
+}
+
+// first gives the job of a class that has the oldest consent, of all
+// integrations.
+func (c *courier) first(ctx context.Context, working []*store.Integration, class store.Class) (*job, error) {
+	var best *job
+	for _, i := range working {
+		target, err := c.targets.Target(i)
+		if err != nil {
+			c.suspend(ctx, i, consent.MessageOf(err), false)
+			continue
+		}
+		j, err := c.firstOf(ctx, i, target, class)
+		if err != nil {
+			return nil, err
+		}
+		if j != nil && (best == nil || j.ConsentAt < best.ConsentAt) {
+			best = j
+		}
+	}
+	return best, nil
+}
+
+func (c *courier) firstOf(ctx context.Context, i *store.Integration, target Target, class store.Class) (*job, error) {
+	k := store.IntegrationKey{Organization: i.Organization, ID: i.ID}
+	for {
+		// More than can be busy, so that busy ones never hide the others.
+		due, err := c.store.NextDue(ctx, k, store.TargetActito, class, lookahead+c.budget().width())
+		if err != nil {
+			return nil, err
+		}
+		var settled []store.Settled
+		var found *job
+		for _, d := range due {
+			j, err := c.prepare(ctx, i, target, d)
+			if err != nil {
+				return nil, err
+			}
+			if c.isBusy(j) {
+				continue
+			}
+			if !j.send.Empty() {
+				found = j
+				break
+			}
+			settled = append(settled, store.Settled{DeliveryKey: d.DeliveryKey, Version: d.Version, LeftOut: j.projection.LeftOut})
+		}
+		if len(settled) > 0 {
+			if err := c.store.Settle(ctx, c.currentLease(), settled); err != nil {
+				return nil, err
+			}
+			c.metrics.saved(len(settled))
+		}
+		if found != nil || len(settled) == 0 {
+			if found == nil && class == store.BackfilledRefusal {
+				return c.readback(ctx, i, target)
+			}
+			return found, nil
+		}
+	}
+}
+
+// readback gives a delayed read that is due (R16). It goes with the refusals
+// of old: soon, but after live withdrawals.
+func (c *courier) readback(ctx context.Context, i *store.Integration, target Target) (*job, error) {
+	k := store.IntegrationKey{Organization: i.Organization, ID: i.ID}
+	due, err := c.store.NextReadback(ctx, k, store.TargetActito, lookahead)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range due {
+		j, err := c.prepare(ctx, i, target, d)
+		if err != nil {
+			return nil, err
+		}
+		if !c.isBusy(j) {
+			j.readOnly = true
+			return j, nil
+		}
+	}
+	return nil, nil
+}
+
+func (c *courier) isBusy(j *job) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.busy[j.profile()]
+}
+
+// prepare reads the person and works out what is to be sent now.
+func (c *courier) prepare(ctx context.Context, i *store.Integration, target Target, d *store.Delivery) (*job, error) {
+	person, err := c.store.Person(ctx, d.Organization, d.Person)
+	if err != nil {
+		return nil, err
+	}
+	j := &job{Delivery: d, integration: i, target: target, userID: person.OrganizationUserID}
+	j.projection = consent.Project(person.View(), i.Rules())
+	c.with(i, func(h *health) {
+		for _, name := range h.gone {
+			if _, wanted := j.projection.Subscriptions[name]; wanted {
+				delete(j.projection.Subscriptions, name)
+				j.projection.LeftOut = append(j.projection.LeftOut, consent.LeftOut{Name: name, Reason: "the subscription no longer exists in Actito"})
+			}
+		}
+		difference := consent.Differ(j.projection, d.Known, &i.Snapshot, c.clock(), c.stale)
+		if d.HoldGrants {
+			difference = difference.WithoutGrants()
+		}
+		j.send, j.rest = difference.Portion(d.Known, h.distrusted)
+	})
+	j.projection.LeftOut = append(j.projection.LeftOut, d.Known.Refusals(j.projection)...)
+	return j, nil
+}

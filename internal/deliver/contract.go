@@ -1,0 +1,76 @@
+// Package deliver closes the gap between what the other end should hold and
+// what it was last known to hold.
+//
+// It guarantees, with a store and a target that keep their word: only the
+// difference is sent, and no call is made where there is none; at most one
+// call is under way for a profile; withdrawals go before grants; a result is
+// recorded only under the lease under which the call was made; whatever has no
+// definite answer stays unknown, is sent again and read back; one profile's
+// refused data holds up nobody else; and a fault of the whole (credentials,
+// table) suspends the integration and is probed until it is gone.
+package deliver
+
+import (
+	"context"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+// Store is what delivery needs of the database.
+type Store interface {
+	Now(ctx context.Context) (consent.Time, error)
+
+	Acquire(ctx context.Context, node string) ([]store.Lease, error)
+	Release(ctx context.Context, node string) error
+	Block(ctx context.Context, l store.Lease, until consent.Time) error
+
+	IntegrationsOfLicence(ctx context.Context, licence string) ([]*store.Integration, error)
+	SetStatus(ctx context.Context, k store.IntegrationKey, from, to store.IntegrationStatus, reason string) (bool, error)
+
+	Promote(ctx context.Context, k store.IntegrationKey, t store.Target) (int64, error)
+	NextDue(ctx context.Context, k store.IntegrationKey, t store.Target, c store.Class, limit int) ([]*store.Delivery, error)
+	NextReadback(ctx context.Context, k store.IntegrationKey, t store.Target, limit int) ([]*store.Delivery, error)
+	Person(ctx context.Context, organization string, key store.PersonKey) (*store.Person, error)
+	Begin(ctx context.Context, l store.Lease, s store.Start) (bool, error)
+	Finish(ctx context.Context, l store.Lease, f store.Finish) error
+	Settle(ctx context.Context, l store.Lease, settled []store.Settled) error
+	RecordRead(ctx context.Context, l store.Lease, f store.Finish, due bool) error
+	Reopen(ctx context.Context, k store.IntegrationKey, after consent.Time) error
+}
+
+// Target is the other end of one integration. Its errors are consent.Errors
+// whose kind says what is certain: NotFound, Invalid, Unauthorized, Forbidden,
+// RateLimited and Transient mean that nothing was applied; Unclear means that
+// it may have been.
+type Target interface {
+	// Update writes d to the profile and touches nothing else.
+	Update(ctx context.Context, userID string, d consent.Difference) error
+	// Create makes the profile with d.
+	Create(ctx context.Context, userID string, d consent.Difference) error
+	// Read tells what the profile holds.
+	Read(ctx context.Context, userID string) (Held, error)
+	// Check reads the structure of the table: NotFound when it is gone.
+	Check(ctx context.Context) (Structure, error)
+	// Generation changes whenever the credentials in use do (R18).
+	Generation() uint64
+}
+
+// Held is what a profile holds, as far as the answer tells. Subscriptions is
+// nil when the answer says nothing about them; otherwise one that is not in it
+// is off.
+type Held struct {
+	Subscriptions map[string]bool
+	Attributes    map[string]any
+}
+
+// Structure is what a table has.
+type Structure struct{ Subscriptions []string }
+
+// Targets opens the target of an integration.
+type Targets interface {
+	Target(i *store.Integration) (Target, error)
+	// Paced gives a context under which every request to the other end first
+	// waits for the pace.
+	Paced(ctx context.Context, pace func(context.Context) error) context.Context
+}

@@ -1,0 +1,242 @@
+package deliver
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/deliver/plan"
+	"consentsync/internal/store"
+)
+
+const (
+	// callTimeout bounds one call. Actito slows down instead of refusing, so
+	// it is long.
+	callTimeout = 75 * time.Second
+	// poll is how often the courier looks for work without being woken.
+	poll = 500 * time.Millisecond
+	// lookahead is how many due deliveries are looked at for one that needs a
+	// call.
+	lookahead = 16
+)
+
+// courier delivers for one licence while this node holds its lease.
+type courier struct {
+	store         Store
+	targets       Targets
+	log           *slog.Logger
+	metrics       *metrics
+	now           func() time.Time
+	random        func() float64
+	stale         time.Duration
+	readbackDelay time.Duration
+
+	wake chan struct{}
+
+	mu      sync.Mutex
+	lease   store.Lease
+	current []*store.Integration
+	spend   *budget
+	health  map[store.IntegrationKey]*health
+	busy    map[string]bool // profiles with a call under way
+	tally   plan.Tally
+	blocked consent.Time
+	calls   sync.WaitGroup
+}
+
+func (c *courier) clock() consent.Time { return consent.TimeOf(c.now()) }
+
+func (c *courier) currentLease() store.Lease {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lease
+}
+
+func (c *courier) renew(l store.Lease) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lease = l
+}
+
+func (c *courier) integrations() []*store.Integration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.current
+}
+
+func (c *courier) budget() *budget {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.spend
+}
+
+func (c *courier) nudge() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// jitter gives a random wait that doubles with each attempt. A withdrawal
+// waits half a minute at most, anything else five minutes.
+func (c *courier) jitter(attempts int, class store.Class) time.Duration {
+	most := 5 * time.Minute
+	if class == store.LiveWithdrawal {
+		most = 30 * time.Second
+	}
+	ceiling := min(most, time.Second<<min(attempts, 12))
+	return max(100*time.Millisecond, time.Duration(c.random()*float64(ceiling)))
+}
+
+// unmatchedDelay is the slow back-off of people without a profile (R20).
+func (c *courier) unmatchedDelay(attempts int) time.Duration {
+	return min(24*time.Hour, time.Hour<<min(attempts-1, 5))
+}
+
+// run delivers until ctx ends, then waits for the calls under way, which have
+// a context of their own: they end well, or when the lease is lost.
+func (c *courier) run(ctx, calls context.Context) {
+	defer c.calls.Wait()
+	for ctx.Err() == nil {
+		wait, err := c.step(ctx, calls)
+		if err != nil && ctx.Err() == nil {
+			c.log.ErrorContext(ctx, "looking for work failed", "error", err)
+			wait = time.Second
+		}
+		if wait <= 0 {
+			continue
+		}
+		timer := time.NewTimer(min(wait, poll))
+		select {
+		case <-ctx.Done():
+		case <-c.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// step makes at most one call and tells how long to wait before the next look.
+func (c *courier) step(ctx, calls context.Context) (time.Duration, error) {
+	integrations, err := c.refresh(ctx)
+	if err != nil || len(integrations) == 0 {
+		return poll, err
+	}
+	working, err := c.tend(ctx, calls, integrations)
+	if err != nil || len(working) == 0 {
+		return poll, err
+	}
+	now := c.clock()
+	c.mu.Lock()
+	free := len(c.busy) < c.spend.width()
+	blocked := c.blocked.Sub(now)
+	c.mu.Unlock()
+	if !free || blocked > 0 {
+		return max(blocked, poll), nil // a call that ends wakes us
+	}
+	ticket, wait := c.budget().take(c.now())
+	if ticket == nil {
+		return wait, nil
+	}
+	j, err := c.choose(ctx, working)
+	if err != nil || j == nil {
+		ticket.CancelAt(c.now())
+		return poll, err
+	}
+	c.start(calls, j, ticket)
+	return 0, nil
+}
+
+// refresh reads the licence's integrations and adapts the budget to them.
+func (c *courier) refresh(ctx context.Context) ([]*store.Integration, error) {
+	integrations, err := c.store.IntegrationsOfLicence(ctx, c.currentLease().Licence)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.current = integrations
+	if len(integrations) == 0 {
+		return nil, nil
+	}
+	perMinute, concurrency := strictest(integrations)
+	if c.spend == nil {
+		now := c.now()
+		quiet := time.Hour
+		if c.lease.IdleSince > 0 {
+			// The last owner may have called until its next renewal was due.
+			quiet = max(0, consent.TimeOf(now).Sub(c.lease.IdleSince)-store.LeaseLife/3)
+		}
+		c.spend = newBudget(perMinute, concurrency, now, quiet)
+		c.blocked = c.lease.BlockedUntil
+	}
+	c.spend.set(perMinute, concurrency)
+	return integrations, nil
+}
+
+// tend promotes what has waited its time, probes suspended integrations, and
+// gives those that can be delivered now.
+func (c *courier) tend(ctx, calls context.Context, integrations []*store.Integration) ([]*store.Integration, error) {
+	var working []*store.Integration
+	now := c.clock()
+	for _, i := range integrations {
+		k := store.IntegrationKey{Organization: i.Organization, ID: i.ID}
+		switch i.Status {
+		case store.Suspended:
+			c.probe(calls, i)
+			continue
+		case store.Paused:
+			continue
+		}
+		if _, err := c.store.Promote(ctx, k, store.TargetActito); err != nil {
+			return nil, err
+		}
+		rests := false
+		c.with(i, func(h *health) { rests = h.pauseUntil > now || h.closed["update"] > now })
+		if !rests {
+			working = append(working, i)
+		}
+	}
+	return working, nil
+}
+
+// start runs a job in the background, paid with the ticket.
+func (c *courier) start(calls context.Context, j *job, ticket *rate.Reservation) {
+	p := &purse{b: c.budget(), ticket: ticket}
+	profile := j.profile()
+	c.mu.Lock()
+	c.busy[profile] = true
+	c.mu.Unlock()
+	c.calls.Go(func() {
+		defer func() {
+			p.giveBack(c.now())
+			c.mu.Lock()
+			delete(c.busy, profile)
+			c.mu.Unlock()
+			c.nudge()
+		}()
+		c.attempt(c.targets.Paced(calls, p.pay), j, c.clock())
+	})
+}
+
+// block keeps the licence from being called for a while, in the store too.
+func (c *courier) block(ctx context.Context, wait time.Duration) {
+	if wait <= 0 {
+		wait = time.Second + time.Duration(c.random()*float64(time.Second))
+	}
+	until := c.clock().Add(wait)
+	c.mu.Lock()
+	c.blocked = max(c.blocked, until)
+	lease := c.lease
+	c.mu.Unlock()
+	if err := c.store.Block(ctx, lease, until); err != nil {
+		c.log.ErrorContext(ctx, "a wait asked for by Actito could not be stored", "error", err)
+	}
+}
+
+func defaultRandom() float64 { return rand.Float64() } //nolint:gosec // spreads retries, protects nothing

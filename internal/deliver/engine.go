@@ -1,0 +1,216 @@
+package deliver
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"consentsync/internal/store"
+)
+
+// Options are the settings of an Engine; zero values mean the defaults.
+type Options struct {
+	// Node names this process among the holders of leases.
+	Node string
+	// Stale is how old the last confirmation of a withdrawal may be before a
+	// newer one is sent again all the same (R13). Default 1 hour.
+	Stale time.Duration
+	// ReadbackDelay is when a profile is read once more after an unclear
+	// answer (R16). Default 30 s.
+	ReadbackDelay time.Duration
+	// Drain is how long calls under way may take to end at shutdown. Default
+	// 10 s.
+	Drain      time.Duration
+	Now        func() time.Time
+	Random     func() float64
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Engine delivers for every licence whose lease this node holds.
+type Engine struct {
+	store   Store
+	targets Targets
+	opts    Options
+	metrics *metrics
+
+	mu       sync.Mutex
+	couriers map[string]*running
+	wake     chan struct{}
+}
+
+type running struct {
+	*courier
+	stop context.CancelFunc // no new calls
+	cut  context.CancelFunc // the calls under way too
+	done chan struct{}
+}
+
+// New makes an engine; Run starts it.
+func New(s Store, t Targets, opts Options) *Engine {
+	if opts.Stale == 0 {
+		opts.Stale = time.Hour
+	}
+	if opts.ReadbackDelay == 0 {
+		opts.ReadbackDelay = 30 * time.Second
+	}
+	if opts.Drain == 0 {
+		opts.Drain = 10 * time.Second
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Random == nil {
+		opts.Random = defaultRandom
+	}
+	return &Engine{
+		store: s, targets: t, opts: opts, metrics: newMetrics(opts.Registerer),
+		couriers: make(map[string]*running), wake: make(chan struct{}, 1),
+	}
+}
+
+// Wake says that something may have become due, or that an integration was
+// made or changed. It never blocks.
+func (e *Engine) Wake() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, r := range e.couriers {
+		r.nudge()
+	}
+}
+
+// Rescan says that there may be a licence that nobody delivers for yet.
+func (e *Engine) Rescan() {
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+	e.Wake()
+}
+
+// Run acquires leases and delivers until ctx ends; then it lets the calls under
+// way end, within the drain time, and gives the leases back.
+func (e *Engine) Run(ctx context.Context) error {
+	ticker := time.NewTicker(store.LeaseLife / 3)
+	defer ticker.Stop()
+	for {
+		e.acquire(ctx)
+		select {
+		case <-ctx.Done():
+			e.shutdown()
+			return nil
+		case <-ticker.C:
+		case <-e.wake:
+		}
+	}
+}
+
+// acquire renews the leases, starts couriers for new ones and stops those
+// whose lease is lost.
+func (e *Engine) acquire(ctx context.Context) {
+	held, err := e.store.Acquire(ctx, e.opts.Node)
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		e.opts.Log.ErrorContext(ctx, "leases could not be renewed", "error", err)
+		e.dropExpired()
+		return
+	}
+	mine := make(map[string]bool, len(held))
+	for _, l := range held {
+		mine[l.Licence] = true
+		e.mu.Lock()
+		r := e.couriers[l.Licence]
+		e.mu.Unlock()
+		switch {
+		case r == nil:
+			e.start(ctx, l)
+		case l.Taken:
+			// Lost and taken again: calls of the old epoch are cut.
+			e.end(r)
+			e.start(ctx, l)
+		default:
+			r.renew(l)
+		}
+	}
+	e.dropOthers(mine)
+}
+
+func (e *Engine) start(ctx context.Context, l store.Lease) {
+	c := &courier{
+		store: e.store, targets: e.targets, log: e.opts.Log.With("licence", l.Licence), metrics: e.metrics, now: e.opts.Now, random: e.opts.Random,
+		stale: e.opts.Stale, readbackDelay: e.opts.ReadbackDelay,
+		wake: make(chan struct{}, 1), lease: l, health: make(map[store.IntegrationKey]*health), busy: make(map[string]bool),
+	}
+	loop, stop := context.WithCancel(ctx)
+	calls, cut := context.WithCancel(context.WithoutCancel(ctx))
+	r := &running{courier: c, stop: stop, cut: cut, done: make(chan struct{})}
+	e.mu.Lock()
+	e.couriers[l.Licence] = r
+	e.mu.Unlock()
+	go func() {
+		defer close(r.done)
+		c.run(loop, calls)
+	}()
+}
+
+// end stops a courier at once, cutting its calls.
+func (e *Engine) end(r *running) {
+	r.stop()
+	r.cut()
+	<-r.done
+}
+
+func (e *Engine) dropOthers(mine map[string]bool) {
+	for _, r := range e.take(func(licence string, _ *running) bool { return !mine[licence] }) {
+		e.end(r)
+	}
+}
+
+// dropExpired ends the couriers whose lease may have gone to somebody else
+// while the store was out of reach.
+func (e *Engine) dropExpired() {
+	now := e.opts.Now()
+	for _, r := range e.take(func(_ string, r *running) bool { return r.currentLease().ExpiresAt.Std().Before(now) }) {
+		e.end(r)
+	}
+}
+
+func (e *Engine) take(which func(string, *running) bool) []*running {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var taken []*running
+	for licence, r := range e.couriers {
+		if which(licence, r) {
+			taken = append(taken, r)
+			delete(e.couriers, licence)
+		}
+	}
+	return taken
+}
+
+func (e *Engine) shutdown() {
+	all := e.take(func(string, *running) bool { return true })
+	for _, r := range all {
+		r.stop()
+	}
+	drained := time.AfterFunc(e.opts.Drain, func() {
+		for _, r := range all {
+			r.cut()
+		}
+	})
+	for _, r := range all {
+		<-r.done
+		r.cut()
+	}
+	drained.Stop()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := e.store.Release(ctx, e.opts.Node); err != nil {
+		e.opts.Log.Error("leases could not be given back", "error", err) //nolint:contextcheck // the caller's context has ended
+	}
+}

@@ -1,0 +1,197 @@
+package deliver
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+// health is what a courier has learnt about an integration since it holds the
+// lease, or since the integration was last changed.
+type health struct {
+	revision   int64
+	generation uint64
+	// trustUntil is how long a 404 counts as a missing profile without a look
+	// at the table; trust grows with each look that confirms it.
+	trustUntil consent.Time
+	trust      time.Duration
+	checkedAt  consent.Time
+	last404    bool // the last answer of the table was a 404
+	gone       []string
+	distrusted map[string]bool
+	closed     map[string]consent.Time // by operation
+	probeAt    consent.Time
+	probes     int
+	troubles   int
+	pauseUntil consent.Time
+}
+
+const (
+	firstTrust = 2 * time.Second
+	mostTrust  = time.Minute
+)
+
+// of gives the health of an integration, anew when the integration changed.
+// The caller holds c.mu.
+func (c *courier) of(i *store.Integration) *health {
+	k := store.IntegrationKey{Organization: i.Organization, ID: i.ID}
+	h := c.health[k]
+	if h == nil || h.revision != i.Revision {
+		h = &health{revision: i.Revision, distrusted: map[string]bool{}, closed: map[string]consent.Time{}}
+		c.health[k] = h
+	}
+	return h
+}
+
+// with runs f on the health of an integration, under the lock.
+func (c *courier) with(i *store.Integration, f func(*health)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f(c.of(i))
+}
+
+// alive notes a call that went well.
+func (c *courier) alive(j *job) {
+	c.with(j.integration, func(h *health) { h.last404, h.troubles = false, 0 })
+}
+
+// trouble notes a call that failed for no fault of the profile. After several
+// in a row the integration rests for a while, so that an outage does not turn
+// into a storm.
+func (c *courier) trouble(j *job) {
+	c.with(j.integration, func(h *health) {
+		h.troubles++
+		if h.troubles >= 5 {
+			h.pauseUntil = c.clock().Add(c.jitter(h.troubles-4, store.LiveWithdrawal))
+		}
+	})
+}
+
+// trusts404 tells whether a 404 may be taken for a missing profile without a
+// look at the table. The first one after a change of token or snapshot never
+// is, and in a run of them the table is looked at again and again, though ever
+// more rarely while it proves to be there (R18).
+func (c *courier) trusts404(j *job) (trusted bool) {
+	c.with(j.integration, func(h *health) {
+		if g := j.target.Generation(); g != h.generation {
+			h.generation, h.trustUntil, h.trust = g, 0, 0
+		}
+		trusted = c.clock() < h.trustUntil && (!h.last404 || h.trust > firstTrust)
+		h.last404 = true
+	})
+	return trusted
+}
+
+// checkTable reads the structure of the table and gives the mapped
+// subscriptions that are gone from it.
+func (c *courier) checkTable(ctx context.Context, i *store.Integration, t Target) (gone []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	structure, err := t.Check(ctx)
+	now := c.clock()
+	if err != nil {
+		c.with(i, func(h *health) { h.trustUntil, h.trust = 0, 0 })
+		return nil, err
+	}
+	for _, m := range i.Settings.Mappings {
+		if len(structure.Subscriptions) == 0 {
+			break // the answer does not tell: every Actito table has at least one
+		}
+		if _, was := i.Snapshot.Subscription(m.ID); was && !slices.Contains(structure.Subscriptions, m.ID) {
+			gone = append(gone, m.ID)
+		}
+	}
+	c.with(i, func(h *health) {
+		h.generation = t.Generation()
+		h.trust = min(mostTrust, max(firstTrust, 2*h.trust))
+		h.trustUntil, h.checkedAt, h.gone = now.Add(h.trust), now, gone
+	})
+	if len(gone) > 0 {
+		c.setStatus(ctx, i, store.Active, store.Active, fmt.Sprintf("no longer in the Actito table and not sent: %v; refresh the integration", gone))
+	}
+	return gone, nil
+}
+
+// suspend stops the deliveries of an integration with its reason, or of all
+// integrations of the licence when its credentials are at fault. It is probed
+// from then on.
+func (c *courier) suspend(ctx context.Context, i *store.Integration, reason string, all bool) {
+	affected := []*store.Integration{i}
+	if all {
+		affected = c.integrations()
+	} else {
+		// Whoever was taken for unmatched since the last good look at the
+		// table may have a profile after all.
+		var since consent.Time
+		c.with(i, func(h *health) { since = h.checkedAt })
+		if err := c.store.Reopen(ctx, store.IntegrationKey{Organization: i.Organization, ID: i.ID}, since); err != nil {
+			c.log.ErrorContext(ctx, "unmatched people could not be reopened", "integration", i.ID, "error", err)
+		}
+	}
+	for _, x := range affected {
+		c.with(x, func(h *health) { h.probes, h.probeAt = 0, c.clock().Add(firstProbe) })
+		c.setStatus(ctx, x, store.Active, store.Suspended, reason)
+	}
+}
+
+const (
+	firstProbe = 3 * time.Second
+	lastProbe  = 5 * time.Minute
+)
+
+// probe looks whether a suspended integration works again: with a harmless
+// read of the table's structure, ever more rarely.
+func (c *courier) probe(ctx context.Context, i *store.Integration) {
+	now := c.clock()
+	due := false
+	c.with(i, func(h *health) {
+		if h.probeAt == 0 {
+			h.probeAt = now
+		}
+		if due = h.probeAt <= now; due {
+			h.probes++
+			h.probeAt = now.Add(min(lastProbe, firstProbe<<min(h.probes, 10)))
+		}
+	})
+	if !due {
+		return
+	}
+	target, err := c.targets.Target(i)
+	if err == nil {
+		ctx := c.targets.Paced(ctx, c.budget().limiter.Wait)
+		_, err = c.checkTable(ctx, i, target)
+	}
+	if err != nil {
+		c.log.WarnContext(ctx, "the integration is still suspended", "integration", i.ID, "error", err)
+		return
+	}
+	c.setStatus(ctx, i, store.Suspended, store.Active, "")
+}
+
+func (c *courier) setStatus(ctx context.Context, i *store.Integration, from, to store.IntegrationStatus, reason string) {
+	changed, err := c.store.SetStatus(ctx, store.IntegrationKey{Organization: i.Organization, ID: i.ID}, from, to, reason)
+	switch {
+	case err != nil:
+		c.log.ErrorContext(ctx, "the status of an integration could not be stored", "integration", i.ID, "error", err)
+	case changed:
+		c.log.WarnContext(ctx, "the status of an integration changed", "integration", i.ID, "status", string(to), "reason", reason)
+	}
+}
+
+// closedFor is how long an operation that Actito does not permit is left alone.
+const closedFor = 5 * time.Minute
+
+func (c *courier) closeOperation(ctx context.Context, i *store.Integration, operation string) consent.Time {
+	until := c.clock().Add(closedFor)
+	c.with(i, func(h *health) { h.closed[operation] = until })
+	c.setStatus(ctx, i, store.Active, store.Active, "the API key may not "+operation+" profiles: give it the right in Actito")
+	return until
+}
+
+func (c *courier) distrustAttribute(i *store.Integration, name string) {
+	c.with(i, func(h *health) { h.distrusted[name] = true })
+}

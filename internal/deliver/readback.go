@@ -1,0 +1,82 @@
+package deliver
+
+import (
+	"context"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+// readBack reads the profile right after the write that follows an unclear
+// answer, and asks for another read after a delay: a call that was given up
+// may land late (R16).
+func (a *attempt) readBack(ctx context.Context) {
+	f := &a.finish
+	f.Readback, f.ReadbackAt = 1, a.clock().Add(a.readbackDelay)
+	known, differs, err := a.read(ctx, f.Known)
+	switch {
+	case err != nil:
+		f.Readback = 2 // not read yet: both reads are still to come
+	case differs:
+		f.Known = known
+		f.State, f.Class = store.Pending, store.LiveWithdrawal
+	default:
+		f.Known = known
+	}
+}
+
+// readAgain is the delayed read.
+func (a *attempt) readAgain(ctx context.Context) {
+	j := a.job
+	a.finish = store.Finish{DeliveryKey: j.DeliveryKey, Class: store.LiveWithdrawal, Known: j.Known}
+	f := &a.finish
+	known, differs, err := a.read(ctx, j.Known)
+	switch consent.KindOf(err) {
+	case consent.NotFound:
+		differs = err != nil // the profile has gone: the next write will tell
+	default:
+		if err != nil {
+			a.trouble(j)
+			f.Readback, f.ReadbackAt = j.Readback, a.clock().Add(a.readbackDelay)
+		}
+	}
+	if err == nil {
+		f.Known = known
+		if j.Readback > 1 {
+			f.Readback, f.ReadbackAt = 1, a.clock().Add(a.readbackDelay)
+		}
+	}
+	if err := a.store.RecordRead(ctx, a.currentLease(), *f, differs); err != nil {
+		a.log.ErrorContext(ctx, "a read could not be recorded", "person", j.Person.String(), "error", err)
+	}
+}
+
+// read compares what the profile holds with what is known. differs tells that
+// a field that we have written holds something else.
+func (a *attempt) read(ctx context.Context, known consent.Known) (_ consent.Known, differs bool, _ error) {
+	var held Held
+	err := a.call(ctx, a.newCall("read", consent.Difference{}, a.clock()), func(ctx context.Context) (err error) {
+		held, err = a.job.target.Read(ctx, a.job.userID)
+		return err
+	})
+	if err != nil {
+		return known, false, err
+	}
+	found := consent.Difference{Subscriptions: map[string]bool{}, Attributes: map[string]any{}}
+	if held.Subscriptions != nil { // else the answer tells nothing about them
+		for name, fact := range known.Subscriptions {
+			on := held.Subscriptions[name]
+			found.Subscriptions[name] = on
+			differs = differs || !fact.Unknown && fact.Value != any(on)
+		}
+	}
+	for name, fact := range known.Attributes {
+		value, told := held.Attributes[name]
+		if !told || fact.Unknown || consent.SameValue(fact.Value, value) {
+			continue
+		}
+		found.Attributes[name] = value
+		differs = true
+	}
+	return known.Confirm(found, a.clock()), differs, nil
+}

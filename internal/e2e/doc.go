@@ -1,0 +1,3 @@
+// Package e2e holds the tests that run the whole program against simulated
+// ends, as a user would.
+package e2e

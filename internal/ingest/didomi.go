@@ -1,0 +1,100 @@
+package ingest
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"consentsync/internal/auth"
+	"consentsync/internal/consent"
+	"consentsync/internal/didomix"
+	"consentsync/internal/reply"
+	"consentsync/internal/store"
+)
+
+// mostBody bounds the body of a webhook.
+const mostBody = 1 << 20
+
+// Didomi takes Didomi's webhooks at /webhooks/didomi/{organization_id}.
+type Didomi struct {
+	*Committer
+	tokens *auth.Tokens
+	log    *slog.Logger
+}
+
+// NewDidomi makes the handler; Close stops it. due is called when something
+// became due for delivery.
+func NewDidomi(s Store, tokens *auth.Tokens, due func(), log *slog.Logger, r prometheus.Registerer) *Didomi {
+	return &Didomi{Committer: newCommitter(s, due, newMetrics(r)), tokens: tokens, log: log}
+}
+
+func (d *Didomi) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	receipt, err := d.take(w, r)
+	outcome := string(receipt.Outcome)
+	if err != nil {
+		outcome = consent.KindOf(err).String()
+		if k := consent.KindOf(err); k == consent.Internal || k == consent.Transient {
+			d.log.ErrorContext(r.Context(), "a webhook could not be accepted", "error", err)
+		}
+		reply.Error(w, err)
+	} else {
+		reply.JSON(w, http.StatusOK, map[string]string{"status": "accepted", "outcome": outcome})
+	}
+	d.metrics.requests.WithLabelValues(outcome).Inc()
+	d.metrics.seconds.Observe(time.Since(start).Seconds())
+}
+
+func (d *Didomi) take(w http.ResponseWriter, r *http.Request) (store.Receipt, error) {
+	organization := r.PathValue("organization_id")
+	if err := d.authorize(r, organization); err != nil {
+		return store.Receipt{}, err
+	}
+	body, err := readBody(w, r)
+	if err != nil {
+		return store.Receipt{}, err
+	}
+	decoded, err := didomix.Decode(body, organization)
+	if err != nil {
+		return store.Receipt{}, err
+	}
+	return d.Accept(r.Context(), store.Inbound{
+		Organization: organization, Message: decoded.Message, Canonical: decoded.Canonical, Payload: body,
+	})
+}
+
+func (d *Didomi) authorize(r *http.Request, organization string) error {
+	token, _ := auth.Bearer(r)
+	bound, err := d.tokens.Organization(token)
+	if err != nil {
+		return err
+	}
+	if bound != organization {
+		return consent.Errorf(consent.Forbidden, "ingest", "the token belongs to another organization than the address")
+	}
+	return nil
+}
+
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	limited := http.MaxBytesReader(w, r.Body, mostBody)
+	var body []byte
+	var err error
+	if n := r.ContentLength; n > 0 && n <= mostBody {
+		body = make([]byte, n)
+		_, err = io.ReadFull(limited, body)
+	} else {
+		body, err = io.ReadAll(limited)
+	}
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, consent.Errorf(consent.TooLarge, "ingest", "the body is larger than %d bytes", mostBody)
+	case err != nil:
+		return nil, consent.Errorf(consent.Invalid, "ingest", "the body was cut off")
+	}
+	return body, nil
+}

@@ -1,0 +1,139 @@
+package integration
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+// Change applies a JSON merge patch (RFC 7396) to an integration, checks the
+// result against the live account and takes a new snapshot. What makes it an
+// integration of another table has to be a new one (R12).
+func (s *Service) Change(ctx context.Context, k store.IntegrationKey, patch []byte) (*View, error) {
+	i, err := s.Store.Integration(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	secrets, err := s.Secrets(i)
+	if err != nil {
+		return nil, err
+	}
+	in, err := s.patched(i, secrets, patch)
+	if err != nil {
+		return nil, err
+	}
+	in.Authentication = in.Authentication.unmasked(secrets)
+	in.complete()
+	before := i.Settings.Properties
+	if err := s.adopt(ctx, i, in); err != nil {
+		return nil, err
+	}
+	if err := sameTable(before, i.Settings.Properties); err != nil {
+		return nil, err
+	}
+	switch {
+	case in.Enabled == nil:
+		if i.Status == store.Suspended {
+			i.Status = store.Active // it has just been found to work
+		}
+	case *in.Enabled:
+		i.Status = store.Active
+	default:
+		i.Status = store.Paused
+	}
+	return s.save(ctx, i)
+}
+
+// Refresh takes a new snapshot of the table. Subscriptions that are mapped and
+// gone are left out from then on.
+func (s *Service) Refresh(ctx context.Context, k store.IntegrationKey) (*View, error) {
+	i, err := s.Store.Integration(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	secrets, err := s.Secrets(i)
+	if err != nil {
+		return nil, err
+	}
+	table, err := s.readTable(ctx, &input{Settings: i.Settings, Authentication: secrets})
+	if err != nil {
+		return nil, err
+	}
+	i.Snapshot = snapshotOf(table, i.Snapshot, consent.TimeOf(s.Now()))
+	if i.Status == store.Suspended {
+		i.Status = store.Active
+	}
+	return s.save(ctx, i)
+}
+
+func (s *Service) save(ctx context.Context, i *store.Integration) (*View, error) {
+	i.Revision++
+	i.StatusReason = ""
+	i.UpdatedAt = max(consent.TimeOf(s.Now()), i.UpdatedAt+1)
+	if err := s.Store.UpdateIntegration(ctx, i); err != nil {
+		return nil, err
+	}
+	s.Changed()
+	return s.view(ctx, i)
+}
+
+// patched gives the input that results from a merge patch.
+func (s *Service) patched(i *store.Integration, secrets Authentication, patch []byte) (*input, error) {
+	current, err := json.Marshal(input{Settings: i.Settings, Authentication: secrets.masked()})
+	if err != nil {
+		return nil, err
+	}
+	var target, changes any
+	if err := json.Unmarshal(current, &target); err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(patch, &changes); err != nil {
+		return nil, badJSON(err)
+	}
+	if _, object := changes.(map[string]any); !object {
+		return nil, consent.Errorf(consent.Invalid, "integration", "the body must be a JSON object")
+	}
+	merged, err := json.Marshal(mergePatch(target, changes))
+	if err != nil {
+		return nil, err
+	}
+	return decode(merged)
+}
+
+// mergePatch is the algorithm of RFC 7396, section 2.
+func mergePatch(target, patch any) any {
+	changes, object := patch.(map[string]any)
+	if !object {
+		return patch
+	}
+	result, object := target.(map[string]any)
+	if !object {
+		result = map[string]any{}
+	}
+	result = maps.Clone(result)
+	for name, value := range changes {
+		if value == nil {
+			delete(result, name)
+		} else {
+			result[name] = mergePatch(result[name], value)
+		}
+	}
+	return result
+}
+
+func sameTable(before, after store.Properties) error {
+	for _, f := range []struct{ field, was, is string }{
+		{"properties.base_url", before.BaseURL, after.BaseURL},
+		{"properties.entity_id", before.EntityID, after.EntityID},
+		{"properties.table_name", before.TableName, after.TableName},
+		{"properties.user_unique_key", before.UserUniqueKey, after.UserUniqueKey},
+	} {
+		if f.was != f.is {
+			return fieldError(f.field, "cannot be changed, since what is known of the profiles belongs to the old one: create a new integration")
+		}
+	}
+	return nil
+}

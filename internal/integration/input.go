@@ -1,0 +1,252 @@
+// Package integration activates integrations and changes them: what the API
+// and later the console and the command line share.
+//
+// An integration that exists has been checked against the live Actito account
+// and carries a snapshot of its table; one that was refused has changed
+// nothing. Secrets never leave the package unmasked but to the client that
+// uses them.
+package integration
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"consentsync/internal/actito"
+	"consentsync/internal/auth"
+	"consentsync/internal/consent"
+	"consentsync/internal/outbound"
+	"consentsync/internal/store"
+)
+
+// Authentication is the secret part of an integration.
+type Authentication struct {
+	PrivateAPIKey   string `json:"private_api_key"`
+	DidomiAPIKey    string `json:"didomi_api_key,omitempty"`
+	DidomiAPISecret string `json:"didomi_api_secret,omitempty"`
+}
+
+func (a Authentication) masked() Authentication {
+	mask := func(s string) string {
+		if s == "" {
+			return ""
+		}
+		return auth.Mask(s)
+	}
+	return Authentication{mask(a.PrivateAPIKey), mask(a.DidomiAPIKey), mask(a.DidomiAPISecret)}
+}
+
+// unmasked puts back the secrets that were sent back masked.
+func (a Authentication) unmasked(current Authentication) Authentication {
+	keep := func(sent, held string) string {
+		if held != "" && auth.Masked(sent, held) {
+			return held
+		}
+		return sent
+	}
+	return Authentication{
+		keep(a.PrivateAPIKey, current.PrivateAPIKey), keep(a.DidomiAPIKey, current.DidomiAPIKey), keep(a.DidomiAPISecret, current.DidomiAPISecret),
+	}
+}
+
+// input is what a user sends: the settings with their secrets. The fields that
+// an answer has beyond these may be sent back and are ignored.
+type input struct {
+	store.Settings
+	Authentication Authentication `json:"authentication"`
+	Enabled        *bool          `json:"enabled"`
+	OrganizationID string         `json:"organization_id"`
+
+	ID           json.RawMessage `json:"id"`
+	Status       json.RawMessage `json:"status"`
+	StatusReason json.RawMessage `json:"status_reason"`
+	Snapshot     json.RawMessage `json:"snapshot"`
+	LeftOut      json.RawMessage `json:"left_out"`
+	Reprojection json.RawMessage `json:"reprojection"`
+	Revision     json.RawMessage `json:"revision"`
+	CreatedAt    json.RawMessage `json:"created_at"`
+	UpdatedAt    json.RawMessage `json:"updated_at"`
+}
+
+// Defaults of what need not be configured.
+const (
+	DefaultBaseURL        = "https://api.actito.com"
+	DefaultCallsPerMinute = 90
+	DefaultConcurrency    = 4
+	mostConcurrency       = 100
+)
+
+// decode reads an input strictly: a field that does not exist is named rather
+// than ignored.
+func decode(body []byte) (*input, error) {
+	in := &input{}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(in)
+	if err == nil {
+		if _, more := dec.Token(); !errors.Is(more, io.EOF) {
+			err = errors.New("more than one JSON value")
+		}
+	}
+	if err != nil {
+		return nil, badJSON(err)
+	}
+	return in, nil
+}
+
+func badJSON(err error) error {
+	var wrongType *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
+	e := consent.Errorf(consent.Invalid, "integration", "the integration cannot be read")
+	name, unknown := strings.CutPrefix(err.Error(), "json: unknown field ")
+	switch {
+	case errors.As(err, &wrongType) && wrongType.Field != "":
+		field := strings.TrimPrefix(wrongType.Field, "Settings.")
+		e.Fields = map[string]string{field: fmt.Sprintf("must be %s, not a JSON %s", inWords(wrongType.Type.Kind().String()), wrongType.Value)}
+	case errors.As(err, &wrongType):
+		e.Message = "the body must be a JSON object"
+	case unknown:
+		e.Fields = map[string]string{strings.Trim(name, `"`): "there is no such setting: correct its name or leave it out"}
+	case errors.As(err, &syntax):
+		e.Message = fmt.Sprintf("the body is not JSON: an error at byte %d", syntax.Offset)
+	default:
+		e.Message = "the body is not one JSON object"
+	}
+	return e
+}
+
+func inWords(kind string) string {
+	switch kind {
+	case "bool":
+		return "true or false"
+	case "int":
+		return "a whole number"
+	case "string":
+		return "a text"
+	case "slice":
+		return "a list"
+	}
+	return "an object"
+}
+
+// complete fills in the defaults.
+func (in *input) complete() {
+	p := &in.Properties
+	if p.BaseURL == "" {
+		p.BaseURL = DefaultBaseURL
+	}
+	if p.Regulations == nil {
+		p.Regulations = []string{consent.DefaultRegulation}
+	}
+	if p.CallsPerMinute == 0 {
+		p.CallsPerMinute = DefaultCallsPerMinute
+	}
+	if p.Concurrency == 0 {
+		p.Concurrency = DefaultConcurrency
+	}
+	if in.Mappings == nil {
+		in.Mappings = []consent.Mapping{}
+	}
+}
+
+// validate checks what can be checked without asking Actito, and normalizes
+// the base URL and the regulations.
+func (in *input) validate(allowPrivate bool) error {
+	fields := consent.CheckMappings(in.Mappings, in.attributeMappings())
+	if fields == nil {
+		fields = make(map[string]string)
+	}
+	p := &in.Properties
+	if in.TypeID != "actito" {
+		fields["type_id"] = `must be "actito"`
+	}
+	for field, value := range map[string]string{
+		"authentication.private_api_key": in.Authentication.PrivateAPIKey,
+		"properties.entity_id":           p.EntityID,
+		"properties.table_name":          p.TableName,
+		"properties.user_unique_key":     p.UserUniqueKey,
+	} {
+		if strings.TrimSpace(value) == "" {
+			fields[field] = "is required"
+		}
+	}
+	if u, err := outbound.ValidateBaseURL(p.BaseURL, allowPrivate); err != nil {
+		fields["properties.base_url"] = consent.MessageOf(err)
+	} else {
+		p.BaseURL = u.String()
+	}
+	if len(in.Mappings) == 0 {
+		fields["mappings"] = "at least one subscription has to be mapped"
+	}
+	in.validateNumbers(fields)
+	in.validateRegulations(fields)
+	if in.EnableWebhooks {
+		fields["enable_webhooks"] = "changes in Actito cannot be brought back to Didomi by this version: set it to false"
+	}
+	if in.EnableEmailing {
+		fields["enable_emailing"] = "e-mails cannot be sent through Actito by this version: set it to false"
+	}
+	if len(fields) > 0 {
+		return &consent.Error{Kind: consent.Invalid, Op: "integration", Message: summary(fields), Fields: fields}
+	}
+	return nil
+}
+
+func (in *input) validateNumbers(fields map[string]string) {
+	p := &in.Properties
+	if p.CallsPerMinute < 1 {
+		fields["properties.calls_per_minute"] = "must be a positive whole number"
+	}
+	if p.Concurrency < 1 || p.Concurrency > mostConcurrency {
+		fields["properties.concurrency"] = fmt.Sprintf("must be a whole number from 1 to %d", mostConcurrency)
+	}
+}
+
+func (in *input) validateRegulations(fields map[string]string) {
+	p := &in.Properties
+	if len(p.Regulations) == 0 {
+		fields["properties.regulations"] = `must name at least one regulation, such as "gdpr"`
+	}
+	for i, r := range p.Regulations {
+		p.Regulations[i] = strings.ToLower(strings.TrimSpace(r))
+		switch {
+		case p.Regulations[i] == "":
+			fields[fmt.Sprintf("properties.regulations[%d]", i)] = "is empty"
+		case slices.Contains(p.Regulations[:i], p.Regulations[i]):
+			fields[fmt.Sprintf("properties.regulations[%d]", i)] = "is listed twice"
+		}
+	}
+}
+
+func (in *input) attributeMappings() []consent.Mapping {
+	var list []consent.Mapping
+	for _, a := range in.Properties.Attributes {
+		list = append(list, a.Mapping)
+	}
+	return list
+}
+
+// summary names the offending fields in the message too, for those who only
+// look there.
+func summary(fields map[string]string) string {
+	names := slices.Sorted(maps.Keys(fields))
+	if len(names) == 1 {
+		return names[0] + ": " + fields[names[0]]
+	}
+	return "these fields cannot be accepted: " + strings.Join(names, ", ")
+}
+
+// licence names whose budget the integration spends: that of the API key at
+// its host, or of all keys of the organization under one label (R15).
+func (in *input) licence(organization string) string {
+	p := in.Properties
+	if p.Licence != "" {
+		return p.BaseURL + " org " + organization + " licence " + p.Licence
+	}
+	return p.BaseURL + " key " + actito.Fingerprint(in.Authentication.PrivateAPIKey)
+}

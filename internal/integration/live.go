@@ -1,0 +1,166 @@
+package integration
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"consentsync/internal/actito"
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+// readTable reads the table from the live account. Errors name the setting
+// that is at fault.
+func (s *Service) readTable(ctx context.Context, in *input) (actito.Table, error) {
+	p := in.Properties
+	client := s.Accounts.Client(p.BaseURL, in.Authentication.PrivateAPIKey)
+	table, err := client.Table(ctx, p.EntityID, p.TableName)
+	if err == nil {
+		return table, nil
+	}
+	switch consent.KindOf(err) {
+	case consent.Unauthorized:
+		return table, fieldError("authentication.private_api_key", "Actito refuses this API key at "+p.BaseURL)
+	case consent.Forbidden:
+		return table, fieldError("authentication.private_api_key", "Actito does not let this API key read the structure of profile tables: give it the right to")
+	case consent.NotFound, consent.Invalid:
+		return table, s.notFound(ctx, client, in, err)
+	}
+	return table, &consent.Error{
+		Kind: consent.Transient, Op: "integration", Message: "Actito could not be reached at " + p.BaseURL + ", so nothing was changed: try again",
+		Fields: map[string]string{"properties.base_url": "did not answer as Actito does"}, RetryAfter: consent.RetryAfter(err), Err: err,
+	}
+}
+
+// notFound tells whether it is the entity or the table that does not exist.
+func (s *Service) notFound(ctx context.Context, client *actito.Client, in *input, cause error) error {
+	p := in.Properties
+	entities, err := client.Entities(ctx)
+	if err == nil && !slices.ContainsFunc(entities, func(e actito.Entity) bool { return e.Name == p.EntityID }) {
+		names := make([]string, len(entities))
+		for i, e := range entities {
+			names[i] = e.Name
+		}
+		return fieldError("properties.entity_id", fmt.Sprintf("there is no entity %q; this account has: %s", p.EntityID, strings.Join(names, ", ")))
+	}
+	return fieldError("properties.table_name", consent.MessageOf(cause))
+}
+
+// checkAgainst checks what has to be there in the live table.
+func checkAgainst(in *input, table actito.Table) error {
+	fields := make(map[string]string)
+	key := slices.IndexFunc(table.Attributes, func(a actito.Attribute) bool { return a.Name == in.Properties.UserUniqueKey })
+	switch {
+	case key < 0:
+		fields["properties.user_unique_key"] = fmt.Sprintf("the table has no attribute %q; its unique attributes are: %s",
+			in.Properties.UserUniqueKey, strings.Join(uniqueAttributes(table), ", "))
+	case !table.Attributes[key].Unique:
+		fields["properties.user_unique_key"] = fmt.Sprintf("the attribute %q is not unique; the table's unique attributes are: %s",
+			in.Properties.UserUniqueKey, strings.Join(uniqueAttributes(table), ", "))
+	}
+	for i, m := range in.Mappings {
+		if !slices.Contains(table.Subscriptions, m.ID) {
+			fields[fmt.Sprintf("mappings[%d].id", i)] = fmt.Sprintf("the table %q has no subscription %q; it has: %s",
+				table.Name, m.ID, strings.Join(table.Subscriptions, ", "))
+		}
+	}
+	if len(fields) > 0 {
+		return &consent.Error{Kind: consent.Invalid, Op: "integration", Message: summary(fields), Fields: fields}
+	}
+	return nil
+}
+
+func uniqueAttributes(table actito.Table) []string {
+	var names []string
+	for _, a := range table.Attributes {
+		if a.Unique {
+			names = append(names, a.Name)
+		}
+	}
+	return names
+}
+
+// checkOwners refuses a subscription that another integration on the same
+// table maps already: it can have one owner only (R11).
+func (s *Service) checkOwners(ctx context.Context, i *store.Integration, in *input, table actito.Table) error {
+	others, err := s.Store.IntegrationsOfLicence(ctx, in.licence(i.Organization))
+	if err != nil {
+		return err
+	}
+	for after := ""; ; {
+		page, err := s.Store.Integrations(ctx, i.Organization, after, 100)
+		if err != nil {
+			return err
+		}
+		if len(page) == 0 {
+			break
+		}
+		others, after = append(others, page...), page[len(page)-1].ID
+	}
+	fields := make(map[string]string)
+	for _, o := range others {
+		p := o.Settings.Properties
+		same := p.BaseURL == in.Properties.BaseURL && p.EntityID == in.Properties.EntityID && o.Snapshot.TableID == table.ID
+		if !same || o.Organization == i.Organization && o.ID == i.ID {
+			continue
+		}
+		shared := consent.Overlap(in.Mappings, o.Settings.Mappings)
+		for n, m := range in.Mappings {
+			if slices.Contains(shared, m.ID) {
+				fields[fmt.Sprintf("mappings[%d].id", n)] = fmt.Sprintf("the subscription %q is mapped already, by another integration on this table", m.ID)
+			}
+		}
+	}
+	if len(fields) > 0 {
+		return &consent.Error{Kind: consent.Conflict, Op: "integration", Message: summary(fields), Fields: fields}
+	}
+	return nil
+}
+
+// snapshotOf makes the snapshot of a table. A subscription that the last
+// snapshot had keeps its date; a new one is dated now, so that nothing that was
+// known under its name before counts (R12).
+func snapshotOf(table actito.Table, last consent.Snapshot, now consent.Time) consent.Snapshot {
+	s := consent.Snapshot{TakenAt: now, TableID: table.ID, Subscriptions: []consent.Subscription{}, Attributes: []consent.Attribute{}}
+	for _, name := range table.Subscriptions {
+		since := now
+		if old, had := last.Subscription(name); had {
+			since = old.Since
+		}
+		s.Subscriptions = append(s.Subscriptions, consent.Subscription{Name: name, Since: since})
+	}
+	for _, a := range table.Attributes {
+		s.Attributes = append(s.Attributes, consent.Attribute{
+			Name: a.Name, Kind: kindOf(a), Generated: generated[a.Name], Unique: a.Unique, Mandatory: a.Mandatory, Multi: a.MultiValued,
+			MinLength: a.MinLength, MaxLength: a.MaxLength,
+		})
+	}
+	return s
+}
+
+// generated are the attributes that Actito itself writes
+// (https://cdn.actito.be/fe/actito-documentation-client/campaign/en/Creating_or_Updating_a_Single_Profile.html).
+var generated = map[string]bool{"profileId": true, "creationMoment": true, "updateMoment": true}
+
+// kindOf translates Actito's types. Those that we do not know are taken as
+// text: Actito is then the judge.
+func kindOf(a actito.Attribute) consent.AttributeKind {
+	switch strings.ToUpper(a.ValueType) {
+	case "INTEGER", "LONG":
+		return consent.Integer
+	case "DECIMAL", "FLOAT", "DOUBLE", "NUMBER":
+		return consent.Decimal
+	case "BOOLEAN":
+		return consent.Boolean
+	case "DATE":
+		return consent.Date
+	case "TIMESTAMP", "DATETIME":
+		return consent.Timestamp
+	}
+	if strings.EqualFold(a.Type, "BIRTHDATE") {
+		return consent.Date
+	}
+	return consent.String
+}

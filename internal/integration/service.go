@@ -1,0 +1,224 @@
+package integration
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+
+	"consentsync/internal/actito"
+	"consentsync/internal/auth"
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+// Store is what activation needs of the database.
+type Store interface {
+	Feature(ctx context.Context, organization string) (exists, actito bool, err error)
+	Integration(ctx context.Context, k store.IntegrationKey) (*store.Integration, error)
+	Integrations(ctx context.Context, organization, after string, limit int) ([]*store.Integration, error)
+	IntegrationsOfLicence(ctx context.Context, licence string) ([]*store.Integration, error)
+	CreateIntegration(ctx context.Context, i *store.Integration) error
+	UpdateIntegration(ctx context.Context, i *store.Integration) error
+	DeleteIntegration(ctx context.Context, k store.IntegrationKey) error
+	SetStatus(ctx context.Context, k store.IntegrationKey, from, to store.IntegrationStatus, reason string) (bool, error)
+	Totals(ctx context.Context, k store.IntegrationKey) (store.Totals, error)
+	Reprojection(ctx context.Context, k store.IntegrationKey) (store.Reprojection, bool, error)
+	AdvanceReprojection(ctx context.Context, r store.Reprojection, due []store.Due) error
+	MakeDue(ctx context.Context, k store.DeliveryKey, class store.Class, consentAt consent.Time) error
+}
+
+// Service activates and changes integrations.
+type Service struct {
+	Store    Store
+	Accounts *actito.Accounts
+	Sealer   *auth.Sealer
+	Hasher   *store.Hasher
+	// AllowPrivate lets base URLs be http: and on private addresses.
+	AllowPrivate bool
+	// Changed is called after every change that delivery has to know of.
+	Changed func()
+	Now     func() time.Time
+}
+
+// Create checks an integration against the live account and activates it. With
+// dryRun it only checks: the answer is what would have been created.
+func (s *Service) Create(ctx context.Context, organization string, body []byte, dryRun bool) (*View, error) {
+	if err := s.gate(ctx, organization); err != nil {
+		return nil, err
+	}
+	in, err := decode(body)
+	if err != nil {
+		return nil, err
+	}
+	in.complete()
+	now := consent.TimeOf(s.Now())
+	i := &store.Integration{
+		Organization: organization, ID: uuid.Must(uuid.NewV7()).String(), Status: store.Active, Revision: 1, CreatedAt: now, UpdatedAt: now,
+	}
+	if in.Enabled != nil && !*in.Enabled {
+		i.Status = store.Paused
+	}
+	if err := s.adopt(ctx, i, in); err != nil {
+		return nil, err
+	}
+	if dryRun {
+		i.ID = ""
+		return s.view(ctx, i)
+	}
+	if err := s.Store.CreateIntegration(ctx, i); err != nil {
+		return nil, err
+	}
+	s.Changed()
+	return s.view(ctx, i)
+}
+
+// gate refuses organizations that may not use the integration.
+func (s *Service) gate(ctx context.Context, organization string) error {
+	_, enabled, err := s.Store.Feature(ctx, organization)
+	if err != nil {
+		return err
+	}
+	if !enabled {
+		return consent.Errorf(consent.Forbidden, "integration",
+			"the Actito integration is not enabled for organization %q: ask the platform administrator, who enables it with "+
+				`PUT /v1/premium-features/%s {"actito": true}`, organization, organization)
+	}
+	return nil
+}
+
+// adopt checks in against the live account and makes it the content of i, with
+// a new snapshot.
+func (s *Service) adopt(ctx context.Context, i *store.Integration, in *input) error {
+	if in.OrganizationID != "" && in.OrganizationID != i.Organization {
+		return fieldError("organization_id", "is another organization than that of the address")
+	}
+	if err := in.validate(s.AllowPrivate); err != nil {
+		return err
+	}
+	table, err := s.readTable(ctx, in)
+	if err != nil {
+		return err
+	}
+	if err := checkAgainst(in, table); err != nil {
+		return err
+	}
+	if err := s.checkOwners(ctx, i, in, table); err != nil {
+		return err
+	}
+	secrets, err := json.Marshal(in.Authentication)
+	if err != nil {
+		return err
+	}
+	i.Settings = in.Settings
+	i.Licence = in.licence(i.Organization)
+	i.Sealed = s.Sealer.Seal(secrets, "integration", i.Organization, i.ID)
+	i.Snapshot = snapshotOf(table, i.Snapshot, consent.TimeOf(s.Now()))
+	return nil
+}
+
+// Secrets opens the secrets of an integration.
+func (s *Service) Secrets(i *store.Integration) (a Authentication, err error) {
+	plain, err := s.Sealer.Open(i.Sealed, "integration", i.Organization, i.ID)
+	if err != nil {
+		return a, err
+	}
+	return a, json.Unmarshal(plain, &a)
+}
+
+// Get reads one integration.
+func (s *Service) Get(ctx context.Context, k store.IntegrationKey) (*View, error) {
+	i, err := s.Store.Integration(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	return s.view(ctx, i)
+}
+
+// List reads the integrations of an organization, a page at a time; next is
+// empty at the end.
+func (s *Service) List(ctx context.Context, organization, after string, limit int) (views []*View, next string, err error) {
+	found, err := s.Store.Integrations(ctx, organization, after, limit+1)
+	if err != nil {
+		return nil, "", err
+	}
+	if len(found) > limit {
+		found, next = found[:limit], found[limit-1].ID
+	}
+	views = []*View{}
+	for _, i := range found {
+		v, err := s.view(ctx, i)
+		if err != nil {
+			return nil, "", err
+		}
+		views = append(views, v)
+	}
+	return views, next, nil
+}
+
+// Delete stops an integration and forgets its secrets.
+func (s *Service) Delete(ctx context.Context, k store.IntegrationKey) error {
+	if err := s.Store.DeleteIntegration(ctx, k); err != nil {
+		return err
+	}
+	s.Changed()
+	return nil
+}
+
+// Pause stops the deliveries; what becomes due meanwhile is kept.
+func (s *Service) Pause(ctx context.Context, k store.IntegrationKey) (*View, error) {
+	return s.set(ctx, k, store.Paused)
+}
+
+// Resume starts the deliveries again. approveGrants says yes to a
+// re-projection that asks before turning on subscriptions of many (R23).
+func (s *Service) Resume(ctx context.Context, k store.IntegrationKey, approveGrants bool) (*View, error) {
+	if approveGrants {
+		r, ok, err := s.Store.Reprojection(ctx, k)
+		if err != nil {
+			return nil, err
+		}
+		if !ok || r.State != store.ReprojectionAsking {
+			return nil, consent.Errorf(consent.Conflict, "integration", "nothing waits for an approval")
+		}
+		r.State, r.Cursor = store.ReprojectionGranting, []byte{}
+		if err := s.Store.AdvanceReprojection(ctx, r, nil); err != nil {
+			return nil, err
+		}
+	}
+	return s.set(ctx, k, store.Active)
+}
+
+func (s *Service) set(ctx context.Context, k store.IntegrationKey, to store.IntegrationStatus) (*View, error) {
+	if _, err := s.Store.Integration(ctx, k); err != nil {
+		return nil, err
+	}
+	if _, err := s.Store.SetStatus(ctx, k, "", to, ""); err != nil {
+		return nil, err
+	}
+	s.Changed()
+	return s.Get(ctx, k)
+}
+
+// Replay compares a person with an integration again and sends the difference,
+// whatever became of it before.
+func (s *Service) Replay(ctx context.Context, k store.IntegrationKey, userID string) error {
+	if userID == "" {
+		return fieldError("organization_user_id", "is required")
+	}
+	if _, err := s.Store.Integration(ctx, k); err != nil {
+		return err
+	}
+	person := s.Hasher.Person(k.Organization, consent.Subject{OrganizationUserID: userID})
+	err := s.Store.MakeDue(ctx, store.DeliveryKey{Organization: k.Organization, Integration: k.ID, Target: store.TargetActito, Person: person},
+		store.BackfilledRefusal, consent.TimeOf(s.Now()))
+	if err == nil {
+		s.Changed()
+	}
+	return err
+}
+
+func fieldError(field, problem string) error {
+	return &consent.Error{Kind: consent.Invalid, Op: "integration", Message: field + ": " + problem, Fields: map[string]string{field: problem}}
+}

@@ -1,0 +1,83 @@
+package integration
+
+import (
+	"context"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+// View is an integration as it is shown: without secrets.
+type View struct {
+	ID             string                  `json:"id"`
+	OrganizationID string                  `json:"organization_id"`
+	Status         store.IntegrationStatus `json:"status"`
+	StatusReason   string                  `json:"status_reason"`
+	store.Settings
+	Authentication Authentication       `json:"authentication"`
+	Enabled        bool                 `json:"enabled"`
+	Snapshot       SnapshotView         `json:"snapshot"`
+	LeftOut        []store.LeftOutTotal `json:"left_out"`
+	Reprojection   *ReprojectionView    `json:"reprojection,omitempty"`
+	Revision       int64                `json:"revision"`
+	CreatedAt      consent.Time         `json:"created_at"`
+	UpdatedAt      consent.Time         `json:"updated_at"`
+}
+
+// SnapshotView is the snapshot as it is shown.
+type SnapshotView struct {
+	TakenAt       consent.Time `json:"taken_at"`
+	Subscriptions []string     `json:"subscriptions"`
+	Attributes    []string     `json:"attributes"`
+	// AttributeTypes tells of each attribute what it takes.
+	AttributeTypes []consent.Attribute `json:"attribute_types"`
+}
+
+func snapshotView(s *consent.Snapshot) SnapshotView {
+	v := SnapshotView{TakenAt: s.TakenAt, Subscriptions: s.SubscriptionNames(), Attributes: []string{}, AttributeTypes: s.Attributes}
+	for _, a := range s.Attributes {
+		v.Attributes = append(v.Attributes, a.Name)
+	}
+	return v
+}
+
+// ReprojectionView tells how the comparison of all people goes after a change.
+type ReprojectionView struct {
+	State       store.ReprojectionState `json:"state"`
+	People      int64                   `json:"people"`
+	Withdrawals int64                   `json:"withdrawals"`
+	Grants      int64                   `json:"grants"`
+}
+
+func (s *Service) view(ctx context.Context, i *store.Integration) (*View, error) {
+	secrets := Authentication{}
+	var totals store.Totals
+	v := &View{
+		ID: i.ID, OrganizationID: i.Organization, Status: i.Status, StatusReason: i.StatusReason, Settings: i.Settings,
+		Enabled: i.Status != store.Paused, Revision: i.Revision, CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt,
+		Snapshot: snapshotView(&i.Snapshot),
+	}
+	if i.ID != "" { // not of a dry run
+		var err error
+		if secrets, err = s.Secrets(i); err != nil {
+			return nil, err
+		}
+		k := store.IntegrationKey{Organization: i.Organization, ID: i.ID}
+		if totals, err = s.Store.Totals(ctx, k); err != nil {
+			return nil, err
+		}
+		r, running, err := s.Store.Reprojection(ctx, k)
+		if err != nil {
+			return nil, err
+		}
+		if running {
+			v.Reprojection = &ReprojectionView{r.State, r.People, r.Withdrawals, r.Grants}
+		}
+	}
+	v.Authentication = secrets.masked()
+	v.LeftOut = totals.LeftOut
+	if v.LeftOut == nil {
+		v.LeftOut = []store.LeftOutTotal{}
+	}
+	return v, nil
+}

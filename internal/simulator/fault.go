@@ -1,0 +1,223 @@
+package simulator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Effect is what a fault does to a call.
+type Effect string
+
+// The effects. Those that break a connection reset it.
+const (
+	// EffectNone lets the call through; the fault only takes its time.
+	EffectNone Effect = ""
+	// EffectStatus answers Status and changes nothing.
+	EffectStatus Effect = "status"
+	// EffectStatusAfter makes the change and answers Status all the same.
+	EffectStatusAfter Effect = "status-after"
+	// EffectResetBefore breaks the connection and changes nothing.
+	EffectResetBefore Effect = "reset-before"
+	// EffectResetAfter makes the change, then breaks the connection.
+	EffectResetAfter Effect = "reset-after"
+	// EffectWithholdBefore changes nothing and never answers.
+	EffectWithholdBefore Effect = "withhold-before"
+	// EffectWithholdAfter makes the change and never answers.
+	EffectWithholdAfter Effect = "withhold-after"
+	// EffectTruncate makes the change and answers the first half of the JSON.
+	EffectTruncate Effect = "truncate"
+	// EffectContent makes the change and answers Body instead, with 200 or Status.
+	EffectContent Effect = "content"
+)
+
+// Fault is something that goes wrong with the calls it matches.
+type Fault struct {
+	// Kind limits the fault to one kind of call; empty matches all.
+	Kind Kind
+	// Key limits it to one profile, given as value or attribute=value.
+	Key string
+
+	// Skip lets that many matching calls through first.
+	Skip int
+	// Times is how often the fault strikes; 0 is until it is removed.
+	Times int
+	// Probability of striking a matching call; 0 is always.
+	Probability float64
+
+	Effect Effect
+	// Latency passes before anything is done.
+	Latency time.Duration
+	// Status of EffectStatus, EffectStatusAfter and EffectContent.
+	Status int
+	// RetryAfter is sent along with Status, in whole seconds, unless it is 0.
+	RetryAfter time.Duration
+	// ApplyLate makes the change only that long after the answer was given, the
+	// connection broken or, with a withheld answer, the client gone, whether the
+	// effect is one before or after the change.
+	ApplyLate time.Duration
+	// Body and ContentType of EffectContent; a page of HTML by default.
+	Body, ContentType string
+}
+
+func (f Fault) check() error {
+	switch f.Effect {
+	case EffectNone, EffectTruncate:
+		if f.ApplyLate > 0 {
+			return errors.New("simulator: this effect shows the change's own answer, so it cannot be late")
+		}
+	case EffectStatus, EffectStatusAfter:
+		if f.Status < 200 || f.Status > 599 {
+			return fmt.Errorf("simulator: %d is not a status to answer", f.Status)
+		}
+	case EffectResetBefore, EffectResetAfter, EffectWithholdBefore, EffectWithholdAfter, EffectContent:
+	default:
+		return fmt.Errorf("simulator: there is no effect %q", f.Effect)
+	}
+	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
+		return fmt.Errorf("simulator: %d is not a status to answer", f.Status)
+	}
+	return nil
+}
+
+func (f Fault) matches(q *request) bool {
+	return (f.Kind == "" || f.Kind == q.kind) &&
+		(f.Key == "" || f.Key == q.key.value || f.Key == q.key.String())
+}
+
+// happensFirst tells whether the change is made before the effect shows.
+func (f Fault) happensFirst() bool {
+	switch f.Effect {
+	case EffectStatus, EffectResetBefore, EffectWithholdBefore:
+		return false
+	default:
+		return f.ApplyLate == 0
+	}
+}
+
+// faults are tried on each call in the order in which they were injected.
+type faults struct {
+	mu   sync.Mutex
+	rand *rand.Rand
+	list []*Fault
+}
+
+// Inject makes a fault strike from now on, until it has struck often enough, is
+// removed or is cleared. Of several that match a call, those without an effect
+// add up their latencies and the first with an effect decides. Faults strike
+// calls that would otherwise be served, not those refused for their token or for
+// being too many. Inject panics on a fault that makes no sense.
+func (a *Actito) Inject(f Fault) (remove func()) {
+	if err := f.check(); err != nil {
+		panic(err)
+	}
+	c := a.faults
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	own := &f
+	c.list = append(c.list, own)
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.list = slices.DeleteFunc(c.list, func(f *Fault) bool { return f == own })
+	}
+}
+
+// ClearFaults removes all faults. A call that met one before still ends as it
+// has to.
+func (a *Actito) ClearFaults() {
+	a.faults.mu.Lock()
+	defer a.faults.mu.Unlock()
+	a.faults.list = nil
+}
+
+// meet gives the fault that strikes a call, the zero one if none does, and how
+// long all that strike take.
+func (c *faults) meet(q *request) (struck Fault, latency time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := 0; i < len(c.list) && struck.Effect == EffectNone; i++ {
+		f := c.list[i]
+		if !f.matches(q) || !c.strikes(f) {
+			continue
+		}
+		latency += f.Latency
+		struck = *f
+		if f.Times > 0 {
+			if f.Times--; f.Times == 0 {
+				c.list = slices.Delete(c.list, i, i+1)
+				i--
+			}
+		}
+	}
+	return struck, latency
+}
+
+func (c *faults) strikes(f *Fault) bool {
+	if f.Skip > 0 {
+		f.Skip--
+		return false
+	}
+	return f.Probability == 0 || c.rand.Float64() < f.Probability
+}
+
+// carryOut does what was asked for in the way that a fault leaves of it.
+func (a *Actito) carryOut(client context.Context, q *request, e *entry, f Fault) outcome {
+	var done outcome
+	if f.happensFirst() {
+		done = a.apply(q, e)
+	}
+	out := outcome{}
+	switch f.Effect {
+	case EffectStatus, EffectStatusAfter:
+		out = refused(refuse(f.Status, "an injected fault"))
+		out.setRetryAfter(f.RetryAfter)
+	case EffectResetBefore, EffectResetAfter:
+		out.hangUp = true
+	case EffectWithholdBefore, EffectWithholdAfter:
+		if f.ApplyLate == 0 {
+			e.leave()
+		}
+		a.waitFor(client)
+		out.hangUp = true
+	case EffectTruncate:
+		out = done
+		out.body = out.body[:len(out.body)/2]
+	case EffectContent:
+		out = f.content()
+	default:
+		return done
+	}
+	out.late = f.ApplyLate
+	return out
+}
+
+// waitFor returns when the client has left or the simulation ends.
+func (a *Actito) waitFor(client context.Context) {
+	select {
+	case <-client.Done():
+	case <-a.life.Done():
+	}
+}
+
+func (f Fault) content() outcome {
+	out := outcome{status: f.Status, body: []byte(f.Body), header: http.Header{}}
+	if out.status == 0 {
+		out.status = http.StatusOK
+	}
+	contentType := f.ContentType
+	if f.Body == "" {
+		out.body = []byte("<html><body><h1>Maintenance</h1></body></html>")
+	}
+	if contentType == "" {
+		contentType = "text/html"
+	}
+	out.header.Set("Content-Type", contentType)
+	out.setRetryAfter(f.RetryAfter)
+	return out
+}

@@ -1,0 +1,280 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"slices"
+	"time"
+
+	"consentsync/internal/consent"
+)
+
+// Inbound is one webhook, authenticated and decoded, to be accepted.
+type Inbound struct {
+	Organization string
+	Message      *consent.Message
+	Canonical    []byte // for deduplication
+	Payload      []byte // as it came
+}
+
+// Receipt tells what became of an accepted webhook.
+type Receipt struct {
+	Event   ID // zero for a duplicate
+	Outcome consent.Outcome
+	// Due tells that an integration has something to do because of it.
+	Due bool
+}
+
+// LedgerEntry is what is remembered of a message for ever, as keyed hashes.
+type LedgerEntry struct {
+	Organization string
+	Entity       Digest
+	Content      Digest
+	Person       PersonKey
+	SeenAt       consent.Time
+	// Forget is how long ago the same entry must have been seen to count as
+	// new again; zero is never. Always makes it count as new at once.
+	Forget time.Duration
+	Always bool
+}
+
+// SubjectKey names a row of people.
+type SubjectKey struct {
+	Organization string
+	Person       PersonKey
+}
+
+// Due makes the deliveries of a person due.
+type Due struct {
+	SubjectKey
+	Class     Class
+	ConsentAt consent.Time
+	At        consent.Time
+	// HoldGrants: see Delivery.
+	HoldGrants bool
+}
+
+// AcceptTx is what an engine offers within the transaction that accepts a
+// batch. Each method is called with its rows sorted, so that all transactions
+// take their locks in one order (R9).
+type AcceptTx interface {
+	// Remember adds entries to the ledger and tells which were new.
+	Remember(ctx context.Context, entries []LedgerEntry) (fresh []bool, err error)
+	// PeopleOf finds whom the event with this digest was about.
+	PeopleOf(ctx context.Context, organization string, entity Digest) ([]PersonKey, error)
+	// Bury keeps a tombstone for an event; the earlier of two stays.
+	Bury(ctx context.Context, organization string, entity Digest, at consent.Time) error
+	// Buried gives the tombstone of an event; ok is false if there is none.
+	Buried(ctx context.Context, organization string, entity Digest) (at consent.Time, ok bool, err error)
+	// AnyBuried tells whether the organization has tombstones at all.
+	AnyBuried(ctx context.Context, organization string) (bool, error)
+	// LoadSubjects reads and locks subjects; missing ones are left out.
+	LoadSubjects(ctx context.Context, keys []SubjectKey) ([]*Subject, error)
+	SaveSubjects(ctx context.Context, subjects []*Subject) error
+	InsertEvents(ctx context.Context, events []*Event) error
+	// MarkDue makes the deliveries of all integrations of the organization
+	// due and tells for which of the entries there was one.
+	MarkDue(ctx context.Context, due []Due) ([]bool, error)
+}
+
+// forgetAfter bounds how long equal content without an id counts as the same
+// message (R1).
+const forgetAfter = 15 * time.Minute
+
+// Accept takes a batch of webhooks into one transaction: the ledger, the
+// people, the events and the due rows, in this order (R9). now is the
+// database's clock. The receipts stand in the order of the batch.
+//
+// It either does all of it or returns an error, after which the transaction
+// must be rolled back.
+func Accept(ctx context.Context, tx AcceptTx, h *Hasher, batch []Inbound, now consent.Time) ([]Receipt, error) {
+	a := &acceptance{ctx: ctx, tx: tx, h: h, now: now, rows: make([]row, len(batch)), subjects: make(map[SubjectKey]*held, len(batch))}
+	for i := range batch {
+		in := &batch[i]
+		a.rows[i] = row{in: in, effects: consent.Resolve(in.Message, now)}
+	}
+	for _, step := range []func() error{a.remember, a.exhume, a.loadSubjects, a.apply, a.save} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	receipts := make([]Receipt, len(batch))
+	for i := range a.rows {
+		receipts[i] = a.rows[i].receipt
+	}
+	return receipts, nil
+}
+
+type row struct {
+	in       *Inbound
+	effects  consent.Effects
+	person   PersonKey   // of effects.Subject, zero if none
+	buriedAt []PersonKey // whom a tombstone is about
+	event    *Event      // nil for a duplicate
+	receipt  Receipt
+	due      []int // indexes into acceptance.due
+}
+
+type held struct {
+	*Subject
+	dirty bool
+}
+
+type acceptance struct {
+	ctx      context.Context
+	tx       AcceptTx
+	h        *Hasher
+	now      consent.Time
+	rows     []row
+	subjects map[SubjectKey]*held
+	due      []Due
+}
+
+// remember drops duplicates (R1).
+func (a *acceptance) remember() error {
+	type entry struct {
+		LedgerEntry
+		row int // -1 for the entry of a cause
+	}
+	entries := make([]entry, 0, len(a.rows))
+	for i := range a.rows {
+		r := &a.rows[i]
+		m, org := r.in.Message, r.in.Organization
+		if r.effects.Subject != (consent.Subject{}) {
+			r.person = a.h.Person(org, r.effects.Subject)
+		}
+		user := m.Type == consent.UserCreated || m.Type == consent.UserUpdated || m.Type == consent.UserDeleted
+		e := LedgerEntry{
+			Organization: org,
+			Entity:       a.h.Entity(org, user, m.EntityID),
+			Content:      a.h.Content(org, m.Type, r.in.Canonical),
+			Person:       r.person,
+			SeenAt:       a.now,
+		}
+		if m.EntityID == "" {
+			e.Forget, e.Always = forgetAfter, m.Withdraws()
+		}
+		entries = append(entries, entry{e, i})
+		if c := m.Cause; c != nil && c.EntityID != "" {
+			// The cause's id must lead to the person too, should the event
+			// be deleted before we ever saw its own message.
+			entries = append(entries, entry{LedgerEntry{
+				Organization: org, Entity: a.h.Entity(org, false, c.EntityID), Person: r.person, SeenAt: a.now,
+			}, -1})
+		}
+	}
+	slices.SortStableFunc(entries, func(x, y entry) int {
+		return cmp.Or(cmp.Compare(x.Organization, y.Organization),
+			bytes.Compare(x.Entity[:], y.Entity[:]), bytes.Compare(x.Content[:], y.Content[:]))
+	})
+	plain := make([]LedgerEntry, len(entries))
+	for i := range entries {
+		plain[i] = entries[i].LedgerEntry
+	}
+	fresh, err := a.tx.Remember(a.ctx, plain)
+	if err != nil {
+		return err
+	}
+	for i, e := range entries {
+		if e.row < 0 {
+			continue
+		}
+		r := &a.rows[e.row]
+		if !fresh[i] {
+			r.receipt.Outcome = consent.Duplicate
+			continue
+		}
+		if r.event, err = a.newEvent(r); err != nil {
+			return err
+		}
+		r.receipt = Receipt{Event: r.event.ID, Outcome: r.effects.Outcome}
+	}
+	return nil
+}
+
+func (a *acceptance) newEvent(r *row) (*Event, error) {
+	m := r.in.Message
+	e := &Event{
+		Organization: r.in.Organization, ID: NewID(), Type: m.Type, EntityID: m.EntityID, Person: r.person,
+		Regulation: m.Regulation, ArrivedAt: a.now, Outcome: r.effects.Outcome, Payload: r.in.Payload,
+	}
+	if len(r.effects.Statements) > 0 {
+		e.ConsentAt = r.effects.Statements[0].At
+	}
+	if _, err := rand.Read(e.Salt[:]); err != nil {
+		return nil, err
+	}
+	sum := sha256.New()
+	sum.Write(e.Salt[:])
+	sum.Write(e.Payload)
+	sum.Sum(e.Commitment[:0])
+	return e, nil
+}
+
+// exhume brings deletions and events together, whichever came first (R6).
+func (a *acceptance) exhume() error {
+	any := make(map[string]bool)
+	for i := range a.rows {
+		r := &a.rows[i]
+		t := r.effects.Tombstone
+		if r.event == nil || t == nil {
+			continue
+		}
+		entity := a.h.Entity(r.in.Organization, false, t.EventID)
+		if err := a.tx.Bury(a.ctx, r.in.Organization, entity, t.At); err != nil {
+			return err
+		}
+		people, err := a.tx.PeopleOf(a.ctx, r.in.Organization, entity)
+		if err != nil {
+			return err
+		}
+		r.buriedAt = slices.DeleteFunc(people, func(k PersonKey) bool { return k == PersonKey{} })
+		if len(r.buriedAt) > 0 && r.event.Person == (PersonKey{}) {
+			r.event.Person = r.buriedAt[0]
+		}
+		any[r.in.Organization] = true
+	}
+	for i := range a.rows {
+		r := &a.rows[i]
+		org := r.in.Organization
+		if r.event == nil || len(r.effects.Statements) == 0 {
+			continue
+		}
+		has, asked := any[org]
+		if !asked {
+			var err error
+			if has, err = a.tx.AnyBuried(a.ctx, org); err != nil {
+				return err
+			}
+			any[org] = has
+		}
+		if !has {
+			continue
+		}
+		if err := a.exhumeFor(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *acceptance) exhumeFor(r *row) error {
+	for _, s := range r.effects.Statements {
+		if s.EventID == "" {
+			continue
+		}
+		at, ok, err := a.tx.Buried(a.ctx, r.in.Organization, a.h.Entity(r.in.Organization, false, s.EventID))
+		if err != nil {
+			return err
+		}
+		if ok {
+			// The deletion is applied to the subject together with the event.
+			r.effects.Tombstone = &consent.Tombstone{EventID: s.EventID, At: at}
+			r.buriedAt = []PersonKey{r.person}
+		}
+	}
+	return nil
+}

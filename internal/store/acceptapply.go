@@ -1,0 +1,246 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+
+	"consentsync/internal/consent"
+)
+
+// loadSubjects reads and locks all that the batch touches: the subjects
+// themselves, then the Didomi users of which something new is learnt.
+func (a *acceptance) loadSubjects() error {
+	wanted := make(map[SubjectKey]consent.Subject)
+	for i := range a.rows {
+		r := &a.rows[i]
+		if r.event == nil {
+			continue
+		}
+		org := r.in.Organization
+		if len(r.effects.Statements) > 0 {
+			wanted[SubjectKey{org, r.person}] = r.effects.Subject
+		}
+		if r.effects.Unlink {
+			wanted[a.userKey(r)] = consent.Subject{DidomiUserID: r.effects.DidomiUserID}
+		}
+		for _, k := range r.buriedAt {
+			if _, named := wanted[SubjectKey{org, k}]; !named {
+				wanted[SubjectKey{org, k}] = consent.Subject{}
+			}
+		}
+	}
+	if err := a.load(wanted); err != nil {
+		return err
+	}
+	users := make(map[SubjectKey]consent.Subject)
+	for i := range a.rows {
+		r := &a.rows[i]
+		if r.event == nil || r.effects.Link == nil {
+			continue
+		}
+		person := a.subjects[SubjectKey{r.in.Organization, r.person}]
+		seen, known := person.DidomiUsers[r.effects.DidomiUserID]
+		if k := a.userKey(r); !known || r.effects.Link.Before(seen) {
+			if _, loaded := a.subjects[k]; !loaded {
+				users[k] = consent.Subject{DidomiUserID: r.effects.DidomiUserID}
+			}
+		}
+	}
+	return a.load(users)
+}
+
+func (a *acceptance) userKey(r *row) SubjectKey {
+	s := consent.Subject{DidomiUserID: r.effects.DidomiUserID}
+	return SubjectKey{r.in.Organization, a.h.Person(r.in.Organization, s)}
+}
+
+func (a *acceptance) load(wanted map[SubjectKey]consent.Subject) error {
+	if len(wanted) == 0 {
+		return nil
+	}
+	keys := make([]SubjectKey, 0, len(wanted))
+	for k := range wanted {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, compareSubjectKeys)
+	subjects, err := a.tx.LoadSubjects(a.ctx, keys)
+	if err != nil {
+		return err
+	}
+	for _, s := range subjects {
+		a.subjects[SubjectKey{s.Organization, s.Key}] = &held{Subject: s}
+	}
+	for _, k := range keys {
+		if _, found := a.subjects[k]; !found && wanted[k] != (consent.Subject{}) {
+			a.subjects[k] = &held{Subject: &Subject{Organization: k.Organization, Key: k.Person, Subject: wanted[k]}}
+		}
+	}
+	return nil
+}
+
+func compareSubjectKeys(a, b SubjectKey) int {
+	return cmp.Or(cmp.Compare(a.Organization, b.Organization), bytes.Compare(a.Person[:], b.Person[:]))
+}
+
+// apply merges every message of the batch into the states, in the order of the
+// batch; the merge does not depend on it.
+func (a *acceptance) apply() error {
+	for i := range a.rows {
+		r := &a.rows[i]
+		if r.event == nil {
+			continue
+		}
+		var total consent.Change
+		for _, s := range r.effects.Statements {
+			total = a.change(r, SubjectKey{r.in.Organization, r.person}, s.At, total, func(h *held) consent.Change { return h.State.Apply(s) })
+		}
+		if t := r.effects.Tombstone; t != nil {
+			for _, k := range r.buriedAt {
+				total = a.change(r, SubjectKey{r.in.Organization, k}, t.At, total, func(h *held) consent.Change { return h.State.Delete(*t) })
+			}
+		}
+		if l := r.effects.Link; l != nil {
+			a.identify(r, *l)
+		}
+		if r.effects.Unlink {
+			total = a.change(r, a.userKey(r), a.now, total, func(h *held) consent.Change { return h.State.Leave() })
+		}
+		a.settleOutcome(r, total)
+	}
+	return nil
+}
+
+// change applies f to a subject and makes the person behind it due.
+func (a *acceptance) change(r *row, k SubjectKey, at consent.Time, total consent.Change, f func(*held) consent.Change) consent.Change {
+	h := a.subjects[k]
+	if h == nil {
+		return total
+	}
+	c := f(h)
+	if !c.Changed {
+		return total
+	}
+	h.dirty = true
+	if h.Person() {
+		a.makeDue(r, k, c, at)
+	} else if linked := h.State.LinkedTo(); linked != "" {
+		a.makeDue(r, a.personKey(r.in.Organization, linked), c, at)
+	}
+	return consent.Change{Changed: true, Withdrew: total.Withdrew || c.Withdrew}
+}
+
+// identify records that a Didomi user was seen under a person's id, on both
+// sides, and makes due whoever gains or loses by it (R7).
+func (a *acceptance) identify(r *row, l consent.Link) {
+	org := r.in.Organization
+	person := a.subjects[SubjectKey{org, r.person}]
+	seen, known := person.DidomiUsers[r.effects.DidomiUserID]
+	if !known || l.Before(seen) {
+		if person.DidomiUsers == nil {
+			person.DidomiUsers = make(map[string]consent.Link)
+		}
+		person.DidomiUsers[r.effects.DidomiUserID] = l
+		person.dirty = true
+	}
+	user := a.subjects[a.userKey(r)]
+	if user == nil {
+		return // nothing new about it
+	}
+	before := user.State.LinkedTo()
+	hasChoices := !user.State.Silent()
+	if !user.State.Identify(l).Changed {
+		return
+	}
+	user.dirty = true
+	if !hasChoices || before == user.State.LinkedTo() {
+		return
+	}
+	// Whatever the Didomi user withdrew follows at once.
+	c := consent.Change{Changed: true, Withdrew: true}
+	a.makeDue(r, SubjectKey{org, r.person}, c, l.At)
+	if before != "" {
+		a.makeDue(r, a.personKey(org, before), c, l.At)
+	}
+}
+
+func (a *acceptance) personKey(organization, userID string) SubjectKey {
+	return SubjectKey{organization, a.h.Person(organization, consent.Subject{OrganizationUserID: userID})}
+}
+
+func (a *acceptance) makeDue(r *row, k SubjectKey, c consent.Change, at consent.Time) {
+	class := Ordinary
+	if c.Withdrew {
+		class = LiveWithdrawal
+	}
+	r.due = append(r.due, len(a.due))
+	a.due = append(a.due, Due{SubjectKey: k, Class: class, ConsentAt: at, At: a.now})
+}
+
+func (a *acceptance) settleOutcome(r *row, c consent.Change) {
+	if r.effects.Outcome != consent.Applied {
+		return
+	}
+	switch subject := a.subjects[SubjectKey{r.in.Organization, r.person}]; {
+	case r.effects.Subject.DidomiUserID != "" && subject != nil && subject.State.LinkedTo() == "":
+		r.event.Outcome = consent.Unlinked
+	case !c.Changed && len(r.effects.Statements) > 0:
+		r.event.Outcome = consent.Superseded
+	}
+	r.receipt.Outcome = r.event.Outcome
+}
+
+func (a *acceptance) save() error {
+	var dirty []*Subject
+	for _, h := range a.subjects {
+		if h.dirty {
+			dirty = append(dirty, h.Subject)
+		}
+	}
+	slices.SortFunc(dirty, func(x, y *Subject) int {
+		return compareSubjectKeys(SubjectKey{x.Organization, x.Key}, SubjectKey{y.Organization, y.Key})
+	})
+	if err := a.tx.SaveSubjects(a.ctx, dirty); err != nil {
+		return err
+	}
+	var events []*Event
+	for i := range a.rows {
+		if e := a.rows[i].event; e != nil {
+			events = append(events, e)
+		}
+	}
+	if err := a.tx.InsertEvents(a.ctx, events); err != nil {
+		return err
+	}
+	return a.markDue()
+}
+
+// markDue makes each person due once, with the most urgent class of the batch.
+func (a *acceptance) markDue() error {
+	merged := make(map[SubjectKey]Due, len(a.due))
+	for _, d := range a.due {
+		old, held := merged[d.SubjectKey]
+		if !held || d.Class < old.Class || d.Class == old.Class && d.ConsentAt < old.ConsentAt {
+			merged[d.SubjectKey] = d
+		}
+	}
+	list := make([]Due, 0, len(merged))
+	for _, d := range merged {
+		list = append(list, d)
+	}
+	slices.SortFunc(list, func(x, y Due) int { return compareSubjectKeys(x.SubjectKey, y.SubjectKey) })
+	marked, err := a.tx.MarkDue(a.ctx, list)
+	if err != nil {
+		return err
+	}
+	hit := make(map[SubjectKey]bool, len(list))
+	for i, d := range list {
+		hit[d.SubjectKey] = marked[i]
+	}
+	for i := range a.rows {
+		for _, j := range a.rows[i].due {
+			a.rows[i].receipt.Due = a.rows[i].receipt.Due || hit[a.due[j].SubjectKey]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,69 @@
+package store
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"hash"
+	"sync"
+
+	"consentsync/internal/consent"
+)
+
+// PersonKey stands for a subject in every table and in every log line. It is a
+// keyed hash, so that without the key it tells nothing about the person.
+type PersonKey [16]byte
+
+// String gives the key in hexadecimal.
+func (k PersonKey) String() string { return hex.EncodeToString(k[:]) }
+
+// Digest is a keyed hash of an entity id or of a payload (R29: ledgers that
+// last for ever keep nothing else).
+type Digest [16]byte
+
+// Hasher makes the keyed hashes. It is safe for concurrent use.
+type Hasher struct{ pool sync.Pool }
+
+// NewHasher makes a hasher for a secret key. The key must stay the same for
+// the life of the database.
+func NewHasher(key []byte) *Hasher {
+	return &Hasher{pool: sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
+}
+
+func (h *Hasher) sum(domain byte, parts ...string) (out [16]byte) {
+	mac := h.pool.Get().(hash.Hash) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	defer h.pool.Put(mac)
+	mac.Reset()
+	mac.Write([]byte{domain})
+	var length [4]byte
+	for _, p := range parts {
+		n := len(p)
+		length[0], length[1], length[2], length[3] = byte(n>>24), byte(n>>16), byte(n>>8), byte(n)
+		mac.Write(length[:])
+		mac.Write([]byte(p))
+	}
+	copy(out[:], mac.Sum(nil))
+	return out
+}
+
+// Person gives the key of a subject within an organization.
+func (h *Hasher) Person(organization string, s consent.Subject) PersonKey {
+	if s.Person() {
+		return h.sum('p', organization, s.OrganizationUserID)
+	}
+	return h.sum('d', organization, s.DidomiUserID)
+}
+
+// Entity gives the digest under which an event (or a user record) is found
+// again by its id.
+func (h *Hasher) Entity(organization string, user bool, id string) Digest {
+	if user {
+		return h.sum('u', organization, id)
+	}
+	return h.sum('e', organization, id)
+}
+
+// Content gives the digest of a message's type and canonical payload.
+func (h *Hasher) Content(organization string, t consent.MessageType, canonical []byte) Digest {
+	return h.sum('c', organization, string(t), string(canonical))
+}

@@ -1,0 +1,315 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+const deliveryColumns = `organization, integration, target, person, state, class, consent_at, due_at, next_at, version, attempts, calls,
+	epoch, known, left_out, last_error, held, readback, readback_at, updated_at`
+
+func scanDelivery(row interface{ Scan(...any) error }) (*store.Delivery, error) {
+	var d store.Delivery
+	var person []byte
+	var known, leftOut string
+	if err := row.Scan(&d.Organization, &d.Integration, &d.Target, &person, &d.State, &d.Class, &d.ConsentAt, &d.DueAt, &d.NextAt,
+		&d.Version, &d.Attempts, &d.Calls, &d.Epoch, &known, &leftOut, &d.LastError, &d.HoldGrants, &d.Readback, &d.ReadbackAt, &d.UpdatedAt); err != nil {
+		return nil, err
+	}
+	d.Person = store.PersonKey(person)
+	return &d, errors.Join(fromJSON(known, &d.Known), fromJSON(leftOut, &d.LeftOut))
+}
+
+func fromJSON(text string, into any) error {
+	if text == "" {
+		return nil
+	}
+	return json.Unmarshal([]byte(text), into)
+}
+
+func toJSON(v any) (string, error) {
+	b, err := json.Marshal(v)
+	return string(b), err
+}
+
+func (e *Engine) deliveriesWhere(ctx context.Context, where string, args ...any) ([]*store.Delivery, error) {
+	rows, err := e.read.QueryContext(ctx, `SELECT `+deliveryColumns+` FROM deliveries WHERE `+where, args...) //nolint:gosec // the text is a constant of this package
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	var found []*store.Delivery
+	for rows.Next() {
+		d, err := scanDelivery(rows)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, d)
+	}
+	return found, classify(rows.Err())
+}
+
+// NextDue gives what is due in a class, oldest consent first.
+func (e *Engine) NextDue(ctx context.Context, k store.IntegrationKey, target store.Target, class store.Class, limit int) ([]*store.Delivery, error) {
+	return e.deliveriesWhere(ctx, `organization = ? AND integration = ? AND target = ? AND class = ? AND state = 'pending' ORDER BY consent_at LIMIT ?`,
+		k.Organization, k.ID, string(target), int64(class), limit)
+}
+
+// NextReadback gives profiles whose delayed read is due.
+func (e *Engine) NextReadback(ctx context.Context, k store.IntegrationKey, target store.Target, limit int) ([]*store.Delivery, error) {
+	return e.deliveriesWhere(ctx, `organization = ? AND integration = ? AND target = ? AND readback_at > 0 AND readback_at <= ?
+		AND state NOT IN ('in_flight', 'pending') ORDER BY readback_at LIMIT ?`,
+		k.Organization, k.ID, string(target), int64(consent.TimeOf(e.now())), limit)
+}
+
+// Promote makes due whatever has waited its time, and tells how many. People
+// who are unmatched come back as refusals of old (R20).
+func (e *Engine) Promote(ctx context.Context, k store.IntegrationKey, target store.Target) (n int64, err error) {
+	now := int64(consent.TimeOf(e.now()))
+	var some bool
+	if err := e.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM deliveries WHERE organization = ? AND integration = ? AND target = ?
+		AND next_at > 0 AND next_at <= ?)`, k.Organization, k.ID, string(target), now).Scan(&some); err != nil || !some {
+		return 0, classify(err)
+	}
+	err = e.inTx(ctx, func(tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx, `UPDATE deliveries SET class = CASE WHEN state = 'unmatched' THEN max(class, 1) ELSE class END,
+				state = CASE WHEN state IN ('waiting', 'unmatched') THEN 'pending' ELSE state END, next_at = 0
+			WHERE organization = ? AND integration = ? AND target = ? AND next_at > 0 AND next_at <= ?`,
+			k.Organization, k.ID, string(target), now)
+		if err != nil {
+			return err
+		}
+		n, err = res.RowsAffected()
+		return err
+	})
+	return n, err
+}
+
+// Delivery reads one delivery; NotFound if there is none.
+func (e *Engine) Delivery(ctx context.Context, k store.DeliveryKey) (*store.Delivery, error) {
+	found, err := e.deliveriesWhere(ctx, `organization = ? AND integration = ? AND target = ? AND person = ?`,
+		k.Organization, k.Integration, string(k.Target), k.Person[:])
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, consent.Errorf(consent.NotFound, "sqlite.Delivery", "no such delivery")
+	}
+	return found[0], nil
+}
+
+// DeliveriesOf gives all deliveries of a person.
+func (e *Engine) DeliveriesOf(ctx context.Context, organization string, p store.PersonKey) ([]*store.Delivery, error) {
+	return e.deliveriesWhere(ctx, `organization = ?1 AND person = ?2 AND target = 'actito'
+		AND integration IN (SELECT id FROM integrations WHERE organization = ?1) ORDER BY integration`, organization, p[:])
+}
+
+// Begin puts a delivery in flight, if the lease is held and nothing newer has
+// come; otherwise ok is false and nothing is changed. The row's class becomes
+// the lowest: what it counts as if it stays due is for Finish to say, and what
+// comes meanwhile counts for itself.
+func (e *Engine) Begin(ctx context.Context, l store.Lease, s store.Start) (ok bool, err error) {
+	doubt, err := toJSON(s.Doubt)
+	if err != nil {
+		return false, err
+	}
+	err = e.inTx(ctx, func(tx *sql.Tx) error {
+		now := consent.TimeOf(e.now())
+		if ok, err = holds(ctx, tx, l, now); err != nil || !ok {
+			return err
+		}
+		res, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 'in_flight', class = 2, epoch = ?, known = ?, attempted_at = ?, next_at = 0, updated_at = ?
+			WHERE organization = ? AND integration = ? AND target = ? AND person = ? AND version = ? AND state = 'pending'`,
+			l.Epoch, doubt, int64(now), int64(now), s.Organization, s.Integration, string(s.Target), s.Person[:], s.Version)
+		if err != nil {
+			return err
+		}
+		n, err := res.RowsAffected()
+		if ok = n == 1; err != nil || !ok {
+			return err
+		}
+		return insertCall(ctx, tx, s.Call)
+	})
+	return ok && err == nil, err
+}
+
+// Finish records how a call ended. When the lease has gone to another owner
+// meanwhile the result is refused with Conflict, and the person is made due
+// again and read back (R16).
+func (e *Engine) Finish(ctx context.Context, l store.Lease, f store.Finish) error {
+	known, err := toJSON(f.Known)
+	if err != nil {
+		return err
+	}
+	refused := false
+	err = e.inTx(ctx, func(tx *sql.Tx) error {
+		now := int64(consent.TimeOf(e.now()))
+		if err := recordLeftOut(ctx, tx, f.DeliveryKey, f.LeftOut); err != nil {
+			return err
+		}
+		res, err := tx.ExecContext(ctx, finishSQL,
+			string(f.State), int64(f.Class), int64(f.NextAt), f.Attempts, known, f.LastError, f.Readback, int64(f.ReadbackAt), now, len(f.Calls),
+			f.Organization, f.Integration, string(f.Target), f.Person[:], f.Version, l.Epoch)
+		if err != nil {
+			return err
+		}
+		n, err := res.RowsAffected()
+		if err != nil {
+			return err
+		}
+		if refused = n == 0; refused {
+			if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET readback = 2, version = version + 1, updated_at = ?, due_at = ?,
+					state = CASE WHEN state IN ('in_flight', 'waiting') THEN state ELSE 'pending' END
+				WHERE organization = ? AND integration = ? AND target = ? AND person = ?`,
+				now, now, f.Organization, f.Integration, string(f.Target), f.Person[:]); err != nil {
+				return err
+			}
+		}
+		for _, c := range f.Calls {
+			if err := insertCall(ctx, tx, c); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil && refused {
+		return consent.Errorf(consent.Conflict, "sqlite.Finish", "the lease has gone to another owner")
+	}
+	return err
+}
+
+// finishSQL keeps due whatever got a newer version during the call. What has
+// to wait waits all the same, but a withdrawal that came meanwhile for 5 s at
+// most.
+const finishSQL = `UPDATE deliveries SET
+  state = CASE WHEN version > ?15 AND ?1 <> 'waiting' THEN 'pending' ELSE ?1 END,
+  next_at = CASE WHEN version = ?15 THEN ?3
+                 WHEN ?1 <> 'waiting' THEN 0
+                 WHEN class = 0 THEN min(?3, ?9 + 5000000)
+                 ELSE ?3 END,
+  class = CASE WHEN ?1 IN ('waiting', 'pending', 'unmatched') THEN min(class, ?2) ELSE class END,
+  attempts = CASE WHEN version > ?15 AND ?1 <> 'waiting' THEN 0 ELSE ?4 END,
+  known = ?5, last_error = ?6, readback = ?7, readback_at = ?8, updated_at = ?9, calls = calls + ?10
+WHERE organization = ?11 AND integration = ?12 AND target = ?13 AND person = ?14 AND state = 'in_flight' AND epoch = ?16`
+
+// Settle records that deliveries needed no call. One that got a newer version
+// meanwhile stays due.
+func (e *Engine) Settle(ctx context.Context, l store.Lease, settled []store.Settled) error {
+	return e.inTx(ctx, func(tx *sql.Tx) error {
+		now := int64(consent.TimeOf(e.now()))
+		for _, s := range settled {
+			if err := recordLeftOut(ctx, tx, s.DeliveryKey, s.LeftOut); err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 'synced', attempts = 0, last_error = '', next_at = 0, updated_at = ?
+				WHERE organization = ? AND integration = ? AND target = ? AND person = ? AND version = ? AND state = 'pending'`,
+				now, s.Organization, s.Integration, string(s.Target), s.Person[:], s.Version); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// RecordRead stores what a read of the profile showed. due makes the delivery
+// due, because it differs from what is wanted.
+func (e *Engine) RecordRead(ctx context.Context, l store.Lease, f store.Finish, due bool) error {
+	known, err := toJSON(f.Known)
+	if err != nil {
+		return err
+	}
+	return e.inTx(ctx, func(tx *sql.Tx) error {
+		now := int64(consent.TimeOf(e.now()))
+		if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET known = ?1, readback = ?2, readback_at = ?3, updated_at = ?4, calls = calls + ?5,
+				state = CASE WHEN ?6 THEN 'pending' ELSE state END, class = CASE WHEN ?6 THEN ?7 ELSE class END, due_at = CASE WHEN ?6 THEN ?4 ELSE due_at END,
+				version = version + ?6
+			WHERE organization = ?8 AND integration = ?9 AND target = ?10 AND person = ?11 AND state <> 'in_flight'`,
+			known, f.Readback, int64(f.ReadbackAt), now, len(f.Calls), due, int64(f.Class),
+			f.Organization, f.Integration, string(f.Target), f.Person[:]); err != nil {
+			return err
+		}
+		for _, c := range f.Calls {
+			if err := insertCall(ctx, tx, c); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Reopen makes due again all people of an integration who became unmatched
+// after a time: what their 404 meant has turned out to be unsure (R18).
+func (e *Engine) Reopen(ctx context.Context, k store.IntegrationKey, after consent.Time) error {
+	return e.inTx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 'pending', next_at = 0, version = version + 1
+			WHERE organization = ? AND integration = ? AND state = 'unmatched' AND updated_at > ?`, k.Organization, k.ID, int64(after))
+		return err
+	})
+}
+
+// recordLeftOut stores what is left out of a person's delivery and keeps the
+// integration's sums.
+func recordLeftOut(ctx context.Context, tx *sql.Tx, k store.DeliveryKey, now []consent.LeftOut) error {
+	key := []any{k.Organization, k.Integration, string(k.Target), k.Person[:]}
+	var was string
+	err := tx.QueryRowContext(ctx, `SELECT left_out FROM deliveries WHERE organization = ? AND integration = ? AND target = ? AND person = ?`, key...).Scan(&was)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	is := ""
+	if len(now) > 0 {
+		if is, err = toJSON(now); err != nil {
+			return err
+		}
+	}
+	if is == was {
+		return nil
+	}
+	var before []consent.LeftOut
+	if err := fromJSON(was, &before); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET left_out = ? WHERE organization = ? AND integration = ? AND target = ? AND person = ?`,
+		append([]any{is}, key...)...); err != nil {
+		return err
+	}
+	for _, change := range []struct {
+		list []consent.LeftOut
+		by   int
+	}{{before, -1}, {now, 1}} {
+		for _, x := range change.list {
+			if !x.Attribute {
+				continue
+			}
+			if _, err := tx.ExecContext(ctx, `INSERT INTO left_out (organization, integration, name, reason, people) VALUES (?, ?, ?, ?, ?)
+				ON CONFLICT DO UPDATE SET people = people + excluded.people`, k.Organization, k.Integration, x.Name, x.Reason, change.by); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func insertCall(ctx context.Context, tx *sql.Tx, c store.Call) error {
+	subscriptions, err := toJSON(c.Subscriptions)
+	if err != nil {
+		return err
+	}
+	attributes, err := toJSON(c.Attributes)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO calls (organization, person, id, integration, operation, subscriptions, attributes, started_at, answered_at, outcome, detail)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET answered_at = excluded.answered_at, outcome = excluded.outcome, detail = excluded.detail`,
+		c.Organization, c.Person[:], c.ID[:], c.Integration, c.Operation, subscriptions, attributes,
+		int64(c.StartedAt), int64(c.AnsweredAt), c.Outcome, c.Detail)
+	return err
+}

@@ -1,0 +1,193 @@
+// Package sqlite is the store on one SQLite file, for one node.
+//
+// A method that has returned without error has its effect on disk: the
+// database runs in WAL mode with synchronous=FULL, so it survives a crash of
+// the process and of the machine. All writes go through one connection. The
+// data directory is locked against a second process.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	"golang.org/x/sys/unix"
+	msqlite "modernc.org/sqlite" // registers the driver "sqlite"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Engine is an open database. It is safe for concurrent use.
+type Engine struct {
+	dir   string
+	lock  *os.File
+	write *sql.DB // one connection
+	read  *sql.DB
+	// checkpoint has a connection of its own: a checkpoint runs beside writers.
+	checkpoint *sql.DB
+	hasher     *store.Hasher
+	now        func() time.Time
+
+	mu    sync.Mutex // serializes writers ahead of the driver's own wait
+	stmts statements
+}
+
+// Options are what Open needs besides the directory.
+type Options struct {
+	// Now is the database's clock; nil is the system's.
+	Now func() time.Time
+}
+
+// Open opens the database in dir, making both where needed and bringing the
+// schema up to date. It fails when another process has the directory open.
+func Open(ctx context.Context, dir string, opts Options) (_ *Engine, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	e := &Engine{dir: dir, now: opts.Now}
+	if e.now == nil {
+		e.now = time.Now
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.Close())
+		}
+	}()
+	if e.lock, err = lockDirectory(dir); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, "consentsync.db")
+	if e.write, err = sql.Open("sqlite", dsn(path, "_txlock=immediate", 32<<10)); err != nil {
+		return nil, err
+	}
+	e.write.SetMaxOpenConns(1)
+	e.write.SetMaxIdleConns(1)
+	e.write.SetConnMaxIdleTime(0)
+	if err := e.migrate(ctx); err != nil {
+		return nil, fmt.Errorf("database %s: %w", path, err)
+	}
+	if e.read, err = sql.Open("sqlite", dsn(path, "mode=ro", 4<<10)); err != nil {
+		return nil, err
+	}
+	e.read.SetMaxOpenConns(4)
+	e.read.SetMaxIdleConns(4)
+	if e.checkpoint, err = sql.Open("sqlite", dsn(path, "mode=rw", 1<<10)); err != nil {
+		return nil, err
+	}
+	e.checkpoint.SetMaxOpenConns(1)
+	if err := e.stmts.prepare(ctx, e.write); err != nil {
+		return nil, err
+	}
+	// There is one node: whoever held a lease is dead.
+	if _, err := e.write.ExecContext(ctx, "UPDATE licences SET expires_at = 0"); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// dsn sets what every connection needs; cacheKiB bounds its page cache.
+func dsn(path, mode string, cacheKiB int) string {
+	pragmas := []string{
+		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
+		fmt.Sprintf("cache_size(-%d)", cacheKiB), "temp_store(MEMORY)", "journal_size_limit(67108864)",
+		"wal_autocheckpoint(50000)", // the background does it sooner; this bounds the log if it cannot
+	}
+	return "file:" + path + "?" + mode + "&_pragma=" + strings.Join(pragmas, "&_pragma=")
+}
+
+func (e *Engine) migrate(ctx context.Context) error {
+	sub, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, e.write, sub, goose.WithLogger(goose.NopLogger()))
+	if err != nil {
+		return err
+	}
+	_, err = p.Up(ctx)
+	return err
+}
+
+// lockDirectory takes the directory for this process alone. The lock goes with
+// the process, however it ends.
+func lockDirectory(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("data directory %s is in use by another consentsync process", dir)
+	}
+	return f, nil
+}
+
+// Close releases the database and the directory.
+func (e *Engine) Close() error {
+	var errs []error
+	e.stmts.close()
+	for _, db := range []*sql.DB{e.checkpoint, e.read, e.write} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	if e.lock != nil {
+		errs = append(errs, e.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// UseHasher sets the keyed hash under which people and messages are stored. It
+// is called once, before anything else is asked of the engine.
+func (e *Engine) UseHasher(h *store.Hasher) { e.hasher = h }
+
+// Now gives the database's clock, which on SQLite is the machine's.
+func (e *Engine) Now(context.Context) (consent.Time, error) { return consent.TimeOf(e.now()), nil }
+
+// Ping tells whether the database can be written at all.
+func (e *Engine) Ping(ctx context.Context) error {
+	return e.inTx(ctx, func(*sql.Tx) error { return nil })
+}
+
+// inTx runs f in the one write transaction. What goes wrong with the database
+// itself (full disk, locked, read-only) comes back as Transient: nothing was
+// changed, and the same again may work.
+func (e *Engine) inTx(ctx context.Context, f func(*sql.Tx) error) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	tx, err := e.write.BeginTx(ctx, nil)
+	if err != nil {
+		return classify(err)
+	}
+	defer tx.Rollback() //nolint:errcheck // after a commit it says so, otherwise there is nothing to save
+	if err := f(tx); err != nil {
+		return classify(err)
+	}
+	return classify(tx.Commit())
+}
+
+// classify tells faults of the database from errors of ours.
+func classify(err error) error {
+	var known *consent.Error
+	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	var lite *msqlite.Error
+	if errors.As(err, &lite) {
+		return &consent.Error{Kind: consent.Transient, Op: "sqlite", Message: "the database cannot be written now", Err: err, RetryAfter: 5 * time.Second}
+	}
+	return err
+}

@@ -1,0 +1,183 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+const integrationColumns = `organization, id, status, status_reason, revision, licence, settings, sealed, snapshot, created_at, updated_at`
+
+func (e *Engine) integrationsWhere(ctx context.Context, where string, args ...any) ([]*store.Integration, error) {
+	rows, err := e.read.QueryContext(ctx, `SELECT `+integrationColumns+` FROM integrations WHERE `+where, args...) //nolint:gosec // the text is a constant of this package
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	var found []*store.Integration
+	for rows.Next() {
+		var i store.Integration
+		var settings, snapshot string
+		if err := rows.Scan(&i.Organization, &i.ID, &i.Status, &i.StatusReason, &i.Revision, &i.Licence, &settings, &i.Sealed, &snapshot,
+			&i.CreatedAt, &i.UpdatedAt); err != nil {
+			return nil, classify(err)
+		}
+		if err := errors.Join(fromJSON(settings, &i.Settings), fromJSON(snapshot, &i.Snapshot)); err != nil {
+			return nil, err
+		}
+		found = append(found, &i)
+	}
+	return found, classify(rows.Err())
+}
+
+// Integration reads one integration; NotFound if there is none.
+func (e *Engine) Integration(ctx context.Context, k store.IntegrationKey) (*store.Integration, error) {
+	found, err := e.integrationsWhere(ctx, `organization = ? AND id = ?`, k.Organization, k.ID)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, consent.Errorf(consent.NotFound, "sqlite.Integration", "no such integration")
+	}
+	return found[0], nil
+}
+
+// OrganizationOf finds whose an integration is; NotFound if there is none.
+func (e *Engine) OrganizationOf(ctx context.Context, id string) (organization string, err error) {
+	err = e.read.QueryRowContext(ctx, `SELECT organization FROM integrations WHERE id = ?`, id).Scan(&organization)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", consent.Errorf(consent.NotFound, "sqlite.OrganizationOf", "no such integration")
+	}
+	return organization, classify(err)
+}
+
+// Integrations lists those of an organization by id, from after a cursor.
+func (e *Engine) Integrations(ctx context.Context, organization, after string, limit int) ([]*store.Integration, error) {
+	return e.integrationsWhere(ctx, `organization = ? AND id > ? ORDER BY id LIMIT ?`, organization, after, limit)
+}
+
+// IntegrationsOfLicence lists all that spend one licence's budget.
+func (e *Engine) IntegrationsOfLicence(ctx context.Context, licence string) ([]*store.Integration, error) {
+	return e.integrationsWhere(ctx, `licence = ? ORDER BY organization, id`, licence)
+}
+
+// CreateIntegration stores a new integration and its licence, and starts the
+// re-projection of the people who are there already (R12).
+func (e *Engine) CreateIntegration(ctx context.Context, i *store.Integration) error {
+	return e.saveIntegration(ctx, i, func(tx *sql.Tx, settings, snapshot string) (sql.Result, error) {
+		return tx.ExecContext(ctx, `INSERT INTO integrations (`+integrationColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			i.Organization, i.ID, string(i.Status), i.StatusReason, i.Revision, i.Licence, settings, i.Sealed, snapshot, int64(i.CreatedAt), int64(i.UpdatedAt))
+	})
+}
+
+// UpdateIntegration replaces an integration that still has the revision before
+// i's, and starts its re-projection (R12). Conflict if it has moved on.
+func (e *Engine) UpdateIntegration(ctx context.Context, i *store.Integration) error {
+	return e.saveIntegration(ctx, i, func(tx *sql.Tx, settings, snapshot string) (sql.Result, error) {
+		return tx.ExecContext(ctx, `UPDATE integrations SET status = ?, status_reason = ?, revision = ?, licence = ?, settings = ?, sealed = ?,
+			snapshot = ?, updated_at = ? WHERE organization = ? AND id = ? AND revision = ?`,
+			string(i.Status), i.StatusReason, i.Revision, i.Licence, settings, i.Sealed, snapshot, int64(i.UpdatedAt), i.Organization, i.ID, i.Revision-1)
+	})
+}
+
+func (e *Engine) saveIntegration(ctx context.Context, i *store.Integration, write func(tx *sql.Tx, settings, snapshot string) (sql.Result, error)) error {
+	settings, err1 := toJSON(i.Settings)
+	snapshot, err2 := toJSON(i.Snapshot)
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+	return e.inTx(ctx, func(tx *sql.Tx) error {
+		res, err := write(tx, settings, snapshot)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(err, consent.Errorf(consent.Conflict, "sqlite.saveIntegration", "the integration was changed at the same time: read it again"))
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO licences (licence) VALUES (?) ON CONFLICT DO NOTHING`, i.Licence); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO reprojections (organization, integration, state, cursor, started_at) VALUES (?, ?, 'counting', x'', ?)
+			ON CONFLICT DO UPDATE SET state = 'counting', cursor = x'', people = 0, withdrawals = 0, grants = 0, started_at = excluded.started_at`,
+			i.Organization, i.ID, int64(i.UpdatedAt))
+		return err
+	})
+}
+
+// SetStatus changes the status of an integration and its reason, whatever its
+// revision; from, when not empty, is the status that it must have now.
+func (e *Engine) SetStatus(ctx context.Context, k store.IntegrationKey, from, to store.IntegrationStatus, reason string) (changed bool, err error) {
+	err = e.inTx(ctx, func(tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx, `UPDATE integrations SET status = ?1, status_reason = ?2, updated_at = ?3
+			WHERE organization = ?4 AND id = ?5 AND (?6 = '' OR status = ?6) AND (status <> ?1 OR status_reason <> ?2)`,
+			string(to), reason, int64(consent.TimeOf(e.now())), k.Organization, k.ID, string(from))
+		if err != nil {
+			return err
+		}
+		n, err := res.RowsAffected()
+		changed = n > 0
+		return err
+	})
+	return changed, err
+}
+
+// forgetChunk bounds how many rows one transaction removes, so that accepting
+// is never held up for long.
+const forgetChunk = 2000
+
+// DeleteIntegration removes an integration with its secrets, at once, and then
+// what was known of its profiles. The calls made stay, as history.
+func (e *Engine) DeleteIntegration(ctx context.Context, k store.IntegrationKey) error {
+	err := e.inTx(ctx, func(tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx, `DELETE FROM integrations WHERE organization = ? AND id = ?`, k.Organization, k.ID)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(err, consent.Errorf(consent.NotFound, "sqlite.DeleteIntegration", "no such integration"))
+		}
+		for _, table := range []string{"reprojections", "left_out"} {
+			if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE organization = ? AND integration = ?`, k.Organization, k.ID); err != nil { //nolint:gosec // constants
+				return err
+			}
+		}
+		return nil
+	})
+	for more := true; err == nil && more; {
+		err = e.inTx(ctx, func(tx *sql.Tx) error {
+			res, err := tx.ExecContext(ctx, `DELETE FROM deliveries WHERE (organization, integration, target, person) IN (
+				SELECT organization, integration, target, person FROM deliveries WHERE organization = ? AND integration = ? LIMIT ?)`,
+				k.Organization, k.ID, forgetChunk)
+			if err != nil {
+				return err
+			}
+			n, err := res.RowsAffected()
+			more = n == forgetChunk
+			return err
+		})
+	}
+	return err
+}
+
+// Totals tells how many deliveries of an integration are in each state, and
+// what is left out of how many people.
+func (e *Engine) Totals(ctx context.Context, k store.IntegrationKey) (t store.Totals, err error) {
+	t.LeftOut = []store.LeftOutTotal{}
+	rows, err := e.read.QueryContext(ctx, `SELECT name, reason, people FROM left_out WHERE organization = ? AND integration = ? AND people > 0
+		ORDER BY people DESC, name, reason LIMIT 100`, k.Organization, k.ID)
+	if err != nil {
+		return t, classify(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var l store.LeftOutTotal
+		if err := rows.Scan(&l.Name, &l.Reason, &l.People); err != nil {
+			return t, classify(err)
+		}
+		t.LeftOut = append(t.LeftOut, l)
+	}
+	return t, classify(rows.Err())
+}

@@ -1,0 +1,70 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// statements are those of the accept path, prepared once.
+type statements struct {
+	remember, seenAt, seeAgain *sql.Stmt
+	loadSubject, saveSubject   *sql.Stmt
+	insertEvent, insertPayload *sql.Stmt
+	integrationsOf, markDue    *sql.Stmt
+	all                        []*sql.Stmt
+}
+
+func (s *statements) prepare(ctx context.Context, db *sql.DB) error {
+	for _, p := range []struct {
+		to   **sql.Stmt
+		text string
+	}{
+		{&s.remember, `INSERT INTO ledger (organization, entity, content, person, seen_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`},
+		{&s.seenAt, `SELECT seen_at FROM ledger WHERE organization = ? AND entity = ? AND content = ?`},
+		{&s.seeAgain, `UPDATE ledger SET seen_at = ? WHERE organization = ? AND entity = ? AND content = ?`},
+		{&s.loadSubject, `SELECT user_id, didomi_id, state, didomi_users FROM people WHERE organization = ? AND person = ?`},
+		{&s.saveSubject, `INSERT INTO people (organization, person, user_id, didomi_id, state, didomi_users) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET state = excluded.state, didomi_users = excluded.didomi_users`},
+		{&s.insertEvent, `INSERT INTO events (organization, id, type, entity_id, person, regulation, consent_at, arrived_at, outcome, commitment)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
+		{&s.insertPayload, `INSERT INTO payloads (organization, id, salt, body) VALUES (?, ?, ?, ?)`},
+		{&s.integrationsOf, `SELECT id FROM integrations WHERE organization = ?`},
+		{&s.markDue, markDueSQL},
+	} {
+		stmt, err := db.PrepareContext(ctx, p.text)
+		if err != nil {
+			return fmt.Errorf("prepare %q: %w", p.text, err)
+		}
+		*p.to = stmt
+		s.all = append(s.all, stmt)
+	}
+	return nil
+}
+
+func (s *statements) close() {
+	for _, stmt := range s.all {
+		_ = stmt.Close()
+	}
+}
+
+// markDueSQL makes a delivery due, whatever it was doing. One that is being
+// called stays so and is seen to have a newer version when the call ends. One
+// that waits keeps its time, so that a flood of updates cannot defeat the
+// back-off; only a withdrawal shortens it, to 5 s after the last attempt.
+//
+// held says that its grants wait for a yes (R23). Live consent is never held.
+const markDueSQL = `INSERT INTO deliveries (organization, integration, target, person, state, class, consent_at, due_at, updated_at, held)
+VALUES (?1, ?2, 'actito', ?3, 'pending', ?4, ?5, ?6, ?6, ?7)
+ON CONFLICT DO UPDATE SET
+  version = version + 1, held = excluded.held,
+  consent_at = CASE WHEN state IN ('pending', 'waiting') AND class <= excluded.class
+                    THEN CASE WHEN class < excluded.class THEN consent_at ELSE min(consent_at, excluded.consent_at) END
+                    ELSE excluded.consent_at END,
+  due_at = CASE WHEN state IN ('pending', 'waiting') AND class <= excluded.class THEN due_at ELSE excluded.due_at END,
+  class = CASE WHEN state IN ('pending', 'in_flight', 'waiting') THEN min(class, excluded.class) ELSE excluded.class END,
+  attempts = CASE WHEN state = 'failed' THEN 0 ELSE attempts END,
+  next_at = CASE WHEN state <> 'waiting' THEN 0
+                 WHEN excluded.class = 0 THEN min(next_at, attempted_at + 5000000)
+                 ELSE next_at END,
+  state = CASE WHEN state IN ('in_flight', 'waiting') THEN state ELSE 'pending' END`

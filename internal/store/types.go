@@ -1,0 +1,248 @@
+package store
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+
+	"consentsync/internal/consent"
+)
+
+// ID names a row that is kept in order of time: a UUID of version 7.
+type ID = uuid.UUID
+
+// NewID makes an id that sorts after all that this process made before.
+func NewID() ID { return uuid.Must(uuid.NewV7()) }
+
+// Event is the header of an accepted message. The payload stands apart, so
+// that it can be erased while the header stays (R29).
+type Event struct {
+	Organization string
+	ID           ID
+	Type         consent.MessageType
+	EntityID     string
+	Person       PersonKey // zero when it names nobody
+	Regulation   string
+	ConsentAt    consent.Time
+	ArrivedAt    consent.Time
+	Outcome      consent.Outcome
+	// Commitment is SHA-256 over the payload's salt and the payload: it binds
+	// the header to the payload without telling anything about it once the
+	// salt is destroyed.
+	Commitment [32]byte
+	Salt       [16]byte
+	Payload    []byte
+}
+
+// Subject is a row of people: a person or a Didomi user, with all that was
+// said about them.
+type Subject struct {
+	Organization string
+	Key          PersonKey
+	consent.Subject
+	State consent.State
+	// DidomiUsers are the Didomi users seen under this person's id, with the
+	// first sighting of each.
+	DidomiUsers map[string]consent.Link
+}
+
+// Target says in which direction a delivery goes.
+type Target string
+
+// TargetActito is the profile in Actito.
+const TargetActito Target = "actito"
+
+// DeliveryKey names one (integration, target, person).
+type DeliveryKey struct {
+	Organization string
+	Integration  string
+	Target       Target
+	Person       PersonKey
+}
+
+// DeliveryState says how far a delivery is.
+type DeliveryState string
+
+// The states of a delivery; docs/design.md draws how they follow one another.
+const (
+	Pending   DeliveryState = "pending"
+	InFlight  DeliveryState = "in_flight"
+	Waiting   DeliveryState = "waiting"
+	Synced    DeliveryState = "synced"
+	Unmatched DeliveryState = "unmatched"
+	Failed    DeliveryState = "failed"
+)
+
+// Class orders what is due (R21).
+type Class int8
+
+// The classes, the most urgent first.
+const (
+	LiveWithdrawal Class = iota
+	BackfilledRefusal
+	Ordinary
+)
+
+// Delivery is the row of one (integration, target, person).
+type Delivery struct {
+	DeliveryKey
+	State     DeliveryState
+	Class     Class
+	ConsentAt consent.Time // of the oldest statement that made it due
+	DueAt     consent.Time // since when it is due
+	NextAt    consent.Time // when a waiting or unmatched one is tried again
+	Version   int64        // grows whenever it is made due
+	Attempts  int          // calls without success since the last one
+	Calls     int64        // calls ever made
+	Epoch     int64        // of the lease under which it is in flight
+	Known     consent.Known
+	LeftOut   []consent.LeftOut
+	LastError string
+	// HoldGrants keeps subscriptions from being turned on until somebody says
+	// yes (R23).
+	HoldGrants bool
+	// Readback is how many reads of the profile are still to follow the next
+	// write (R16); ReadbackAt is when the next one is due.
+	Readback   int
+	ReadbackAt consent.Time
+	UpdatedAt  consent.Time
+}
+
+// Call is one call to the other end, for the trace.
+type Call struct {
+	Organization  string
+	Person        PersonKey
+	ID            ID
+	Integration   string
+	Operation     string // update, create, read
+	Subscriptions map[string]bool
+	Attributes    []string // names only
+	StartedAt     consent.Time
+	AnsweredAt    consent.Time
+	Outcome       string // ok, or the kind of the error
+	Detail        string
+}
+
+// IntegrationStatus says whether an integration delivers.
+type IntegrationStatus string
+
+// The states of an integration.
+const (
+	Active    IntegrationStatus = "active"
+	Paused    IntegrationStatus = "paused"
+	Suspended IntegrationStatus = "suspended"
+)
+
+// Integration connects an organization to one Actito profile table.
+type Integration struct {
+	Organization string
+	ID           string
+	Status       IntegrationStatus
+	StatusReason string
+	// Revision grows with every change, so that a change based on an old
+	// reading is refused.
+	Revision  int64
+	Licence   string // whose budget it spends; see LicenceOf
+	Settings  Settings
+	Sealed    []byte // secrets, sealed
+	Snapshot  consent.Snapshot
+	CreatedAt consent.Time
+	UpdatedAt consent.Time
+}
+
+// Settings is what a user configures, without the secrets. The names are those
+// of Didomi's marketplace API, with the additions of this project.
+type Settings struct {
+	TypeID         string            `json:"type_id"`
+	Properties     Properties        `json:"properties"`
+	Mappings       []consent.Mapping `json:"mappings"`
+	UpsertMode     bool              `json:"upsert_mode"`
+	EnableWebhooks bool              `json:"enable_webhooks"`
+	EnableEmailing bool              `json:"enable_emailing"`
+}
+
+// Properties are the settings that belong to Actito.
+type Properties struct {
+	EntityID       string           `json:"entity_id"`
+	TableName      string           `json:"table_name"`
+	UserUniqueKey  string           `json:"user_unique_key"`
+	BaseURL        string           `json:"base_url"`
+	Regulations    []string         `json:"regulations"`
+	Attributes     []AttributeEntry `json:"attributes,omitempty"`
+	CallsPerMinute int              `json:"calls_per_minute"`
+	Concurrency    int              `json:"concurrency"`
+	Licence        string           `json:"licence,omitempty"`
+	ETLID          string           `json:"etl_id,omitempty"`
+}
+
+// AttributeEntry is one entry of properties.attributes: the key of a piece of
+// metadata, or an attribute and the path that feeds it.
+type AttributeEntry struct {
+	consent.Mapping
+	short bool
+}
+
+// UnmarshalJSON takes "key" and {"id": ..., "value": ...}.
+func (e *AttributeEntry) UnmarshalJSON(b []byte) error {
+	var key string
+	if json.Unmarshal(b, &key) == nil {
+		*e = AttributeEntry{consent.Mapping{ID: key, Value: "user_metadata_" + key}, true}
+		return nil
+	}
+	e.short = false
+	return json.Unmarshal(b, &e.Mapping)
+}
+
+// MarshalJSON gives the entry back as it was written.
+func (e AttributeEntry) MarshalJSON() ([]byte, error) {
+	if e.short {
+		return json.Marshal(e.ID)
+	}
+	return json.Marshal(e.Mapping)
+}
+
+// Rules gives what the integration says about projection.
+func (i *Integration) Rules() consent.Rules {
+	r := consent.Rules{
+		Regulations:   i.Settings.Properties.Regulations,
+		Subscriptions: i.Settings.Mappings,
+		AllMetadata:   i.Settings.Properties.Attributes == nil,
+		UniqueKey:     i.Settings.Properties.UserUniqueKey,
+		Snapshot:      i.Snapshot,
+	}
+	for _, a := range i.Settings.Properties.Attributes {
+		r.Attributes = append(r.Attributes, a.Mapping)
+	}
+	return r
+}
+
+// Lease is the right to deliver for a licence, held by one node at a time.
+type Lease struct {
+	Licence string
+	Owner   string
+	// Epoch grows with every change of owner; results written under an older
+	// one are refused (R15).
+	Epoch     int64
+	ExpiresAt consent.Time
+	// BlockedUntil is when the licence may be called again after the other
+	// side asked us to wait; it survives a change of owner.
+	BlockedUntil consent.Time
+	// IdleSince is when the last owner stopped calling; zero if there never
+	// was one. A new owner's budget starts empty at that moment.
+	IdleSince consent.Time
+	// Taken is set when the lease changed hands with this acquisition.
+	Taken bool
+}
+
+// LeaseLife is how long a lease holds without renewal. It is renewed at a
+// third of it.
+const LeaseLife = 10 * time.Second
+
+// WebhookClient is what Didomi authenticates with when it calls us.
+type WebhookClient struct {
+	Organization string
+	ClientID     string
+	SecretHash   [32]byte
+	CreatedAt    consent.Time
+}
