@@ -181,9 +181,7 @@ func (a *attempt) refusedSubscriptions(ctx context.Context, err error) {
 // (R18) Only then is the profile created, or the person unmatched.
 func (a *attempt) missing(ctx context.Context, err error) {
 	if !a.trusts404(a.job) {
-		// Without the right to read the structure the 404 has to be believed.
-		_, checkErr := a.checkTable(ctx, a.job.integration, a.job.target)
-		if checkErr != nil && consent.KindOf(checkErr) != consent.Forbidden {
+		if _, checkErr := a.checkTable(ctx, a.job.integration, a.job.target); checkErr != nil {
 			a.tableFault(ctx, checkErr)
 			return
 		}
@@ -207,6 +205,11 @@ func (a *attempt) missing(ctx context.Context, err error) {
 
 // create makes the profile with all that is wanted, for it holds nothing yet.
 func (a *attempt) create(ctx context.Context) {
+	if until := a.closedUntil(a.job.integration, "create"); until > a.clock() {
+		a.finish.State, a.finish.NextAt = store.Waiting, until
+		a.finish.LastError = "forbidden: the API key may not create profiles"
+		return
+	}
 	full := consent.Differ(a.job.projection, consent.Known{}, &a.job.integration.Snapshot, a.clock(), a.stale)
 	a.job.rest = false
 	err := a.createWith(ctx, full)

@@ -119,7 +119,9 @@ func (c *courier) isBusy(j *job) bool {
 // prepare reads the person and works out what is to be sent now.
 func (c *courier) prepare(ctx context.Context, i *store.Integration, target Target, d *store.Delivery) (*job, error) {
 	person, err := c.store.Person(ctx, d.Organization, d.Person)
-	if err != nil {
+	if consent.KindOf(err) == consent.NotFound && err != nil {
+		person = &store.Person{} // erased meanwhile: nothing is wanted
+	} else if err != nil {
 		return nil, err
 	}
 	j := &job{Delivery: d, integration: i, target: target, userID: person.OrganizationUserID}

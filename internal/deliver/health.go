@@ -41,7 +41,7 @@ func (c *courier) of(i *store.Integration) *health {
 	k := store.IntegrationKey{Organization: i.Organization, ID: i.ID}
 	h := c.health[k]
 	if h == nil || h.revision != i.Revision {
-		h = &health{revision: i.Revision, distrusted: map[string]bool{}, closed: map[string]consent.Time{}}
+		h = &health{revision: i.Revision, checkedAt: c.clock(), distrusted: map[string]bool{}, closed: map[string]consent.Time{}}
 		c.health[k] = h
 	}
 	return h
@@ -93,6 +93,12 @@ func (c *courier) checkTable(ctx context.Context, i *store.Integration, t Target
 	defer cancel()
 	structure, err := t.Check(ctx)
 	now := c.clock()
+	if consent.KindOf(err) == consent.Forbidden {
+		// Without the right to read the structure there is nothing to go by
+		// but the answers themselves.
+		c.setStatus(ctx, i, store.Active, store.Active, "the API key may not read the structure of profile tables: give it the right in Actito")
+		err = nil
+	}
 	if err != nil {
 		c.with(i, func(h *health) { h.trustUntil, h.trust = 0, 0 })
 		return nil, err
@@ -189,6 +195,12 @@ func (c *courier) closeOperation(ctx context.Context, i *store.Integration, oper
 	until := c.clock().Add(closedFor)
 	c.with(i, func(h *health) { h.closed[operation] = until })
 	c.setStatus(ctx, i, store.Active, store.Active, "the API key may not "+operation+" profiles: give it the right in Actito")
+	return until
+}
+
+// closedUntil tells until when an operation is left alone; the past if it is not.
+func (c *courier) closedUntil(i *store.Integration, operation string) (until consent.Time) {
+	c.with(i, func(h *health) { until = h.closed[operation] })
 	return until
 }
 
