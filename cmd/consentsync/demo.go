@@ -78,6 +78,13 @@ func (d *demoCommand) Run(ctx context.Context) error {
 func (d *demoCommand) traffic(ctx context.Context, url string, actito *simulator.Actito, client webhookClient) error {
 	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1)) //nolint:gosec // made-up traffic
 	people := simulator.NewTraffic(simulator.TrafficOptions{People: d.People, Organization: demoOrganization, Rand: random})
+	for i := range people.People() {
+		if p := people.Person(i); i%4 != 0 { // the others are created when they first choose
+			if _, err := actito.PutProfile(simulator.SampleEntity, simulator.SampleTableID, map[string]any{"emailAddress": p.ID}, nil); err != nil {
+				return err
+			}
+		}
+	}
 	chosen := newStopwatch()
 	actito.OnChange(func(c simulator.Change) {
 		key := fmt.Sprint(c.After.Attributes["emailAddress"])

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -66,19 +65,4 @@ func front(w http.ResponseWriter, _ *http.Request) {
 </ul>
 </html>
 `))
-}
-
-// guard keeps one request's panic from the others, and tells clients not to
-// guess content types.
-func guard(next http.Handler, log *slog.Logger) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer func() {
-			if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // a panic value, not an error chain
-				log.ErrorContext(r.Context(), "a request panicked", "pattern", r.Pattern, "panic", p)
-				w.WriteHeader(http.StatusInternalServerError)
-			}
-		}()
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		next.ServeHTTP(w, r)
-	})
 }

@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -211,13 +212,18 @@ func (a *attempt) create(ctx context.Context) {
 		return
 	}
 	full := consent.Differ(a.job.projection, consent.Known{}, &a.job.integration.Snapshot, a.clock(), a.stale)
-	a.job.rest = false
-	err := a.createWith(ctx, full)
-	if consent.KindOf(err) == consent.Invalid && len(full.Attributes) > 0 {
+	var first consent.Difference
+	a.with(a.job.integration, func(h *health) { first, _ = full.Portion(consent.Known{}, h.distrusted) })
+	// A profile cannot be made without its mandatory attributes.
+	bare := consent.Difference{Subscriptions: full.Subscriptions, Attributes: a.mandatory(full.Attributes)}
+	maps.Copy(first.Attributes, bare.Attributes)
+	a.job.rest = len(first.Attributes) < len(full.Attributes)
+	err := a.createWith(ctx, first)
+	if consent.KindOf(err) == consent.Invalid && len(first.Attributes) > len(bare.Attributes) {
 		// The attributes may be at fault: without those that can be spared.
-		a.suspectAttributes(full, err)
-		full = consent.Difference{Subscriptions: full.Subscriptions, Attributes: a.mandatory(full.Attributes)}
-		err = a.createWith(ctx, full)
+		a.suspectAttributes(first, err)
+		first = bare
+		err = a.createWith(ctx, first)
 	}
 	switch consent.KindOf(err) {
 	case consent.Invalid, consent.Conflict:
@@ -230,7 +236,7 @@ func (a *attempt) create(ctx context.Context) {
 		}
 		a.finish.State, a.finish.LastError = store.Failed, "Actito has no operation to create a profile: "+message(err)
 	default:
-		a.settle(ctx, full, err)
+		a.settle(ctx, first, err)
 	}
 }
 

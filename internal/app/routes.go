@@ -1,0 +1,53 @@
+package app
+
+import (
+	"log/slog"
+	"net/http"
+
+	"consentsync/internal/reply"
+)
+
+// guard serves the routes of mux. It keeps one request's panic from the
+// others, gives unknown addresses and methods the envelope that all errors
+// have, and tells clients not to guess content types.
+func guard(mux *http.ServeMux, log *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // a panic value, not an error chain
+				log.ErrorContext(r.Context(), "a request panicked", "pattern", r.Pattern, "panic", p)
+				reply.Error(w, nil)
+			}
+		}()
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		if h, pattern := mux.Handler(r); pattern == "" {
+			unknown(w, r, h)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// unknown answers a request that no route takes. What the mux would answer
+// tells whether it is the address or the method that is wrong.
+func unknown(w http.ResponseWriter, r *http.Request, mux http.Handler) {
+	answer := &statusOnly{header: w.Header(), status: http.StatusOK}
+	mux.ServeHTTP(answer, r)
+	e := reply.Envelope{Code: answer.status, Errors: map[string]string{}}
+	switch answer.status {
+	case http.StatusMethodNotAllowed:
+		e.Name, e.Message = "MethodNotAllowed", r.Method+" is not possible here; possible: "+w.Header().Get("Allow")
+	default:
+		e.Code, e.Name, e.Message = http.StatusNotFound, "NotFound", "there is nothing at this address"
+	}
+	reply.JSON(w, e.Code, e)
+}
+
+// statusOnly is a ResponseWriter that keeps the status and the headers.
+type statusOnly struct {
+	header http.Header
+	status int
+}
+
+func (s *statusOnly) Header() http.Header         { return s.header }
+func (s *statusOnly) WriteHeader(status int)      { s.status = status }
+func (s *statusOnly) Write(p []byte) (int, error) { return len(p), nil }
