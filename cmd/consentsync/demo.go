@@ -199,6 +199,7 @@ func setUp(ctx context.Context, url, actitoURL string) (client webhookClient, er
 			{"id": "Newsletter", "value": "consents_purposes_newsletter_enabled"},
 			{"id": "Promotions", "value": "consents_purposes_promotions_enabled"},
 			{"id": "SmsAlerts", "value": "consents_channels_sms_enabled"},
+			{"id": "PartnerOffers", "value": "consents_channels_email_enabled"},
 		},
 		"upsert_mode": true,
 	}

@@ -38,8 +38,9 @@ type App struct {
 	listener net.Listener
 	health   *health
 
-	stop  context.CancelFunc
-	tasks *errgroup.Group
+	stop   context.CancelFunc
+	tasks  *errgroup.Group
+	failed <-chan struct{} // closed when a task has failed, or all were stopped
 }
 
 // Start opens the database, makes the keys where needed, and serves. On error
@@ -116,6 +117,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher) 
 	ctx, stop := context.WithCancel(context.Background())
 	a.stop = stop
 	a.tasks, ctx = errgroup.WithContext(ctx)
+	a.failed = ctx.Done()
 	a.tasks.Go(func() error { return a.delivery.Run(ctx) })
 	a.tasks.Go(func() error { return reprojector.Run(ctx) })
 	a.tasks.Go(func() error { return a.engine.Checkpoints(ctx) })
@@ -158,13 +160,17 @@ func (a *App) close() {
 	}
 }
 
-// Run serves until ctx ends.
+// Run serves until ctx ends, or until something without which it cannot serve
+// has failed. ready is called once it answers.
 func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(*App)) error {
 	a, err := Start(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
 	ready(a)
-	<-ctx.Done()
+	select {
+	case <-ctx.Done():
+	case <-a.failed:
+	}
 	return a.Stop(context.WithoutCancel(ctx))
 }

@@ -101,7 +101,7 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Engine, err error) 
 // dsn sets what every connection needs; cacheKiB bounds its page cache.
 func dsn(path, mode string, cacheKiB int) string {
 	pragmas := []string{
-		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
+		"busy_timeout(2000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
 		fmt.Sprintf("cache_size(-%d)", cacheKiB), "temp_store(MEMORY)", "journal_size_limit(67108864)",
 		"wal_autocheckpoint(50000)", // the background does it sooner; this bounds the log if it cannot
 	}
