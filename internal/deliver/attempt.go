@@ -314,7 +314,7 @@ func (a *attempt) newCall(operation string, d consent.Difference, now consent.Ti
 
 // call makes one call and keeps its trace.
 func (a *attempt) call(ctx context.Context, call store.Call, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, a.callTimeout)
 	defer cancel()
 	err := f(ctx)
 	call.AnsweredAt = a.clock()

@@ -15,9 +15,6 @@ import (
 )
 
 const (
-	// callTimeout bounds one call. Actito slows down instead of refusing, so
-	// it is long.
-	callTimeout = 75 * time.Second
 	// poll is how often the courier looks for work without being woken.
 	poll = 500 * time.Millisecond
 	// lookahead is how many due deliveries are looked at for one that needs a
@@ -35,6 +32,7 @@ type courier struct {
 	random        func() float64
 	stale         time.Duration
 	readbackDelay time.Duration
+	callTimeout   time.Duration
 
 	wake chan struct{}
 
@@ -122,34 +120,48 @@ func (c *courier) run(ctx, calls context.Context) {
 }
 
 // step makes at most one call and tells how long to wait before the next look.
+// The cheap questions come first: under load it is asked for every webhook, and
+// most often the answer is that the budget is spent.
 func (c *courier) step(ctx, calls context.Context) (time.Duration, error) {
-	integrations, err := c.refresh(ctx)
-	if err != nil || len(integrations) == 0 {
-		return poll, err
+	if c.budget() == nil {
+		if _, err := c.refresh(ctx); err != nil || c.budget() == nil {
+			return poll, err
+		}
 	}
-	working, err := c.tend(ctx, calls, integrations)
-	if err != nil || len(working) == 0 {
-		return poll, err
-	}
-	now := c.clock()
 	c.mu.Lock()
 	free := len(c.busy) < c.spend.width()
-	blocked := c.blocked.Sub(now)
+	blocked := c.blocked.Sub(c.clock())
 	c.mu.Unlock()
-	if !free || blocked > 0 {
-		return max(blocked, poll), nil // a call that ends wakes us
+	switch {
+	case blocked > 0:
+		return blocked, nil
+	case !free:
+		return poll, nil // a call that ends wakes us
 	}
 	ticket, wait := c.budget().take(c.now())
 	if ticket == nil {
 		return wait, nil
 	}
-	j, err := c.choose(ctx, working)
+	j, err := c.find(ctx, calls)
 	if err != nil || j == nil {
 		ticket.CancelAt(c.now())
 		return poll, err
 	}
 	c.start(calls, j, ticket)
 	return 0, nil
+}
+
+// find gives the next job of any integration that works; nil if there is none.
+func (c *courier) find(ctx, calls context.Context) (*job, error) {
+	integrations, err := c.refresh(ctx)
+	if err != nil || len(integrations) == 0 {
+		return nil, err
+	}
+	working, err := c.tend(ctx, calls, integrations)
+	if err != nil || len(working) == 0 {
+		return nil, err
+	}
+	return c.choose(ctx, working)
 }
 
 // refresh reads the licence's integrations and adapts the budget to them.

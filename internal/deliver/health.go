@@ -89,7 +89,7 @@ func (c *courier) trusts404(j *job) (trusted bool) {
 // checkTable reads the structure of the table and gives the mapped
 // subscriptions that are gone from it.
 func (c *courier) checkTable(ctx context.Context, i *store.Integration, t Target) (gone []string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.callTimeout)
 	defer cancel()
 	structure, err := t.Check(ctx)
 	now := c.clock()
