@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/reply"
@@ -62,7 +63,11 @@ type tokenRequest struct{ grantType, clientID, clientSecret string }
 func readTokenRequest(w http.ResponseWriter, r *http.Request) (q tokenRequest, err error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostTokenRequest))
 	if err != nil {
-		return q, consent.Errorf(consent.TooLarge, "auth", "the body is larger than %d bytes or was cut off", mostTokenRequest)
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return q, consent.Errorf(consent.TooLarge, "auth", "the body is larger than %d bytes", mostTokenRequest)
+		}
+		return q, consent.Errorf(consent.Invalid, "auth", "the body was cut off")
 	}
 	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if media == "application/json" {
@@ -97,16 +102,19 @@ func unescaped(s string) string {
 }
 
 // refuse answers with an error in both forms: error and error_description for
-// OAuth clients, and the envelope that all our errors have.
+// OAuth clients, and the envelope that all our errors have. code is what the
+// error means to OAuth, if it is the caller's fault.
 func refuse(w http.ResponseWriter, code string, err error) {
-	var known *consent.Error
-	if !errors.As(err, &known) || known.Kind == consent.Transient {
+	switch consent.KindOf(err) {
+	case consent.Internal:
+		code = "server_error"
+	case consent.Transient:
 		code = "temporarily_unavailable"
-	}
-	e := reply.Describe(err)
-	if e.Code == http.StatusUnauthorized {
+		w.Header().Set("Retry-After", strconv.Itoa(reply.RetrySeconds(consent.RetryAfter(err))))
+	case consent.Unauthorized:
 		w.Header().Set("WWW-Authenticate", `Basic realm="consentsync"`)
 	}
+	e := reply.Describe(err)
 	reply.JSON(w, e.Code, struct {
 		Error       string `json:"error"`
 		Description string `json:"error_description"`

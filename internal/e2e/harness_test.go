@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"consentsync/internal/api/apitest"
 	"consentsync/internal/app"
 	"consentsync/internal/simulator"
 )
@@ -44,7 +45,7 @@ func setup(t *testing.T, opts simulator.ActitoOptions) *bundle {
 	b := &bundle{t: t, actito: simulator.NewActito(opts)}
 	server := httptest.NewServer(b.actito)
 	b.actitoURL = server.URL
-	b.http = http.DefaultClient
+	b.http = &http.Client{Transport: apitest.Transport(t, http.DefaultTransport)}
 	b.cfg = app.Config{
 		Listen: "127.0.0.1:0", Data: t.TempDir(), AllowPrivateNetworks: true, TokenLife: time.Hour, AdminToken: adminToken,
 		ConfirmAfter: time.Hour, ReadbackDelay: 200 * time.Millisecond, LogLevel: "warn",

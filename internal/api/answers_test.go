@@ -1,0 +1,153 @@
+package api_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"consentsync/internal/api"
+	"consentsync/internal/api/apitest"
+	"consentsync/internal/auth"
+	"consentsync/internal/consent"
+	"consentsync/internal/reply"
+	"consentsync/internal/store"
+)
+
+// fakeStore has the organization acme-org and no integration.
+type fakeStore struct {
+	clients map[string]store.WebhookClient
+}
+
+func (s *fakeStore) Feature(_ context.Context, organization string) (exists, actito bool, err error) {
+	if organization == "broken" {
+		return false, false, &consent.Error{Kind: consent.Transient, Message: "the database cannot be written now", RetryAfter: 1500 * time.Millisecond}
+	}
+	return organization == "acme-org", true, nil
+}
+
+func (s *fakeStore) SetFeature(context.Context, string, bool) error { return nil }
+
+func (s *fakeStore) AddWebhookClient(_ context.Context, c store.WebhookClient) error {
+	s.clients[c.ClientID] = c
+	return nil
+}
+
+func (s *fakeStore) OrganizationOf(context.Context, string) (string, error) {
+	return "", consent.Errorf(consent.NotFound, "test", "no such integration")
+}
+
+func (s *fakeStore) WebhookClient(_ context.Context, id string) (*store.WebhookClient, error) {
+	c, known := s.clients[id]
+	if !known {
+		return nil, consent.Errorf(consent.NotFound, "test", "no such client")
+	}
+	return &c, nil
+}
+
+// setup serves the API, and the token endpoint beside it, from a fake store.
+func setup(t *testing.T) (url string) {
+	t.Helper()
+	admin, err := auth.LoadAdmin("admin", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fake := &fakeStore{clients: map[string]store.WebhookClient{
+		"wc_known": {Organization: "acme-org", ClientID: "wc_known", SecretHash: auth.Hash("secret")},
+	}}
+	mux := http.NewServeMux()
+	(&api.API{Store: fake, Admin: admin, Log: slog.New(slog.DiscardHandler), Now: time.Now}).Register(mux)
+	mux.Handle("POST /oauth/token", &auth.Endpoint{Clients: fake, Tokens: auth.NewTokens([]byte("key"), time.Hour, time.Now)})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// TestAnswersFitTheDocument makes requests and holds each answer to the
+// document. What needs a database or Actito is seen by the end-to-end tests.
+func TestAnswersFitTheDocument(t *testing.T) {
+	t.Parallel()
+	url := setup(t)
+	client := &http.Client{Transport: apitest.Transport(t, http.DefaultTransport)}
+	long := strings.Repeat(" ", 1<<20+1)
+	const (
+		feature      = "/v1/premium-features/acme-org"
+		integrations = "/v1/marketplace/integrations"
+		grant        = "grant_type=client_credentials&client_id=wc_known&client_secret="
+	)
+	for _, c := range []struct {
+		method, path, body string
+		token              string // none where empty
+		status             int
+	}{
+		{"GET", "/openapi.yaml", "", "", 200},
+		{"HEAD", "/openapi.yaml", "", "", 200},
+		{"PUT", feature, `{"actito":true}`, "admin", 200},
+		{"PUT", feature, `{"actito":true}`, "", 401},
+		{"PUT", feature, `{"actito":true}`, "other", 401},
+		{"PUT", feature, `{"actito":"yes"}`, "admin", 400},
+		{"PUT", feature, ``, "admin", 400},
+		{"PUT", feature, `[`, "admin", 400},
+		{"PUT", feature, long, "admin", 413},
+		{"PUT", "/v1/premium-features/a%2Fb", `{"actito":true}`, "admin", 400},
+		{"POST", "/v1/organizations/acme-org/webhook-clients", "", "admin", 201},
+		{"POST", "/v1/organizations/nobody/webhook-clients", "", "admin", 404},
+		{"POST", "/v1/organizations/broken/webhook-clients", "", "admin", 503},
+		{"GET", integrations, "", "admin", 400},
+		{"GET", integrations + "?organization_id=acme-org&limit=0", "", "admin", 400},
+		{"POST", integrations, "{}", "admin", 400},
+		{"POST", integrations + "?organization_id=acme-org&dry_run=maybe", "{}", "admin", 400},
+		{"POST", integrations + "?organization_id=acme-org", long, "admin", 413},
+		{"GET", integrations + "/nope", "", "admin", 404},
+		{"PATCH", integrations + "/nope", "{}", "admin", 404},
+		{"DELETE", integrations + "/nope", "", "admin", 404},
+		{"DELETE", integrations + "/nope", "", "", 401},
+		{"POST", integrations + "/nope/pause", "", "admin", 404},
+		{"POST", integrations + "/nope/resume", "", "admin", 404},
+		{"POST", integrations + "/nope/resume", `{"approve_grants":1}`, "admin", 400},
+		{"POST", integrations + "/nope/refresh", "", "admin", 404},
+		{"POST", integrations + "/nope/replay", "{}", "admin", 404},
+		{"GET", "/v1/users/ada%2Flovelace", "", "admin", 400},
+		{"GET", "/v1/users/ada@example.com/trace", "", "admin", 400},
+		{"POST", "/oauth/token", grant + "secret", "", 200},
+		{"POST", "/oauth/token", grant + "wrong", "", 401},
+		{"POST", "/oauth/token", "grant_type=password", "", 400},
+		{"POST", "/oauth/token", long, "", 413},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), c.method, url+c.path, strings.NewReader(c.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.token != "" {
+			r.Header.Set("Authorization", "Bearer "+c.token)
+		}
+		resp, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != c.status {
+			t.Errorf("%s %s %.40q answered %d, want %d: %s", c.method, c.path, c.body, resp.StatusCode, c.status, answer)
+		}
+	}
+}
+
+// TestErrorsFitTheDocument writes an error of every kind that can reach a
+// caller of POST /v1/marketplace/integrations, which promises the most.
+func TestErrorsFitTheDocument(t *testing.T) {
+	t.Parallel()
+	validate := apitest.Validator(t) //nolint:bodyclose // a recorded answer, nothing to close
+	request := httptest.NewRequest(http.MethodPost, "/v1/marketplace/integrations", nil)
+	for _, kind := range []consent.Kind{
+		consent.Internal, consent.Invalid, consent.Conflict, consent.Unauthorized, consent.Forbidden, consent.TooLarge, consent.Transient, consent.Unclear,
+	} {
+		w := httptest.NewRecorder()
+		reply.Error(w, consent.Errorf(kind, "test", "why"))
+		validate(request, w.Result(), w.Body.Bytes())
+	}
+}

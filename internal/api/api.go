@@ -1,0 +1,224 @@
+// Package api is the administration interface under /v1.
+//
+// Every route needs the platform administrator's token. Answers and errors
+// have the forms that openapi.yaml describes, and nothing else.
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"consentsync/internal/auth"
+	"consentsync/internal/consent"
+	"consentsync/internal/integration"
+	"consentsync/internal/people"
+	"consentsync/internal/reply"
+	"consentsync/internal/store"
+)
+
+// Store is what the API needs of the database beside its services.
+type Store interface {
+	Feature(ctx context.Context, organization string) (exists, actito bool, err error)
+	SetFeature(ctx context.Context, organization string, actito bool) error
+	AddWebhookClient(ctx context.Context, c store.WebhookClient) error
+	OrganizationOf(ctx context.Context, integration string) (string, error)
+}
+
+// API serves the routes under /v1.
+type API struct {
+	Store        Store
+	Admin        *auth.Admin
+	Integrations *integration.Service
+	People       *people.Service
+	Log          *slog.Logger
+	Now          func() time.Time
+}
+
+// handler answers with a status and a body, or with an error.
+type handler func(r *http.Request) (status int, body any, err error)
+
+// Register adds the routes to a mux.
+func (a *API) Register(mux *http.ServeMux) {
+	for pattern, h := range map[string]handler{
+		"PUT /v1/premium-features/{organization_id}":               a.setFeature,
+		"POST /v1/organizations/{organization_id}/webhook-clients": a.addWebhookClient,
+		"POST /v1/marketplace/integrations":                        a.createIntegration,
+		"GET /v1/marketplace/integrations":                         a.listIntegrations,
+		"GET /v1/marketplace/integrations/{id}":                    a.getIntegration,
+		"PATCH /v1/marketplace/integrations/{id}":                  a.changeIntegration,
+		"DELETE /v1/marketplace/integrations/{id}":                 a.deleteIntegration,
+		"POST /v1/marketplace/integrations/{id}/pause":             a.pauseIntegration,
+		"POST /v1/marketplace/integrations/{id}/resume":            a.resumeIntegration,
+		"POST /v1/marketplace/integrations/{id}/refresh":           a.refreshIntegration,
+		"POST /v1/marketplace/integrations/{id}/replay":            a.replayIntegration,
+		"GET /v1/users/{organization_user_id}":                     a.getUser,
+		"GET /v1/users/{organization_user_id}/trace":               a.getTrace,
+	} {
+		mux.Handle(pattern, a.serve(h))
+	}
+	mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) {
+		if err := a.Admin.Check(r); err != nil {
+			reply.Error(w, err)
+			return
+		}
+		reply.Error(w, consent.Errorf(consent.NotFound, "api", "there is no %s %s", r.Method, r.URL.Path))
+	})
+	mux.HandleFunc("GET /openapi.yaml", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/yaml")
+		_, _ = w.Write(document)
+	})
+}
+
+func (a *API) serve(h handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := a.Now()
+		status, body, err := 0, any(nil), a.Admin.Check(r)
+		if err == nil {
+			status, body, err = h(r)
+		}
+		switch {
+		case err != nil:
+			status = reply.Describe(err).Code
+			if status >= http.StatusInternalServerError {
+				a.Log.ErrorContext(r.Context(), "a request failed", "pattern", r.Pattern, "error", err)
+			}
+			reply.Error(w, err)
+		case body == nil:
+			w.WriteHeader(status)
+		default:
+			reply.JSON(w, status, body)
+		}
+		a.Log.InfoContext(r.Context(), "request", "pattern", r.Pattern, "status", status, "milliseconds", a.Now().Sub(start).Milliseconds())
+	})
+}
+
+const mostBody = 1 << 20
+
+func readBody(r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, mostBody))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, consent.Errorf(consent.TooLarge, "api", "the body is larger than %d bytes", mostBody)
+	}
+	if err != nil {
+		return nil, consent.Errorf(consent.Invalid, "api", "the body was cut off")
+	}
+	return body, nil
+}
+
+// readFields reads a small JSON object strictly; an empty body leaves v as it
+// is.
+func readFields(r *http.Request, v any) error {
+	body, err := readBody(r)
+	if err != nil || len(body) == 0 {
+		return err
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(v); err != nil {
+		e := consent.Errorf(consent.Invalid, "api", "the body is not a JSON object of the expected form")
+		if wrongType, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrongType.Field != "" {
+			e.Fields = map[string]string{wrongType.Field: "must be of type " + wrongType.Type.String()}
+		}
+		if name, unknown := strings.CutPrefix(err.Error(), "json: unknown field "); unknown {
+			e.Fields = map[string]string{strings.Trim(name, `"`): "there is no such field: correct its name or leave it out"}
+		}
+		return e
+	}
+	return nil
+}
+
+func fieldError(field, problem string) error {
+	return &consent.Error{Kind: consent.Invalid, Op: "api", Message: field + ": " + problem, Fields: map[string]string{field: problem}}
+}
+
+var organizationForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$`)
+
+// organization gives the organization of the query.
+func (a *API) organization(r *http.Request) (string, error) {
+	id := r.URL.Query().Get("organization_id")
+	if id == "" {
+		return "", fieldError("organization_id", "is required in the query")
+	}
+	return id, nil
+}
+
+func (a *API) setFeature(r *http.Request) (int, any, error) {
+	id := r.PathValue("organization_id")
+	if !organizationForm.MatchString(id) {
+		return 0, nil, fieldError("organization_id", "must be 1 to 128 letters, digits or any of . _ : @ -")
+	}
+	var in struct {
+		Actito *bool `json:"actito"`
+	}
+	if err := readFields(r, &in); err != nil {
+		return 0, nil, err
+	}
+	if in.Actito == nil {
+		return 0, nil, fieldError("actito", "is required: true or false")
+	}
+	if err := a.Store.SetFeature(r.Context(), id, *in.Actito); err != nil {
+		return 0, nil, err
+	}
+	return http.StatusOK, map[string]any{"organization_id": id, "actito": *in.Actito}, nil
+}
+
+func (a *API) addWebhookClient(r *http.Request) (int, any, error) {
+	id := r.PathValue("organization_id")
+	exists, _, err := a.Store.Feature(r.Context(), id)
+	if err != nil {
+		return 0, nil, err
+	}
+	if !exists {
+		return 0, nil, consent.Errorf(consent.NotFound, "api", "there is no organization %q: create it with PUT /v1/premium-features/{organization_id}", id)
+	}
+	secret := auth.NewSecret()
+	c := store.WebhookClient{
+		Organization: id, ClientID: "wc_" + auth.NewSecret()[:22], SecretHash: auth.Hash(secret), CreatedAt: consent.TimeOf(a.Now()),
+	}
+	if err := a.Store.AddWebhookClient(r.Context(), c); err != nil {
+		return 0, nil, err
+	}
+	return http.StatusCreated, map[string]any{
+		"organization_id": id, "client_id": c.ClientID, "client_secret": secret, "created_at": c.CreatedAt,
+	}, nil
+}
+
+func (a *API) getUser(r *http.Request) (int, any, error) {
+	organization, err := a.organization(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	person, err := a.People.Explain(r.Context(), organization, r.PathValue("organization_user_id"))
+	return http.StatusOK, person, err
+}
+
+func (a *API) getTrace(r *http.Request) (int, any, error) {
+	organization, err := a.organization(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	entries, err := a.People.Trace(r.Context(), organization, r.PathValue("organization_user_id"))
+	return http.StatusOK, map[string]any{"data": entries}, err
+}
+
+// limitOf reads the page size of a list.
+func limitOf(r *http.Request) (int, error) {
+	text := r.URL.Query().Get("limit")
+	if text == "" {
+		return 100, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > 1000 {
+		return 0, fieldError("limit", "must be a whole number from 1 to 1000")
+	}
+	return n, nil
+}

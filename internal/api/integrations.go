@@ -1,0 +1,133 @@
+package api
+
+import (
+	"net/http"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/integration"
+	"consentsync/internal/store"
+)
+
+func (a *API) createIntegration(r *http.Request) (int, any, error) {
+	organization, err := a.organization(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	dryRun := false
+	switch v := r.URL.Query().Get("dry_run"); v {
+	case "", "false":
+	case "true":
+		dryRun = true
+	default:
+		return 0, nil, fieldError("dry_run", "must be true or false")
+	}
+	body, err := readBody(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	view, err := a.Integrations.Create(r.Context(), organization, body, dryRun)
+	if dryRun {
+		return http.StatusOK, view, err
+	}
+	return http.StatusCreated, view, err
+}
+
+func (a *API) listIntegrations(r *http.Request) (int, any, error) {
+	organization, err := a.organization(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	limit, err := limitOf(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	views, next, err := a.Integrations.List(r.Context(), organization, r.URL.Query().Get("cursor"), limit)
+	var cursor any
+	if next != "" {
+		cursor = next
+	}
+	return http.StatusOK, map[string]any{"data": views, "next": cursor}, err
+}
+
+// key gives the integration of the path. Its id alone names it; an
+// organization in the query has to be its own.
+func (a *API) key(r *http.Request) (store.IntegrationKey, error) {
+	id := r.PathValue("id")
+	organization, err := a.Store.OrganizationOf(r.Context(), id)
+	if err != nil {
+		return store.IntegrationKey{}, err
+	}
+	if asked := r.URL.Query().Get("organization_id"); asked != "" && asked != organization {
+		return store.IntegrationKey{}, consent.Errorf(consent.NotFound, "api", "no such integration")
+	}
+	return store.IntegrationKey{Organization: organization, ID: id}, nil
+}
+
+// on makes a handler of what is done with one integration.
+func (a *API) on(r *http.Request, f func(store.IntegrationKey) (*integration.View, error)) (int, any, error) {
+	k, err := a.key(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	view, err := f(k)
+	return http.StatusOK, view, err
+}
+
+func (a *API) getIntegration(r *http.Request) (int, any, error) {
+	return a.on(r, func(k store.IntegrationKey) (*integration.View, error) { return a.Integrations.Get(r.Context(), k) })
+}
+
+func (a *API) changeIntegration(r *http.Request) (int, any, error) {
+	body, err := readBody(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	return a.on(r, func(k store.IntegrationKey) (*integration.View, error) {
+		return a.Integrations.Change(r.Context(), k, body)
+	})
+}
+
+func (a *API) deleteIntegration(r *http.Request) (int, any, error) {
+	k, err := a.key(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	return http.StatusNoContent, nil, a.Integrations.Delete(r.Context(), k)
+}
+
+func (a *API) pauseIntegration(r *http.Request) (int, any, error) {
+	return a.on(r, func(k store.IntegrationKey) (*integration.View, error) { return a.Integrations.Pause(r.Context(), k) })
+}
+
+func (a *API) resumeIntegration(r *http.Request) (int, any, error) {
+	var in struct {
+		ApproveGrants bool `json:"approve_grants"`
+	}
+	if err := readFields(r, &in); err != nil {
+		return 0, nil, err
+	}
+	return a.on(r, func(k store.IntegrationKey) (*integration.View, error) {
+		return a.Integrations.Resume(r.Context(), k, in.ApproveGrants)
+	})
+}
+
+func (a *API) refreshIntegration(r *http.Request) (int, any, error) {
+	return a.on(r, func(k store.IntegrationKey) (*integration.View, error) { return a.Integrations.Refresh(r.Context(), k) })
+}
+
+func (a *API) replayIntegration(r *http.Request) (int, any, error) {
+	var in struct {
+		OrganizationUserID string `json:"organization_user_id"`
+	}
+	if err := readFields(r, &in); err != nil {
+		return 0, nil, err
+	}
+	k, err := a.key(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	if err := a.Integrations.Replay(r.Context(), k, in.OrganizationUserID); err != nil {
+		return 0, nil, err
+	}
+	return http.StatusAccepted, map[string]any{"people": 1}, nil
+}
