@@ -24,7 +24,8 @@ const (
 // bundle is the program with both ends.
 type bundle struct {
 	t         *testing.T
-	app       *app.App
+	app       *app.App // nil while it is stopped, or runs in a process of its own
+	url       string   // where the program listens
 	cfg       app.Config
 	actito    *simulator.Actito
 	actitoURL string
@@ -39,27 +40,44 @@ type credentials struct {
 }
 
 // setup starts the program on an empty directory beside a simulated Actito,
-// with the feature enabled and a webhook client.
-func setup(t *testing.T, opts simulator.ActitoOptions) *bundle {
+// with the feature enabled and a webhook client. Each change alters the
+// configuration first.
+func setup(t *testing.T, opts simulator.ActitoOptions, changes ...func(*app.Config)) *bundle {
+	t.Helper()
+	b := newBundle(t, opts)
+	for _, change := range changes {
+		change(&b.cfg)
+	}
+	t.Cleanup(b.stop)
+	b.start()
+	b.enrol()
+	return b
+}
+
+// newBundle makes the ends alone; the program is still to be started.
+func newBundle(t *testing.T, opts simulator.ActitoOptions) *bundle {
 	t.Helper()
 	b := &bundle{t: t, actito: simulator.NewActito(opts)}
 	server := httptest.NewServer(b.actito)
+	t.Cleanup(func() {
+		b.actito.Close()
+		server.Close()
+	})
 	b.actitoURL = server.URL
 	b.http = &http.Client{Transport: apitest.Transport(t, http.DefaultTransport)}
 	b.cfg = app.Config{
 		Listen: "127.0.0.1:0", Data: t.TempDir(), AllowPrivateNetworks: true, TokenLife: time.Hour, AdminToken: adminToken,
 		ConfirmAfter: time.Hour, ReadbackDelay: 200 * time.Millisecond, LogLevel: "warn",
 	}
-	b.start()
-	t.Cleanup(func() {
-		b.stop()
-		server.Close()
-		b.actito.Close()
-	})
+	return b
+}
+
+// enrol enables the feature and makes a webhook client with a token.
+func (b *bundle) enrol() {
+	b.t.Helper()
 	b.must(http.MethodPut, "/v1/premium-features/"+organization, `{"actito":true}`, http.StatusOK, nil)
 	b.must(http.MethodPost, "/v1/organizations/"+organization+"/webhook-clients", "", http.StatusCreated, &b.client)
 	b.authenticate()
-	return b
 }
 
 func (b *bundle) start() {
@@ -68,7 +86,7 @@ func (b *bundle) start() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.app = a
+	b.app, b.url = a, a.URL()
 }
 
 func (b *bundle) stop() {
@@ -102,9 +120,17 @@ func (b *bundle) authenticate() {
 // ask makes a request with the administrator's token and gives status and body.
 func (b *bundle) ask(method, path, body string, header ...string) (int, []byte) {
 	b.t.Helper()
-	r, err := http.NewRequestWithContext(context.Background(), method, b.app.URL()+path, bytes.NewReader([]byte(body)))
+	status, answer, err := b.request(method, path, body, header...)
 	if err != nil {
 		b.t.Fatal(err)
+	}
+	return status, answer
+}
+
+func (b *bundle) request(method, path, body string, header ...string) (int, []byte, error) {
+	r, err := http.NewRequestWithContext(context.Background(), method, b.url+path, bytes.NewReader([]byte(body)))
+	if err != nil {
+		return 0, nil, err
 	}
 	r.Header.Set("Authorization", "Bearer "+adminToken)
 	r.Header.Set("Content-Type", "application/json")
@@ -113,14 +139,11 @@ func (b *bundle) ask(method, path, body string, header ...string) (int, []byte) 
 	}
 	resp, err := b.http.Do(r)
 	if err != nil {
-		b.t.Fatal(err)
+		return 0, nil, err
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(resp.Body)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return resp.StatusCode, answer
+	return resp.StatusCode, answer, err
 }
 
 func (b *bundle) must(method, path, body string, status int, out any) {
@@ -184,11 +207,20 @@ func (b *bundle) send(payload any) {
 
 func (b *bundle) post(payload any) (int, []byte) {
 	b.t.Helper()
-	body, err := json.Marshal(payload)
+	status, answer, err := b.try(payload)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return b.ask(http.MethodPost, "/webhooks/didomi/"+organization, string(body), "Authorization", "Bearer "+b.token)
+	return status, answer
+}
+
+// try posts a webhook; unlike post it may be called by any goroutine.
+func (b *bundle) try(payload any) (int, []byte, error) {
+	body, err := json.Marshal(payload)
+	if err != nil {
+		return 0, nil, err
+	}
+	return b.request(http.MethodPost, "/webhooks/didomi/"+organization, string(body), "Authorization", "Bearer "+b.token)
 }
 
 // profile reads what the simulated Actito holds.
@@ -224,7 +256,8 @@ type personView struct {
 			Name, Reason string
 			Attribute    bool
 		} `json:"left_out"`
-		LastError string `json:"last_error"`
+		LastError string  `json:"last_error"`
+		NextAt    *string `json:"next_at"`
 		Calls     int
 	}
 }

@@ -270,7 +270,7 @@ func TestV1NeedsTheAdministrator(t *testing.T) {
 	t.Parallel()
 	b := setup(t, simulator.ActitoOptions{})
 	id := b.integrate(nil)
-	for _, path := range []string{integrations, "/v1/marketplace/integrations/" + id, "/v1/users/x?organization_id=" + organization, "/v1/nothing"} {
+	for _, path := range []string{integrations, "/v1/marketplace/integrations/" + id, "/v1/users/x?organization_id=" + organization} {
 		for _, header := range []string{"", "Bearer wrong", "Basic " + adminToken, "Bearer " + b.token} {
 			status, body := b.ask(http.MethodGet, path, "", "Authorization", header)
 			var r refusal
@@ -279,4 +279,15 @@ func TestV1NeedsTheAdministrator(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What is not there is told in the envelope too.
+func TestUnknownAddresses(t *testing.T) {
+	t.Parallel()
+	b := setup(t, simulator.ActitoOptions{})
+	b.http = http.DefaultClient // these are not in the OpenAPI document
+	b.refused(http.MethodGet, "/nothing", "", http.StatusNotFound)
+	b.refused(http.MethodGet, "/v1/nothing", "", http.StatusNotFound)
+	b.refused(http.MethodGet, "/oauth/token", "", http.StatusMethodNotAllowed)
+	b.refused(http.MethodDelete, "/healthz", "", http.StatusMethodNotAllowed)
 }

@@ -1,0 +1,272 @@
+package auth
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+func TestSealIsBoundToItsContext(t *testing.T) {
+	t.Parallel()
+	s, err := NewSealer(bytes.Repeat([]byte{7}, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed := s.Seal([]byte("secret"), "integration", "acme", "1")
+	if bytes.Contains(sealed, []byte("secret")) {
+		t.Error("the sealed form shows the secret")
+	}
+	if plain, err := s.Open(sealed, "integration", "acme", "1"); err != nil || string(plain) != "secret" {
+		t.Errorf("opened %q, %v", plain, err)
+	}
+	broken := bytes.Clone(sealed)
+	broken[len(broken)-1] ^= 1
+	for name, c := range map[string]struct {
+		sealed  []byte
+		context []string
+	}{
+		"another organization": {sealed, []string{"integration", "other", "1"}},
+		"changed":              {broken, []string{"integration", "acme", "1"}},
+		"empty":                {nil, nil},
+		"another version":      {append([]byte{9}, sealed[1:]...), []string{"integration", "acme", "1"}},
+	} {
+		if _, err := s.Open(c.sealed, c.context...); err == nil {
+			t.Errorf("%s: opened", name)
+		}
+	}
+}
+
+func TestMasterKeyFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	first, err := LoadMasterKey("", dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(filepath.Join(dir, "master-key"))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file is %v, %v; want mode 0600", info.Mode(), err)
+	}
+	second, err := LoadMasterKey("", dir)
+	if err != nil || !bytes.Equal(first, second) {
+		t.Errorf("the key changed between starts: %v", err)
+	}
+	if _, err := LoadMasterKey("too short", dir); err == nil || !strings.Contains(err.Error(), "CONSENTSYNC_MASTER_KEY") {
+		t.Errorf("a bad key from the environment gives %v", err)
+	}
+	given, err := LoadMasterKey(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{1}, 32)), dir)
+	if err != nil || bytes.Equal(given, first) {
+		t.Errorf("the environment does not win over the file: %v", err)
+	}
+}
+
+// memory is a KeyStore.
+type memory map[string][]byte
+
+func (m memory) SecretKey(_ context.Context, name string, make func() ([]byte, error)) ([]byte, error) {
+	if m[name] == nil {
+		made, err := make()
+		if err != nil {
+			return nil, err
+		}
+		m[name] = made
+	}
+	return m[name], nil
+}
+
+func TestKeyringNeedsTheRightMasterKey(t *testing.T) {
+	t.Parallel()
+	ctx, stored := context.Background(), memory{}
+	right, wrong := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)
+	first, err := OpenKeyring(ctx, stored, right)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := OpenKeyring(ctx, stored, right)
+	if err != nil || !bytes.Equal(first.Hash, again.Hash) || !bytes.Equal(first.Token, again.Token) || bytes.Equal(first.Hash, first.Token) {
+		t.Errorf("the keys are not the same again: %v", err)
+	}
+	if _, err := OpenKeyring(ctx, stored, wrong); err == nil || !strings.Contains(err.Error(), "master key") {
+		t.Errorf("a wrong master key gives %v", err)
+	}
+}
+
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
+	key := bytes.Repeat([]byte{3}, 32)
+	tokens := NewTokens(key, time.Hour, func() time.Time { return now })
+	token, err := tokens.Issue(&store.WebhookClient{Organization: "acme", ClientID: "wc"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time from memory
+		if org, err := tokens.Organization(token); err != nil || org != "acme" {
+			t.Fatalf("organization %q, %v", org, err)
+		}
+	}
+	now = now.Add(time.Hour)
+	if _, err := tokens.Organization(token); consent.KindOf(err) != consent.Unauthorized {
+		t.Errorf("after its life the token gives %v", err)
+	}
+	sign := func(method jwt.SigningMethod, key any, c claims) string {
+		text, err := jwt.NewWithClaims(method, c).SignedString(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	good := claims{jwt.RegisteredClaims{Audience: jwt.ClaimStrings{audience}, ExpiresAt: jwt.NewNumericDate(now.Add(time.Minute))}, "acme"}
+	otherAudience, endless, nobody := good, good, good
+	otherAudience.Audience = jwt.ClaimStrings{"elsewhere"}
+	endless.ExpiresAt = nil
+	nobody.Organization = ""
+	for name, forged := range map[string]string{
+		"nothing":          "",
+		"no token":         "abc",
+		"unsigned":         sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, good),
+		"another key":      sign(jwt.SigningMethodHS256, bytes.Repeat([]byte{4}, 32), good),
+		"another method":   sign(jwt.SigningMethodHS512, key, good),
+		"another audience": sign(jwt.SigningMethodHS256, key, otherAudience),
+		"without an end":   sign(jwt.SigningMethodHS256, key, endless),
+		"for nobody":       sign(jwt.SigningMethodHS256, key, nobody),
+	} {
+		if _, err := tokens.Organization(forged); consent.KindOf(err) != consent.Unauthorized {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAdminToken(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if _, err := LoadAdmin("", dir); err != nil {
+		t.Fatal(err)
+	}
+	saved, err := os.ReadFile(filepath.Join(dir, "admin-token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin, err := LoadAdmin("", dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(header string) error {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set("Authorization", header)
+		return admin.Check(r)
+	}
+	token := strings.TrimSpace(string(saved))
+	if err := check("Bearer " + token); err != nil {
+		t.Errorf("the token in the file is refused: %v", err)
+	}
+	if err := check("bearer  " + token); err != nil {
+		t.Errorf("the scheme is case-sensitive: %v", err)
+	}
+	for _, header := range []string{"", "Bearer", "Bearer ", token, "Basic " + token, "Bearer " + token + "x"} {
+		if err := check(header); consent.KindOf(err) != consent.Unauthorized || err == nil {
+			t.Errorf("%q gives %v", header, err)
+		}
+	}
+}
+
+func TestMasks(t *testing.T) {
+	t.Parallel()
+	const secret = "0123456789abcdef"
+	if m := Mask(secret); m != "********cdef" || Mask("short") != "********" {
+		t.Errorf("masks %q and %q", m, Mask("short"))
+	}
+	for text, want := range map[string]bool{Mask(secret): true, "****": true, "": false, secret: false, "********abcd": false} {
+		if Masked(text, secret) != want {
+			t.Errorf("Masked(%q) is not %v", text, want)
+		}
+	}
+}
+
+type oneClient struct{ client store.WebhookClient }
+
+func (c *oneClient) WebhookClient(_ context.Context, id string) (*store.WebhookClient, error) {
+	switch id {
+	case c.client.ClientID:
+		return &c.client, nil
+	case "locked":
+		return nil, consent.Errorf(consent.Transient, "test", "locked")
+	}
+	return nil, consent.Errorf(consent.NotFound, "test", "no such client")
+}
+
+// The endpoint takes the three ways in which a client may send credentials, and
+// tells OAuth clients and our own what is wrong.
+func TestTokenEndpoint(t *testing.T) {
+	t.Parallel()
+	client := &oneClient{store.WebhookClient{Organization: "acme", ClientID: "wc+1", SecretHash: Hash("s/ecret")}}
+	tokens := NewTokens(bytes.Repeat([]byte{3}, 32), 90*time.Second, time.Now)
+	endpoint := &Endpoint{Clients: client, Tokens: tokens}
+	form := func(id, secret, grant string) string {
+		return url.Values{"client_id": {id}, "client_secret": {secret}, "grant_type": {grant}}.Encode()
+	}
+	const urlencoded = "application/x-www-form-urlencoded"
+	for name, c := range map[string]struct {
+		media, body, user, password string
+		status                      int
+		oauth                       string
+	}{
+		"form":                {urlencoded, form("wc+1", "s/ecret", "client_credentials"), "", "", 200, ""},
+		"form, no media type": {"", form("wc+1", "s/ecret", "client_credentials"), "", "", 200, ""},
+		"json":                {"application/json; charset=utf-8", `{"client_id":"wc+1","client_secret":"s/ecret","grant_type":"client_credentials","scope":"x"}`, "", "", 200, ""},
+		"basic, form-encoded": {urlencoded, "grant_type=client_credentials", "wc%2B1", "s%2Fecret", 200, ""},
+		"basic and json":      {"application/json", `{"grant_type":"client_credentials"}`, "wc%2B1", "s%2Fecret", 200, ""},
+		"wrong secret":        {urlencoded, form("wc+1", "secret", "client_credentials"), "", "", 401, "invalid_client"},
+		"unknown client":      {urlencoded, form("nobody", "s/ecret", "client_credentials"), "", "", 401, "invalid_client"},
+		"no credentials":      {urlencoded, "grant_type=client_credentials", "", "", 401, "invalid_client"},
+		"another grant":       {urlencoded, form("wc+1", "s/ecret", "password"), "", "", 400, "unsupported_grant_type"},
+		"no grant":            {urlencoded, form("wc+1", "s/ecret", ""), "", "", 400, "invalid_request"},
+		"no JSON":             {"application/json", "{", "", "", 400, "invalid_request"},
+		"too large":           {urlencoded, strings.Repeat("x", mostTokenRequest+1), "", "", 413, "invalid_request"},
+		"database locked":     {urlencoded, form("locked", "s", "client_credentials"), "", "", 503, "temporarily_unavailable"},
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/oauth/token", strings.NewReader(c.body))
+		r.Header.Set("Content-Type", c.media)
+		if c.user != "" {
+			r.SetBasicAuth(c.user, c.password)
+		}
+		w := httptest.NewRecorder()
+		endpoint.ServeHTTP(w, r)
+		var answer struct {
+			Error       string
+			AccessToken string `json:"access_token"`
+			TokenType   string `json:"token_type"`
+			ExpiresIn   int    `json:"expires_in"`
+			Code        int
+		}
+		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if w.Code != c.status || answer.Error != c.oauth || w.Header().Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: answered %d %s", name, w.Code, w.Body)
+		}
+		if c.status != http.StatusOK {
+			if answer.Code != c.status {
+				t.Errorf("%s: the envelope says %d", name, answer.Code)
+			}
+			continue
+		}
+		if org, err := tokens.Organization(answer.AccessToken); err != nil || org != "acme" || answer.ExpiresIn != 90 || answer.TokenType != "Bearer" {
+			t.Errorf("%s: organization %q, %v, expires in %d", name, org, err, answer.ExpiresIn)
+		}
+	}
+}
