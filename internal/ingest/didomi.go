@@ -11,7 +11,7 @@ import (
 
 	"consentsync/internal/auth"
 	"consentsync/internal/consent"
-	"consentsync/internal/didomix"
+	"consentsync/internal/didomi"
 	"consentsync/internal/reply"
 	"consentsync/internal/store"
 )
@@ -58,12 +58,16 @@ func (d *Didomi) take(w http.ResponseWriter, r *http.Request) (store.Receipt, er
 	if err != nil {
 		return store.Receipt{}, err
 	}
-	decoded, err := didomix.Decode(body, organization)
+	payload, err := didomi.Parse(body)
+	if err != nil {
+		return store.Receipt{}, err
+	}
+	message, err := payload.Message(organization)
 	if err != nil {
 		return store.Receipt{}, err
 	}
 	return d.Accept(r.Context(), store.Inbound{
-		Organization: organization, Message: decoded.Message, Canonical: decoded.Canonical, Payload: body,
+		Organization: organization, Message: message, Canonical: payload.Canonical(), Payload: body,
 	})
 }
 
