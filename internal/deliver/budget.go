@@ -3,6 +3,7 @@ package deliver
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -35,9 +36,10 @@ func newBudget(perMinute, concurrency int, now time.Time, idleFor time.Duration)
 }
 
 // limitOf gives the calls a second at which a burst and a steady minute
-// together stay within the configured number.
+// together stay within the configured number; a hair less, so that rounding
+// never lets one too many through.
 func limitOf(perMinute int) rate.Limit {
-	return rate.Limit(float64(perMinute-burstOf(perMinute)+1) / 60)
+	return rate.Limit(float64(perMinute-burstOf(perMinute)+1) / 60 * 0.9999)
 }
 
 // set changes the limits; the calls spent so far stay spent.
@@ -72,44 +74,33 @@ func strictest(integrations []*store.Integration) (perMinute, concurrency int) {
 	return perMinute, concurrency
 }
 
-// take gives the right to one call now, or tells how long to wait for it.
-func (b *budget) take(now time.Time) (ticket *rate.Reservation, wait time.Duration) {
-	r := b.limiter.ReserveN(now, 1)
-	if d := r.DelayFrom(now); d > 0 {
-		r.CancelAt(now)
-		return nil, d
+// wait tells how long it is until a call may be made: 0 when one may be made
+// now. It spends nothing.
+func (b *budget) wait(now time.Time) time.Duration {
+	missing := 1 - b.limiter.TokensAt(now)
+	if missing <= 0 {
+		return 0
 	}
-	return r, 0
+	return time.Duration(missing/float64(b.limiter.Limit())*float64(time.Second)) + time.Millisecond
 }
 
-// purse pays for the requests of one attempt: the first with the ticket that
-// was taken for it, those that follow (a fresh token, a structure, a read)
-// as the budget allows.
+// purse pays for the requests of one attempt. The first is paid for when the
+// purse is made, if the budget allows; those that follow (a fresh token, a
+// structure, a read) when they are made, as soon as the budget allows.
 type purse struct {
-	b      *budget
-	mu     sync.Mutex
-	ticket *rate.Reservation
-	paid   int
+	limiter *rate.Limiter
+	prepaid atomic.Bool
+}
+
+func (b *budget) purse(now time.Time) *purse {
+	p := &purse{limiter: b.limiter}
+	p.prepaid.Store(b.limiter.AllowN(now, 1))
+	return p
 }
 
 func (p *purse) pay(ctx context.Context) error {
-	p.mu.Lock()
-	p.paid++
-	prepaid := p.ticket != nil
-	p.ticket = nil
-	p.mu.Unlock()
-	if prepaid {
+	if p.prepaid.CompareAndSwap(true, false) {
 		return nil
 	}
-	return p.b.limiter.Wait(ctx)
-}
-
-// giveBack returns a ticket that paid for nothing.
-func (p *purse) giveBack(now time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.ticket != nil {
-		p.ticket.CancelAt(now)
-		p.ticket = nil
-	}
+	return p.limiter.Wait(ctx)
 }

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"consentsync/internal/consent"
 	"consentsync/internal/deliver/plan"
 	"consentsync/internal/store"
@@ -138,16 +136,14 @@ func (c *courier) step(ctx, calls context.Context) (time.Duration, error) {
 	case !free:
 		return poll, nil // a call that ends wakes us
 	}
-	ticket, wait := c.budget().take(c.now())
-	if ticket == nil {
+	if wait := c.budget().wait(c.now()); wait > 0 {
 		return wait, nil
 	}
 	j, err := c.find(ctx, calls)
 	if err != nil || j == nil {
-		ticket.CancelAt(c.now())
 		return poll, err
 	}
-	c.start(calls, j, ticket)
+	c.start(calls, j)
 	return 0, nil
 }
 
@@ -217,16 +213,15 @@ func (c *courier) tend(ctx, calls context.Context, integrations []*store.Integra
 	return working, nil
 }
 
-// start runs a job in the background, paid with the ticket.
-func (c *courier) start(calls context.Context, j *job, ticket *rate.Reservation) {
-	p := &purse{b: c.budget(), ticket: ticket}
+// start runs a job in the background, its first request paid for.
+func (c *courier) start(calls context.Context, j *job) {
+	p := c.budget().purse(c.now())
 	profile := j.profile()
 	c.mu.Lock()
 	c.busy[profile] = true
 	c.mu.Unlock()
 	c.calls.Go(func() {
 		defer func() {
-			p.giveBack(c.now())
 			c.mu.Lock()
 			delete(c.busy, profile)
 			c.mu.Unlock()

@@ -15,6 +15,8 @@ func (a *attempt) readBack(ctx context.Context) {
 	f.Readback, f.ReadbackAt = 1, a.clock().Add(a.readbackDelay)
 	known, differs, err := a.read(ctx, f.Known)
 	switch {
+	case err != nil && a.unreadable(ctx, err):
+		f.Readback, f.ReadbackAt = 0, 0
 	case err != nil:
 		f.Readback = 2 // not read yet: both reads are still to come
 	case differs:
@@ -31,24 +33,34 @@ func (a *attempt) readAgain(ctx context.Context) {
 	a.finish = store.Finish{DeliveryKey: j.DeliveryKey, Class: store.LiveWithdrawal, Known: j.Known}
 	f := &a.finish
 	known, differs, err := a.read(ctx, j.Known)
-	switch consent.KindOf(err) {
-	case consent.NotFound:
-		differs = err != nil // the profile has gone: the next write will tell
-	default:
-		if err != nil {
-			a.trouble(j)
-			f.Readback, f.ReadbackAt = j.Readback, a.clock().Add(a.readbackDelay)
-		}
-	}
-	if err == nil {
+	switch {
+	case err == nil:
 		f.Known = known
 		if j.Readback > 1 {
 			f.Readback, f.ReadbackAt = 1, a.clock().Add(a.readbackDelay)
 		}
+	case consent.KindOf(err) == consent.NotFound:
+		// Gone, or so it seems. Nothing is known of it any more, so all that
+		// is wanted is due, and the next write will tell.
+		f.Known, differs = consent.Known{}, true
+	case a.unreadable(ctx, err):
+	default:
+		a.trouble(j)
+		f.Readback, f.ReadbackAt = j.Readback, a.clock().Add(max(a.readbackDelay, consent.RetryAfter(err)))
 	}
 	if err := a.store.RecordRead(ctx, a.currentLease(), *f, differs); err != nil {
 		a.log.ErrorContext(ctx, "a read could not be recorded", "person", j.Person.String(), "error", err)
 	}
+}
+
+// unreadable tells whether a read failed because the API key may not read at
+// all: then there is nothing to wait for, and the integration's status says so.
+func (a *attempt) unreadable(ctx context.Context, err error) bool {
+	if consent.KindOf(err) != consent.Forbidden {
+		return false
+	}
+	a.closeOperation(ctx, a.job.integration, "read")
+	return true
 }
 
 // read compares what the profile holds with what is known. differs tells that
@@ -60,6 +72,9 @@ func (a *attempt) read(ctx context.Context, known consent.Known) (_ consent.Know
 		return err
 	})
 	if err != nil {
+		if consent.KindOf(err) == consent.RateLimited {
+			a.block(ctx, consent.RetryAfter(err))
+		}
 		return known, false, err
 	}
 	found := consent.Difference{Subscriptions: map[string]bool{}, Attributes: map[string]any{}}
