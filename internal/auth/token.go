@@ -45,10 +45,13 @@ func (t *Tokens) Life() time.Duration { return t.life }
 // Issue gives a token for a client.
 func (t *Tokens) Issue(c *store.WebhookClient) (string, error) {
 	now := t.now()
+	// Dates in tokens are whole seconds: the end is rounded up, so that no
+	// token lives shorter than it was said to.
+	end := now.Add(t.life + time.Second - 1)
 	token := jwt.NewWithClaims(jwt.SigningMethodHS256, claims{
 		RegisteredClaims: jwt.RegisteredClaims{
 			Subject: c.ClientID, Audience: jwt.ClaimStrings{audience}, ID: NewSecret()[:16],
-			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(t.life)),
+			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(end),
 		},
 		Organization: c.Organization,
 	})

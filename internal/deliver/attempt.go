@@ -104,6 +104,9 @@ func (a *attempt) settle(ctx context.Context, d consent.Difference, err error) {
 		f.Readback = 2
 		a.backOff(err)
 	default: // Transient, and whatever we do not understand: nothing was applied
+		if wait := consent.RetryAfter(err); wait > 0 {
+			a.block(ctx, wait) // it is the licence that was asked to wait
+		}
 		a.backOff(err)
 	}
 }
