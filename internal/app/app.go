@@ -90,7 +90,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher) 
 		AllowPrivate: a.cfg.AllowPrivateNetworks, Now: time.Now,
 	}
 	a.delivery = deliver.New(a.engine, &targets{service.Accounts, service.Secrets}, deliver.Options{
-		Node: uuid.NewString(), Stale: a.cfg.ConfirmAfter, ReadbackDelay: a.cfg.ReadbackDelay, Log: a.log, Registerer: metrics,
+		Node: uuid.NewString(), Stale: a.cfg.ConfirmAfter, ReadbackDelay: a.cfg.ReadbackDelay, CallTimeout: a.cfg.CallTimeout, Log: a.log, Registerer: metrics,
 	})
 	reprojector := backfill.NewReprojector(a.engine, a.delivery.Wake, a.log)
 	service.Changed = func() {

@@ -28,6 +28,11 @@ type Config struct {
 	ReadbackDelay        time.Duration `help:"Read a profile once more this long after an unclear answer." default:"30s" env:"CONSENTSYNC_READBACK_DELAY"`
 	LogLevel             string        `help:"Least severe messages to log: debug, info, warn, error." default:"info" enum:"debug,info,warn,error" env:"CONSENTSYNC_LOG_LEVEL"`
 
+	// CallTimeout bounds one call to Actito; zero is the usual 75 s. It is no
+	// flag: Actito answers slowly rather than not at all, so less than a minute
+	// would only make calls unclear. Tests that wait for it set less.
+	CallTimeout time.Duration `kong:"-"`
+
 	// AdminToken and MasterKey are secrets: they come from the environment,
 	// never from the command line, where others could see them.
 	AdminToken string `kong:"-"`

@@ -98,7 +98,9 @@ func (r *Reprojector) page(ctx context.Context, p store.Reprojection) error {
 	if err != nil {
 		return err
 	}
-	keys, err := r.store.PeoplePage(ctx, p.Organization, p.Cursor, pageSize)
+	// A store may give an empty cursor back as nil, which to SQL is no key at
+	// all and not the one before all others.
+	keys, err := r.store.PeoplePage(ctx, p.Organization, append([]byte{}, p.Cursor...), pageSize)
 	if err != nil {
 		return err
 	}

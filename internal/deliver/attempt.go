@@ -208,6 +208,7 @@ func (a *attempt) missing(ctx context.Context, err error) {
 }
 
 // create makes the profile with all that is wanted, for it holds nothing yet.
+// Only grants that wait for a yes are left out (R23).
 func (a *attempt) create(ctx context.Context) {
 	if until := a.closedUntil(a.job.integration, "create"); until > a.clock() {
 		a.finish.State, a.finish.NextAt = store.Waiting, until
@@ -215,6 +216,9 @@ func (a *attempt) create(ctx context.Context) {
 		return
 	}
 	full := consent.Differ(a.job.projection, consent.Known{}, &a.job.integration.Snapshot, a.clock(), a.stale)
+	if a.job.HoldGrants {
+		full = full.WithoutGrants()
+	}
 	var first consent.Difference
 	a.with(a.job.integration, func(h *health) { first, _ = full.Portion(consent.Known{}, h.distrusted) })
 	// A profile cannot be made without its mandatory attributes.

@@ -39,7 +39,7 @@ type courier struct {
 	current []*store.Integration
 	spend   *budget
 	health  map[store.IntegrationKey]*health
-	busy    map[string]bool // profiles with a call under way
+	busy    map[string]bool // profiles with a call under way, and "" for a probe
 	tally   plan.Tally
 	blocked consent.Time
 	calls   sync.WaitGroup
@@ -127,13 +127,12 @@ func (c *courier) step(ctx, calls context.Context) (time.Duration, error) {
 		}
 	}
 	c.mu.Lock()
-	free := len(c.busy) < c.spend.width()
 	blocked := c.blocked.Sub(c.clock())
 	c.mu.Unlock()
 	switch {
 	case blocked > 0:
 		return blocked, nil
-	case !free:
+	case !c.free():
 		return poll, nil // a call that ends wakes us
 	}
 	if wait := c.budget().wait(c.now()); wait > 0 {
@@ -154,10 +153,17 @@ func (c *courier) find(ctx, calls context.Context) (*job, error) {
 		return nil, err
 	}
 	working, err := c.tend(ctx, calls, integrations)
-	if err != nil || len(working) == 0 {
+	if err != nil || len(working) == 0 || !c.free() { // a probe may have taken the last place
 		return nil, err
 	}
 	return c.choose(ctx, working)
+}
+
+// free tells whether one more call may be under way.
+func (c *courier) free() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.busy) < c.spend.width()
 }
 
 // refresh reads the licence's integrations and adapts the budget to them.
@@ -216,18 +222,23 @@ func (c *courier) tend(ctx, calls context.Context, integrations []*store.Integra
 // start runs a job in the background, its first request paid for.
 func (c *courier) start(calls context.Context, j *job) {
 	p := c.budget().purse(c.now())
-	profile := j.profile()
+	c.occupy(j.profile(), func() { c.attempt(c.targets.Paced(calls, p.pay), j, c.clock()) })
+}
+
+// occupy runs f in the background as one of the calls that may be under way at
+// once; busy names what it is about.
+func (c *courier) occupy(busy string, f func()) {
 	c.mu.Lock()
-	c.busy[profile] = true
+	c.busy[busy] = true
 	c.mu.Unlock()
 	c.calls.Go(func() {
 		defer func() {
 			c.mu.Lock()
-			delete(c.busy, profile)
+			delete(c.busy, busy)
 			c.mu.Unlock()
 			c.nudge()
 		}()
-		c.attempt(c.targets.Paced(calls, p.pay), j, c.clock())
+		f()
 	})
 }
 

@@ -150,7 +150,8 @@ const (
 )
 
 // probe looks whether a suspended integration works again: with a harmless
-// read of the table's structure, ever more rarely.
+// read of the table's structure, ever more rarely. It runs in the background,
+// one at a time, so that an Actito that hangs holds up no other integration.
 func (c *courier) probe(ctx context.Context, i *store.Integration) {
 	now := c.clock()
 	due := false
@@ -158,14 +159,18 @@ func (c *courier) probe(ctx context.Context, i *store.Integration) {
 		if h.probeAt == 0 {
 			h.probeAt = now
 		}
-		if due = h.probeAt <= now; due {
+		if due = h.probeAt <= now && !c.busy[""]; due {
 			h.probes++
 			h.probeAt = now.Add(min(lastProbe, firstProbe<<min(h.probes, 10)))
 		}
 	})
-	if !due {
-		return
+	if due {
+		c.occupy("", func() { c.look(ctx, i) })
 	}
+}
+
+// look makes the read of a probe.
+func (c *courier) look(ctx context.Context, i *store.Integration) {
 	target, err := c.targets.Target(i)
 	if err == nil {
 		ctx := c.targets.Paced(ctx, c.budget().limiter.Wait)

@@ -20,8 +20,12 @@ func (a *attempt) readBack(ctx context.Context) {
 	case err != nil:
 		f.Readback = 2 // not read yet: both reads are still to come
 	case differs:
+		// Somebody else wrote, or a read does not show what was written: the
+		// latter must not become an endless loop.
 		f.Known = known
-		f.State, f.Class = store.Pending, store.LiveWithdrawal
+		f.State, f.Class, f.Attempts = store.Waiting, store.LiveWithdrawal, a.job.Attempts+1
+		f.NextAt = a.clock().Add(a.jitter(f.Attempts, store.Ordinary))
+		f.LastError = "Actito did not show what was just written to it"
 	default:
 		f.Known = known
 	}

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"consentsync/internal/consent"
 )
@@ -94,6 +95,9 @@ func Accept(ctx context.Context, tx AcceptTx, h *Hasher, batch []Inbound, now co
 	a := &acceptance{ctx: ctx, tx: tx, h: h, now: now, rows: make([]row, len(batch)), subjects: make(map[SubjectKey]*held, len(batch))}
 	for i := range batch {
 		in := &batch[i]
+		if err := check(in.Message); err != nil {
+			return nil, err
+		}
 		a.rows[i] = row{in: in, effects: consent.Resolve(in.Message, now)}
 	}
 	for _, step := range []func() error{a.remember, a.exhume, a.loadSubjects, a.apply, a.save} {
@@ -106,6 +110,17 @@ func Accept(ctx context.Context, tx AcceptTx, h *Hasher, batch []Inbound, now co
 		receipts[i] = a.rows[i].receipt
 	}
 	return receipts, nil
+}
+
+// check refuses ids that the stored forms cannot hold: a text that is not UTF-8
+// would come back as another.
+func check(m *consent.Message) error {
+	for _, id := range []string{m.EntityID, m.OrganizationUserID, m.DidomiUserID, m.Regulation} {
+		if !utf8.ValidString(id) {
+			return consent.Errorf(consent.Invalid, "store.Accept", "an id is not valid UTF-8")
+		}
+	}
+	return nil
 }
 
 type row struct {
@@ -160,9 +175,10 @@ func (a *acceptance) remember() error {
 		entries = append(entries, entry{e, i})
 		if c := m.Cause; c != nil && c.EntityID != "" {
 			// The cause's id must lead to the person too, should the event
-			// be deleted before we ever saw its own message.
+			// be deleted before we ever saw its own message; and to every
+			// person of whom it is named.
 			entries = append(entries, entry{LedgerEntry{
-				Organization: org, Entity: a.h.Entity(org, false, c.EntityID), Person: r.person, SeenAt: a.now,
+				Organization: org, Entity: a.h.Entity(org, false, c.EntityID), Content: Digest(r.person), Person: r.person, SeenAt: a.now,
 			}, -1})
 		}
 	}
@@ -179,12 +195,13 @@ func (a *acceptance) remember() error {
 		return err
 	}
 	for i, e := range entries {
-		if e.row < 0 {
-			continue
+		if e.row >= 0 && !fresh[i] {
+			a.rows[e.row].receipt.Outcome = consent.Duplicate
 		}
-		r := &a.rows[e.row]
-		if !fresh[i] {
-			r.receipt.Outcome = consent.Duplicate
+	}
+	for i := range a.rows { // so that the ids have the order of the batch
+		r := &a.rows[i]
+		if r.receipt.Outcome == consent.Duplicate {
 			continue
 		}
 		if r.event, err = a.newEvent(r); err != nil {

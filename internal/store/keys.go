@@ -3,6 +3,7 @@ package store
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"hash"
 	"sync"
@@ -31,14 +32,13 @@ func NewHasher(key []byte) *Hasher {
 }
 
 func (h *Hasher) sum(domain byte, parts ...string) (out [16]byte) {
-	mac := h.pool.Get().(hash.Hash) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	mac := h.pool.Get().(hash.Hash) // the pool holds nothing else
 	defer h.pool.Put(mac)
 	mac.Reset()
 	mac.Write([]byte{domain})
 	var length [4]byte
 	for _, p := range parts {
-		n := len(p)
-		length[0], length[1], length[2], length[3] = byte(n>>24), byte(n>>16), byte(n>>8), byte(n)
+		binary.BigEndian.PutUint32(length[:], uint32(len(p))) //nolint:gosec // no id or payload is that long
 		mac.Write(length[:])
 		mac.Write([]byte(p))
 	}

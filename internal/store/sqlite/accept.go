@@ -13,7 +13,7 @@ import (
 // Accept takes a batch of webhooks into one durable transaction.
 func (e *Engine) Accept(ctx context.Context, batch []store.Inbound) (receipts []store.Receipt, err error) {
 	err = e.inTx(ctx, func(tx *sql.Tx) error {
-		t := &acceptTx{e: e, tx: tx, bound: map[*sql.Stmt]*sql.Stmt{}}
+		t := &acceptTx{e: e, tx: tx, bound: map[*sql.Stmt]prepared{}}
 		receipts, err = store.Accept(ctx, t, e.hasher, batch, consent.TimeOf(e.now()))
 		return err
 	})
@@ -25,14 +25,21 @@ func (e *Engine) Accept(ctx context.Context, batch []store.Inbound) (receipts []
 type acceptTx struct {
 	e            *Engine
 	tx           *sql.Tx
-	bound        map[*sql.Stmt]*sql.Stmt
+	bound        map[*sql.Stmt]prepared
 	integrations map[string][]string
 }
 
 var _ store.AcceptTx = (*acceptTx)(nil)
 
+// prepared is a statement that ends with the transaction it is bound to.
+type prepared interface {
+	ExecContext(ctx context.Context, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, args ...any) *sql.Row
+}
+
 // in binds a prepared statement to the transaction.
-func (t *acceptTx) in(ctx context.Context, s *sql.Stmt) *sql.Stmt {
+func (t *acceptTx) in(ctx context.Context, s *sql.Stmt) prepared {
 	b, ok := t.bound[s]
 	if !ok {
 		b = t.tx.StmtContext(ctx, s)
@@ -75,8 +82,10 @@ func (t *acceptTx) remember(ctx context.Context, r *store.LedgerEntry) (bool, er
 	return err == nil, err
 }
 
+const peopleOfSQL = `SELECT DISTINCT person FROM ledger WHERE organization = ? AND entity = ? ORDER BY person`
+
 func (t *acceptTx) PeopleOf(ctx context.Context, organization string, entity store.Digest) ([]store.PersonKey, error) {
-	rows, err := t.tx.QueryContext(ctx, `SELECT DISTINCT person FROM ledger WHERE organization = ? AND entity = ? ORDER BY person`, organization, entity[:])
+	rows, err := t.tx.QueryContext(ctx, peopleOfSQL, organization, entity[:])
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +135,7 @@ func (t *acceptTx) LoadSubjects(ctx context.Context, keys []store.SubjectKey) ([
 	return found, nil
 }
 
-func loadSubject(ctx context.Context, stmt *sql.Stmt, k store.SubjectKey) (*store.Subject, error) {
+func loadSubject(ctx context.Context, stmt prepared, k store.SubjectKey) (*store.Subject, error) {
 	s := &store.Subject{Organization: k.Organization, Key: k.Person}
 	var state sql.RawBytes
 	var users string
@@ -179,7 +188,7 @@ func (t *acceptTx) InsertEvents(ctx context.Context, events []*store.Event) erro
 			e.Regulation, int64(e.ConsentAt), int64(e.ArrivedAt), string(e.Outcome), e.Commitment[:]); err != nil {
 			return err
 		}
-		if _, err := t.in(ctx, t.e.stmts.insertPayload).ExecContext(ctx, e.Organization, e.ID[:], e.Salt[:], e.Payload); err != nil {
+		if _, err := t.in(ctx, t.e.stmts.insertPayload).ExecContext(ctx, e.Organization, e.ID[:], e.Salt[:], blob(e.Payload)); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,24 @@ import (
 const deliveryColumns = `organization, integration, target, person, state, class, consent_at, due_at, next_at, version, attempts, calls,
 	epoch, known, left_out, last_error, held, readback, readback_at, updated_at`
 
+// What is asked all the time; each has an index that answers it.
+const (
+	selectDeliveries = `SELECT ` + deliveryColumns + ` FROM deliveries WHERE `
+	oneDelivery      = `organization = ? AND integration = ? AND target = ? AND person = ?`
+	nextDue          = `organization = ? AND integration = ? AND target = ? AND class = ? AND state = 'pending' ORDER BY consent_at LIMIT ?`
+	nextReadback     = `organization = ? AND integration = ? AND target = ? AND readback_at > 0 AND readback_at <= ?
+		AND state NOT IN ('in_flight', 'pending') ORDER BY readback_at LIMIT ?`
+	deliveriesOf = `organization = ?1 AND person = ?2 AND target = 'actito'
+		AND integration IN (SELECT id FROM integrations WHERE organization = ?1) ORDER BY integration`
+	anyWaitedSQL = `SELECT EXISTS (SELECT 1 FROM deliveries WHERE organization = ? AND integration = ? AND target = ?
+		AND next_at > 0 AND next_at <= ?)`
+	promoteSQL = `UPDATE deliveries SET class = CASE WHEN state = 'unmatched' THEN max(class, 1) ELSE class END,
+			state = CASE WHEN state IN ('waiting', 'unmatched') THEN 'pending' ELSE state END, next_at = 0
+		WHERE organization = ? AND integration = ? AND target = ? AND next_at > 0 AND next_at <= ?`
+	beginSQL = `UPDATE deliveries SET state = 'in_flight', class = 2, epoch = ?, known = ?, attempted_at = ?, next_at = 0, updated_at = ?
+		WHERE organization = ? AND integration = ? AND target = ? AND person = ? AND version = ? AND state = 'pending'`
+)
+
 func scanDelivery(row interface{ Scan(...any) error }) (*store.Delivery, error) {
 	var d store.Delivery
 	var person []byte
@@ -38,7 +56,7 @@ func toJSON(v any) (string, error) {
 }
 
 func (e *Engine) deliveriesWhere(ctx context.Context, where string, args ...any) ([]*store.Delivery, error) {
-	rows, err := e.read.QueryContext(ctx, `SELECT `+deliveryColumns+` FROM deliveries WHERE `+where, args...) //nolint:gosec // the text is a constant of this package
+	rows, err := e.read.QueryContext(ctx, selectDeliveries+where, args...)
 	if err != nil {
 		return nil, classify(err)
 	}
@@ -56,15 +74,12 @@ func (e *Engine) deliveriesWhere(ctx context.Context, where string, args ...any)
 
 // NextDue gives what is due in a class, oldest consent first.
 func (e *Engine) NextDue(ctx context.Context, k store.IntegrationKey, target store.Target, class store.Class, limit int) ([]*store.Delivery, error) {
-	return e.deliveriesWhere(ctx, `organization = ? AND integration = ? AND target = ? AND class = ? AND state = 'pending' ORDER BY consent_at LIMIT ?`,
-		k.Organization, k.ID, string(target), int64(class), limit)
+	return e.deliveriesWhere(ctx, nextDue, k.Organization, k.ID, string(target), int64(class), limit)
 }
 
 // NextReadback gives profiles whose delayed read is due.
 func (e *Engine) NextReadback(ctx context.Context, k store.IntegrationKey, target store.Target, limit int) ([]*store.Delivery, error) {
-	return e.deliveriesWhere(ctx, `organization = ? AND integration = ? AND target = ? AND readback_at > 0 AND readback_at <= ?
-		AND state NOT IN ('in_flight', 'pending') ORDER BY readback_at LIMIT ?`,
-		k.Organization, k.ID, string(target), int64(consent.TimeOf(e.now())), limit)
+	return e.deliveriesWhere(ctx, nextReadback, k.Organization, k.ID, string(target), int64(consent.TimeOf(e.now())), limit)
 }
 
 // Promote makes due whatever has waited its time, and tells how many. People
@@ -72,15 +87,11 @@ func (e *Engine) NextReadback(ctx context.Context, k store.IntegrationKey, targe
 func (e *Engine) Promote(ctx context.Context, k store.IntegrationKey, target store.Target) (n int64, err error) {
 	now := int64(consent.TimeOf(e.now()))
 	var some bool
-	if err := e.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM deliveries WHERE organization = ? AND integration = ? AND target = ?
-		AND next_at > 0 AND next_at <= ?)`, k.Organization, k.ID, string(target), now).Scan(&some); err != nil || !some {
+	if err := e.read.QueryRowContext(ctx, anyWaitedSQL, k.Organization, k.ID, string(target), now).Scan(&some); err != nil || !some {
 		return 0, classify(err)
 	}
 	err = e.inTx(ctx, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, `UPDATE deliveries SET class = CASE WHEN state = 'unmatched' THEN max(class, 1) ELSE class END,
-				state = CASE WHEN state IN ('waiting', 'unmatched') THEN 'pending' ELSE state END, next_at = 0
-			WHERE organization = ? AND integration = ? AND target = ? AND next_at > 0 AND next_at <= ?`,
-			k.Organization, k.ID, string(target), now)
+		res, err := tx.ExecContext(ctx, promoteSQL, k.Organization, k.ID, string(target), now)
 		if err != nil {
 			return err
 		}
@@ -92,8 +103,7 @@ func (e *Engine) Promote(ctx context.Context, k store.IntegrationKey, target sto
 
 // Delivery reads one delivery; NotFound if there is none.
 func (e *Engine) Delivery(ctx context.Context, k store.DeliveryKey) (*store.Delivery, error) {
-	found, err := e.deliveriesWhere(ctx, `organization = ? AND integration = ? AND target = ? AND person = ?`,
-		k.Organization, k.Integration, string(k.Target), k.Person[:])
+	found, err := e.deliveriesWhere(ctx, oneDelivery, k.Organization, k.Integration, string(k.Target), k.Person[:])
 	if err != nil {
 		return nil, err
 	}
@@ -105,8 +115,7 @@ func (e *Engine) Delivery(ctx context.Context, k store.DeliveryKey) (*store.Deli
 
 // DeliveriesOf gives all deliveries of a person.
 func (e *Engine) DeliveriesOf(ctx context.Context, organization string, p store.PersonKey) ([]*store.Delivery, error) {
-	return e.deliveriesWhere(ctx, `organization = ?1 AND person = ?2 AND target = 'actito'
-		AND integration IN (SELECT id FROM integrations WHERE organization = ?1) ORDER BY integration`, organization, p[:])
+	return e.deliveriesWhere(ctx, deliveriesOf, organization, p[:])
 }
 
 // Begin puts a delivery in flight, if the lease is held and nothing newer has
@@ -123,9 +132,7 @@ func (e *Engine) Begin(ctx context.Context, l store.Lease, s store.Start) (ok bo
 		if ok, err = holds(ctx, tx, l, now); err != nil || !ok {
 			return err
 		}
-		res, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 'in_flight', class = 2, epoch = ?, known = ?, attempted_at = ?, next_at = 0, updated_at = ?
-			WHERE organization = ? AND integration = ? AND target = ? AND person = ? AND version = ? AND state = 'pending'`,
-			l.Epoch, doubt, int64(now), int64(now), s.Organization, s.Integration, string(s.Target), s.Person[:], s.Version)
+		res, err := tx.ExecContext(ctx, beginSQL, l.Epoch, doubt, int64(now), int64(now), s.Organization, s.Integration, string(s.Target), s.Person[:], s.Version)
 		if err != nil {
 			return err
 		}
@@ -149,9 +156,6 @@ func (e *Engine) Finish(ctx context.Context, l store.Lease, f store.Finish) erro
 	refused := false
 	err = e.inTx(ctx, func(tx *sql.Tx) error {
 		now := int64(consent.TimeOf(e.now()))
-		if err := recordLeftOut(ctx, tx, f.DeliveryKey, f.LeftOut); err != nil {
-			return err
-		}
 		res, err := tx.ExecContext(ctx, finishSQL,
 			string(f.State), int64(f.Class), int64(f.NextAt), f.Attempts, known, f.LastError, f.Readback, int64(f.ReadbackAt), now, len(f.Calls),
 			f.Organization, f.Integration, string(f.Target), f.Person[:], f.Version, l.Epoch)
@@ -163,24 +167,28 @@ func (e *Engine) Finish(ctx context.Context, l store.Lease, f store.Finish) erro
 			return err
 		}
 		if refused = n == 0; refused {
-			if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET readback = 2, version = version + 1, updated_at = ?, due_at = ?,
+			// Where nothing differs no write follows, after which it would be
+			// read back: hence readback_at.
+			_, err = tx.ExecContext(ctx, `UPDATE deliveries SET readback = 2, readback_at = ?1, version = version + 1, updated_at = ?1, due_at = ?1,
 					state = CASE WHEN state IN ('in_flight', 'waiting') THEN state ELSE 'pending' END
-				WHERE organization = ? AND integration = ? AND target = ? AND person = ?`,
-				now, now, f.Organization, f.Integration, string(f.Target), f.Person[:]); err != nil {
-				return err
-			}
+				WHERE organization = ?2 AND integration = ?3 AND target = ?4 AND person = ?5`,
+				now, f.Organization, f.Integration, string(f.Target), f.Person[:])
+		} else {
+			err = recordLeftOut(ctx, tx, f.DeliveryKey, f.LeftOut)
 		}
-		for _, c := range f.Calls {
-			if err := insertCall(ctx, tx, c); err != nil {
-				return err
-			}
+		if err != nil {
+			return err
 		}
-		return nil
+		return insertCalls(ctx, tx, f.Calls)
 	})
 	if err == nil && refused {
-		return consent.Errorf(consent.Conflict, "sqlite.Finish", "the lease has gone to another owner")
+		return errLeaseGone("sqlite.Finish")
 	}
 	return err
+}
+
+func errLeaseGone(op string) error {
+	return consent.Errorf(consent.Conflict, op, "the lease has gone to another owner")
 }
 
 // finishSQL keeps due whatever got a newer version during the call. What has
@@ -198,10 +206,15 @@ const finishSQL = `UPDATE deliveries SET
 WHERE organization = ?11 AND integration = ?12 AND target = ?13 AND person = ?14 AND state = 'in_flight' AND epoch = ?16`
 
 // Settle records that deliveries needed no call. One that got a newer version
-// meanwhile stays due.
+// meanwhile stays due. Conflict if the lease has gone.
 func (e *Engine) Settle(ctx context.Context, l store.Lease, settled []store.Settled) error {
 	return e.inTx(ctx, func(tx *sql.Tx) error {
 		now := int64(consent.TimeOf(e.now()))
+		if ok, err := holds(ctx, tx, l, consent.Time(now)); err != nil {
+			return err
+		} else if !ok {
+			return errLeaseGone("sqlite.Settle")
+		}
 		for _, s := range settled {
 			if err := recordLeftOut(ctx, tx, s.DeliveryKey, s.LeftOut); err != nil {
 				return err
@@ -217,14 +230,22 @@ func (e *Engine) Settle(ctx context.Context, l store.Lease, settled []store.Sett
 }
 
 // RecordRead stores what a read of the profile showed. due makes the delivery
-// due, because it differs from what is wanted.
+// due, because it differs from what is wanted. When the lease has gone the
+// profile may have been written since: what was read is refused with Conflict.
 func (e *Engine) RecordRead(ctx context.Context, l store.Lease, f store.Finish, due bool) error {
 	known, err := toJSON(f.Known)
 	if err != nil {
 		return err
 	}
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	held := false
+	err = e.inTx(ctx, func(tx *sql.Tx) error {
 		now := int64(consent.TimeOf(e.now()))
+		if held, err = holds(ctx, tx, l, consent.Time(now)); err != nil {
+			return err
+		}
+		if !held {
+			return insertCalls(ctx, tx, f.Calls)
+		}
 		if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET known = ?1, readback = ?2, readback_at = ?3, updated_at = ?4, calls = calls + ?5,
 				state = CASE WHEN ?6 THEN 'pending' ELSE state END, class = CASE WHEN ?6 THEN ?7 ELSE class END, due_at = CASE WHEN ?6 THEN ?4 ELSE due_at END,
 				version = version + ?6
@@ -233,13 +254,12 @@ func (e *Engine) RecordRead(ctx context.Context, l store.Lease, f store.Finish, 
 			f.Organization, f.Integration, string(f.Target), f.Person[:]); err != nil {
 			return err
 		}
-		for _, c := range f.Calls {
-			if err := insertCall(ctx, tx, c); err != nil {
-				return err
-			}
-		}
-		return nil
+		return insertCalls(ctx, tx, f.Calls)
 	})
+	if err == nil && !held {
+		return errLeaseGone("sqlite.RecordRead")
+	}
+	return err
 }
 
 // Reopen makes due again all people of an integration who became unmatched
@@ -292,6 +312,15 @@ func recordLeftOut(ctx context.Context, tx *sql.Tx, k store.DeliveryKey, now []c
 				ON CONFLICT DO UPDATE SET people = people + excluded.people`, k.Organization, k.Integration, x.Name, x.Reason, change.by); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+func insertCalls(ctx context.Context, tx *sql.Tx, calls []store.Call) error {
+	for _, c := range calls {
+		if err := insertCall(ctx, tx, c); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -7,12 +7,14 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,7 +23,7 @@ import (
 
 	"github.com/pressly/goose/v3"
 	"golang.org/x/sys/unix"
-	msqlite "modernc.org/sqlite" // registers the driver "sqlite"
+	_ "modernc.org/sqlite" // registers the driver "sqlite"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
@@ -49,6 +51,9 @@ type Engine struct {
 type Options struct {
 	// Now is the database's clock; nil is the system's.
 	Now func() time.Time
+	// BusyTimeout is how long a write waits while another process, such as an
+	// operator's tool, holds the database; zero is 2 s.
+	BusyTimeout time.Duration
 }
 
 // Open opens the database in dir, making both where needed and bringing the
@@ -70,7 +75,8 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Engine, err error) 
 		return nil, err
 	}
 	path := filepath.Join(dir, "consentsync.db")
-	if e.write, err = sql.Open("sqlite", dsn(path, "_txlock=immediate", 32<<10)); err != nil {
+	busy := cmp.Or(opts.BusyTimeout, 2*time.Second)
+	if e.write, err = sql.Open("sqlite", dsn(path, "_txlock=immediate", 32<<10, busy)); err != nil {
 		return nil, err
 	}
 	e.write.SetMaxOpenConns(1)
@@ -79,33 +85,34 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Engine, err error) 
 	if err := e.migrate(ctx); err != nil {
 		return nil, fmt.Errorf("database %s: %w", path, err)
 	}
-	if e.read, err = sql.Open("sqlite", dsn(path, "mode=ro", 4<<10)); err != nil {
+	if e.read, err = sql.Open("sqlite", dsn(path, "mode=ro", 4<<10, busy)); err != nil {
 		return nil, err
 	}
 	e.read.SetMaxOpenConns(4)
 	e.read.SetMaxIdleConns(4)
-	if e.checkpoint, err = sql.Open("sqlite", dsn(path, "mode=rw", 1<<10)); err != nil {
+	if e.checkpoint, err = sql.Open("sqlite", dsn(path, "mode=rw", 1<<10, busy)); err != nil {
 		return nil, err
 	}
 	e.checkpoint.SetMaxOpenConns(1)
 	if err := e.stmts.prepare(ctx, e.write); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("database %s: %w", path, err)
 	}
 	// There is one node: whoever held a lease is dead.
 	if _, err := e.write.ExecContext(ctx, "UPDATE licences SET expires_at = 0"); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("database %s: %w", path, err)
 	}
 	return e, nil
 }
 
 // dsn sets what every connection needs; cacheKiB bounds its page cache.
-func dsn(path, mode string, cacheKiB int) string {
+func dsn(path, mode string, cacheKiB int, busy time.Duration) string {
 	pragmas := []string{
-		"busy_timeout(2000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
+		fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()), "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
 		fmt.Sprintf("cache_size(-%d)", cacheKiB), "temp_store(MEMORY)", "journal_size_limit(67108864)",
 		"wal_autocheckpoint(50000)", // the background does it sooner; this bounds the log if it cannot
 	}
-	return "file:" + path + "?" + mode + "&_pragma=" + strings.Join(pragmas, "&_pragma=")
+	// The path stands in a URI, where ?, # and % mean something.
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + mode + "&_pragma=" + strings.Join(pragmas, "&_pragma=")
 }
 
 func (e *Engine) migrate(ctx context.Context) error {
@@ -116,6 +123,13 @@ func (e *Engine) migrate(ctx context.Context) error {
 	p, err := goose.NewProvider(goose.DialectSQLite3, e.write, sub, goose.WithLogger(goose.NopLogger()))
 	if err != nil {
 		return err
+	}
+	is, err := p.GetDBVersion(ctx)
+	if err != nil {
+		return err
+	}
+	if sources := p.ListSources(); is > sources[len(sources)-1].Version {
+		return fmt.Errorf("it has version %d of the schema and was made by a newer consentsync", is)
 	}
 	_, err = p.Up(ctx)
 	return err
@@ -172,22 +186,9 @@ func (e *Engine) inTx(ctx context.Context, f func(*sql.Tx) error) error {
 	if err != nil {
 		return classify(err)
 	}
-	defer tx.Rollback() //nolint:errcheck // after a commit it says so, otherwise there is nothing to save
+	defer tx.Rollback() // after a commit it says so, otherwise there is nothing to save
 	if err := f(tx); err != nil {
 		return classify(err)
 	}
 	return classify(tx.Commit())
-}
-
-// classify tells faults of the database from errors of ours.
-func classify(err error) error {
-	var known *consent.Error
-	if err == nil || errors.As(err, &known) {
-		return err
-	}
-	var lite *msqlite.Error
-	if errors.As(err, &lite) {
-		return &consent.Error{Kind: consent.Transient, Op: "sqlite", Message: "the database cannot be written now", Err: err, RetryAfter: 5 * time.Second}
-	}
-	return err
 }

@@ -11,8 +11,13 @@ import (
 
 const integrationColumns = `organization, id, status, status_reason, revision, licence, settings, sealed, snapshot, created_at, updated_at`
 
+const (
+	selectIntegrations = `SELECT ` + integrationColumns + ` FROM integrations WHERE `
+	ofLicence          = `licence = ? ORDER BY organization, id`
+)
+
 func (e *Engine) integrationsWhere(ctx context.Context, where string, args ...any) ([]*store.Integration, error) {
-	rows, err := e.read.QueryContext(ctx, `SELECT `+integrationColumns+` FROM integrations WHERE `+where, args...) //nolint:gosec // the text is a constant of this package
+	rows, err := e.read.QueryContext(ctx, selectIntegrations+where, args...)
 	if err != nil {
 		return nil, classify(err)
 	}
@@ -61,7 +66,7 @@ func (e *Engine) Integrations(ctx context.Context, organization, after string, l
 
 // IntegrationsOfLicence lists all that spend one licence's budget.
 func (e *Engine) IntegrationsOfLicence(ctx context.Context, licence string) ([]*store.Integration, error) {
-	return e.integrationsWhere(ctx, `licence = ? ORDER BY organization, id`, licence)
+	return e.integrationsWhere(ctx, ofLicence, licence)
 }
 
 // CreateIntegration stores a new integration and its licence, and starts the
@@ -69,7 +74,7 @@ func (e *Engine) IntegrationsOfLicence(ctx context.Context, licence string) ([]*
 func (e *Engine) CreateIntegration(ctx context.Context, i *store.Integration) error {
 	return e.saveIntegration(ctx, i, func(tx *sql.Tx, settings, snapshot string) (sql.Result, error) {
 		return tx.ExecContext(ctx, `INSERT INTO integrations (`+integrationColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			i.Organization, i.ID, string(i.Status), i.StatusReason, i.Revision, i.Licence, settings, i.Sealed, snapshot, int64(i.CreatedAt), int64(i.UpdatedAt))
+			i.Organization, i.ID, string(i.Status), i.StatusReason, i.Revision, i.Licence, settings, blob(i.Sealed), snapshot, int64(i.CreatedAt), int64(i.UpdatedAt))
 	})
 }
 
@@ -79,7 +84,7 @@ func (e *Engine) UpdateIntegration(ctx context.Context, i *store.Integration) er
 	return e.saveIntegration(ctx, i, func(tx *sql.Tx, settings, snapshot string) (sql.Result, error) {
 		return tx.ExecContext(ctx, `UPDATE integrations SET status = ?, status_reason = ?, revision = ?, licence = ?, settings = ?, sealed = ?,
 			snapshot = ?, updated_at = ? WHERE organization = ? AND id = ? AND revision = ?`,
-			string(i.Status), i.StatusReason, i.Revision, i.Licence, settings, i.Sealed, snapshot, int64(i.UpdatedAt), i.Organization, i.ID, i.Revision-1)
+			string(i.Status), i.StatusReason, i.Revision, i.Licence, settings, blob(i.Sealed), snapshot, int64(i.UpdatedAt), i.Organization, i.ID, i.Revision-1)
 	})
 }
 
@@ -162,8 +167,7 @@ func (e *Engine) DeleteIntegration(ctx context.Context, k store.IntegrationKey) 
 	return err
 }
 
-// Totals tells how many deliveries of an integration are in each state, and
-// what is left out of how many people.
+// Totals tells what is left out of how many people of an integration.
 func (e *Engine) Totals(ctx context.Context, k store.IntegrationKey) (t store.Totals, err error) {
 	t.LeftOut = []store.LeftOutTotal{}
 	rows, err := e.read.QueryContext(ctx, `SELECT name, reason, people FROM left_out WHERE organization = ? AND integration = ? AND people > 0

@@ -29,9 +29,7 @@ func (e *Engine) Acquire(ctx context.Context, node string) (held []store.Lease, 
 			if !l.Taken {
 				continue
 			}
-			if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 'pending', class = 0, due_at = ?, version = version + 1, readback = 2, updated_at = ?
-				WHERE state = 'in_flight' AND (organization, integration) IN (SELECT organization, id FROM integrations WHERE licence = ?)`,
-				int64(now), int64(now), l.Licence); err != nil {
+			if _, err := tx.ExecContext(ctx, recoverSQL, int64(now), l.Licence); err != nil {
 				return err
 			}
 		}
@@ -39,6 +37,10 @@ func (e *Engine) Acquire(ctx context.Context, node string) (held []store.Lease, 
 	})
 	return held, err
 }
+
+// recoverSQL makes due what was in flight under a lease that changed hands.
+const recoverSQL = `UPDATE deliveries SET state = 'pending', class = 0, due_at = ?1, version = version + 1, readback = 2, updated_at = ?1
+	WHERE state = 'in_flight' AND (organization, integration) IN (SELECT organization, id FROM integrations WHERE licence = ?2)`
 
 // leasesWithin lists the leases that node holds or may take now.
 func leasesWithin(ctx context.Context, tx *sql.Tx, node string, now consent.Time) ([]store.Lease, error) {

@@ -1,8 +1,11 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
+	"errors"
+	"slices"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
@@ -15,12 +18,12 @@ func (e *Engine) Person(ctx context.Context, organization string, key store.Pers
 	if err != nil {
 		return nil, classify(err)
 	}
-	defer tx.Rollback() //nolint:errcheck // nothing was written
-	stmt, err := tx.PrepareContext(ctx, `SELECT user_id, didomi_id, state, didomi_users FROM people WHERE organization = ? AND person = ?`)
+	defer tx.Rollback() // nothing was written
+	stmt, err := tx.PrepareContext(ctx, loadSubjectSQL)
 	if err != nil {
 		return nil, classify(err)
 	}
-	defer stmt.Close()
+	defer stmt.Close() //nolint:errcheck // it ends with the transaction anyway
 	own, err := loadSubject(ctx, stmt, store.SubjectKey{Organization: organization, Person: key})
 	if err != nil {
 		return nil, classify(err)
@@ -42,10 +45,12 @@ func (e *Engine) Person(ctx context.Context, organization string, key store.Pers
 	return p, nil
 }
 
-// PeoplePage lists the keys of identified people, from after a key.
+const peoplePageSQL = `SELECT person FROM people WHERE organization = ? AND person > ? AND user_id <> '' ORDER BY person LIMIT ?`
+
+// PeoplePage lists the keys of identified people, from after a key; an empty
+// one is the start.
 func (e *Engine) PeoplePage(ctx context.Context, organization string, after []byte, limit int) ([]store.PersonKey, error) {
-	rows, err := e.read.QueryContext(ctx, `SELECT person FROM people WHERE organization = ? AND person > ? AND user_id <> '' ORDER BY person LIMIT ?`,
-		organization, after, limit)
+	rows, err := e.read.QueryContext(ctx, peoplePageSQL, organization, blob(after), limit)
 	if err != nil {
 		return nil, classify(err)
 	}
@@ -72,31 +77,40 @@ func (e *Engine) Trace(ctx context.Context, organization string, subjects []stor
 			return t, classify(err)
 		}
 	}
+	slices.SortFunc(t.Events, func(a, b store.Event) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	slices.SortFunc(t.Calls, func(a, b store.Call) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	return t, nil
 }
 
+// The newest of a subject; Trace puts them in order.
+const (
+	traceEventsSQL = `SELECT id, type, entity_id, regulation, consent_at, arrived_at, outcome, commitment FROM events
+		WHERE organization = ? AND person = ? ORDER BY id DESC LIMIT ?`
+	traceCallsSQL = `SELECT id, integration, operation, subscriptions, attributes, started_at, answered_at, outcome, detail FROM calls
+		WHERE organization = ? AND person = ? ORDER BY id DESC LIMIT ?`
+)
+
 func (e *Engine) traceEvents(ctx context.Context, organization string, k store.PersonKey, limit int, t *store.Trace) error {
-	rows, err := e.read.QueryContext(ctx, `SELECT id, type, entity_id, regulation, consent_at, arrived_at, outcome FROM events
-		WHERE organization = ? AND person = ? ORDER BY id DESC LIMIT ?`, organization, k[:], limit)
+	rows, err := e.read.QueryContext(ctx, traceEventsSQL, organization, k[:], limit)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		ev := store.Event{Organization: organization, Person: k}
-		var id []byte
-		if err := rows.Scan(&id, &ev.Type, &ev.EntityID, &ev.Regulation, &ev.ConsentAt, &ev.ArrivedAt, &ev.Outcome); err != nil {
+		var id, commitment []byte
+		if err := rows.Scan(&id, &ev.Type, &ev.EntityID, &ev.Regulation, &ev.ConsentAt, &ev.ArrivedAt, &ev.Outcome, &commitment); err != nil {
 			return err
 		}
 		ev.ID = store.ID(id)
+		copy(ev.Commitment[:], commitment)
 		t.Events = append(t.Events, ev)
 	}
 	return rows.Err()
 }
 
 func (e *Engine) traceCalls(ctx context.Context, organization string, k store.PersonKey, limit int, t *store.Trace) error {
-	rows, err := e.read.QueryContext(ctx, `SELECT id, integration, operation, subscriptions, attributes, started_at, answered_at, outcome, detail FROM calls
-		WHERE organization = ? AND person = ? ORDER BY id DESC LIMIT ?`, organization, k[:], limit)
+	rows, err := e.read.QueryContext(ctx, traceCallsSQL, organization, k[:], limit)
 	if err != nil {
 		return err
 	}
@@ -118,4 +132,16 @@ func (e *Engine) traceCalls(ctx context.Context, organization string, k store.Pe
 		t.Calls = append(t.Calls, c)
 	}
 	return rows.Err()
+}
+
+// Payload reads the payload of an event and the salt of its commitment;
+// NotFound if there is none.
+func (e *Engine) Payload(ctx context.Context, organization string, id store.ID) (salt [16]byte, body []byte, err error) {
+	var b []byte
+	err = e.read.QueryRowContext(ctx, `SELECT salt, body FROM payloads WHERE organization = ? AND id = ?`, organization, id[:]).Scan(&b, &body)
+	if errors.Is(err, sql.ErrNoRows) {
+		return salt, nil, consent.Errorf(consent.NotFound, "sqlite.Payload", "no such payload")
+	}
+	copy(salt[:], b)
+	return salt, body, classify(err)
 }

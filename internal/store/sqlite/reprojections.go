@@ -48,9 +48,8 @@ func (e *Engine) Reprojection(ctx context.Context, k store.IntegrationKey) (r st
 func (e *Engine) AdvanceReprojection(ctx context.Context, r store.Reprojection, due []store.Due) error {
 	return e.inTx(ctx, func(tx *sql.Tx) error {
 		var startedAt consent.Time
-		var state store.ReprojectionState
-		err := tx.QueryRowContext(ctx, `SELECT started_at, state FROM reprojections WHERE organization = ? AND integration = ?`,
-			r.Organization, r.ID).Scan(&startedAt, &state)
+		err := tx.QueryRowContext(ctx, `SELECT started_at FROM reprojections WHERE organization = ? AND integration = ?`,
+			r.Organization, r.ID).Scan(&startedAt)
 		if err != nil || startedAt != r.StartedAt {
 			return ignoreNoRows(err)
 		}
@@ -64,7 +63,7 @@ func (e *Engine) AdvanceReprojection(ctx context.Context, r store.Reprojection, 
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `UPDATE reprojections SET state = ?, cursor = ?, people = ?, withdrawals = ?, grants = ?
-			WHERE organization = ? AND integration = ?`, string(r.State), r.Cursor, r.People, r.Withdrawals, r.Grants, r.Organization, r.ID)
+			WHERE organization = ? AND integration = ?`, string(r.State), blob(r.Cursor), r.People, r.Withdrawals, r.Grants, r.Organization, r.ID)
 		return err
 	})
 }

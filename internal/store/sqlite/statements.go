@@ -23,7 +23,7 @@ func (s *statements) prepare(ctx context.Context, db *sql.DB) error {
 		{&s.remember, `INSERT INTO ledger (organization, entity, content, person, seen_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`},
 		{&s.seenAt, `SELECT seen_at FROM ledger WHERE organization = ? AND entity = ? AND content = ?`},
 		{&s.seeAgain, `UPDATE ledger SET seen_at = ? WHERE organization = ? AND entity = ? AND content = ?`},
-		{&s.loadSubject, `SELECT user_id, didomi_id, state, didomi_users FROM people WHERE organization = ? AND person = ?`},
+		{&s.loadSubject, loadSubjectSQL},
 		{&s.saveSubject, `INSERT INTO people (organization, person, user_id, didomi_id, state, didomi_users) VALUES (?, ?, ?, ?, ?, ?)
 			ON CONFLICT DO UPDATE SET state = excluded.state, didomi_users = excluded.didomi_users`},
 		{&s.insertEvent, `INSERT INTO events (organization, id, type, entity_id, person, regulation, consent_at, arrived_at, outcome, commitment)
@@ -32,7 +32,7 @@ func (s *statements) prepare(ctx context.Context, db *sql.DB) error {
 		{&s.integrationsOf, `SELECT id FROM integrations WHERE organization = ?`},
 		{&s.markDue, markDueSQL},
 	} {
-		stmt, err := db.PrepareContext(ctx, p.text)
+		stmt, err := db.PrepareContext(ctx, p.text) //nolint:sqlclosecheck // close closes them all
 		if err != nil {
 			return fmt.Errorf("prepare %q: %w", p.text, err)
 		}
@@ -41,6 +41,8 @@ func (s *statements) prepare(ctx context.Context, db *sql.DB) error {
 	}
 	return nil
 }
+
+const loadSubjectSQL = `SELECT user_id, didomi_id, state, didomi_users FROM people WHERE organization = ? AND person = ?`
 
 func (s *statements) close() {
 	for _, stmt := range s.all {

@@ -1,0 +1,121 @@
+package sqlite
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// rows reads a query of texts.
+func (e *Engine) rows(t *testing.T, query string, args ...any) [][]string {
+	t.Helper()
+	rows, err := e.write.Query(query, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all [][]string
+	for rows.Next() {
+		row, into := make([]*string, len(columns)), make([]any, len(columns))
+		for i := range row {
+			into[i] = &row[i]
+		}
+		if err := rows.Scan(into...); err != nil {
+			t.Fatal(err)
+		}
+		texts := make([]string, len(columns))
+		for i, s := range row {
+			if s != nil {
+				texts[i] = *s
+			}
+		}
+		all = append(all, texts)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// People and events are found by organization first, so that no query can see
+// those of another by mistake, and an organization's rows stand together.
+func TestEveryKeyStartsWithTheOrganization(t *testing.T) {
+	t.Parallel()
+	exempt := []string{
+		"goose_db_version", // the version of the schema
+		"secret_keys",      // of the installation
+		"licences",         // shared by organizations
+		"webhook_clients",  // the client says which organization it is
+		// An integration is found by its id alone when the API asks whose it
+		// is, and by its licence when that is delivered for.
+		"integrations_by_id", "integrations_by_licence",
+	}
+	e := open(t, t.TempDir(), Options{})
+	tables := e.rows(t, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+	if len(tables) < 10 {
+		t.Fatalf("only %d tables are found", len(tables))
+	}
+	check := func(name string, columns [][]string) {
+		t.Helper()
+		starts := len(columns) > 0 && columns[0][0] == "organization"
+		if exempted := slices.Contains(exempt, name); !starts && !exempted {
+			t.Errorf("the key of %s starts with %v", name, columns)
+		} else if starts && exempted {
+			t.Errorf("%s needs no exemption", name)
+		}
+	}
+	for _, table := range tables {
+		check(table[0], e.rows(t, "SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk", table[0]))
+		for _, index := range e.rows(t, "SELECT name FROM pragma_index_list(?) WHERE origin = 'c'", table[0]) {
+			check(index[0], e.rows(t, "SELECT name FROM pragma_index_info(?) ORDER BY seqno", index[0]))
+		}
+	}
+}
+
+// What is asked all the time is answered from an index, in its order.
+func TestHotQueriesUseAnIndex(t *testing.T) {
+	t.Parallel()
+	e := open(t, t.TempDir(), Options{})
+	for name, query := range map[string]string{
+		"NextDue": selectDeliveries + nextDue, "NextReadback": selectDeliveries + nextReadback, "Promote, any": anyWaitedSQL, "Promote": promoteSQL,
+		"Delivery": selectDeliveries + oneDelivery, "DeliveriesOf": selectDeliveries + deliveriesOf,
+		"Begin": beginSQL, "Finish": finishSQL, "markDue": markDueSQL, "Acquire": recoverSQL,
+		"loadSubject": loadSubjectSQL, "PeoplePage": peoplePageSQL, "PeopleOf": peopleOfSQL,
+		"Trace, events": traceEventsSQL, "Trace, calls": traceCallsSQL, "IntegrationsOfLicence": selectIntegrations + ofLicence,
+	} {
+		plan := e.rows(t, "EXPLAIN QUERY PLAN "+query, make([]any, parameters(query))...)
+		if len(plan) == 0 && name != "markDue" { // which inserts and looks for nothing
+			t.Errorf("%s has no plan", name)
+		}
+		for _, step := range plan {
+			detail := step[3]
+			if strings.HasPrefix(detail, "SCAN") && detail != "SCAN CONSTANT ROW" {
+				t.Errorf("%s reads a whole table: %s", name, detail)
+			}
+			if strings.Contains(detail, "TEMP B-TREE") && name != "PeopleOf" { // the few people of one event
+				t.Errorf("%s sorts what it finds: %s", name, detail)
+			}
+		}
+	}
+}
+
+var numbered = regexp.MustCompile(`\?(\d+)`)
+
+// parameters counts those of a statement.
+func parameters(query string) int {
+	most := 0
+	for _, m := range numbered.FindAllStringSubmatch(query, -1) {
+		n, _ := strconv.Atoi(m[1])
+		most = max(most, n)
+	}
+	if most == 0 {
+		most = strings.Count(query, "?")
+	}
+	return most
+}

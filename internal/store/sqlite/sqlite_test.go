@@ -1,0 +1,379 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+	"consentsync/internal/store/storetest"
+)
+
+func TestEngine(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, clock func() time.Time) storetest.Engine {
+		t.Helper()
+		return open(t, t.TempDir(), Options{Now: clock})
+	})
+}
+
+// open opens a database that is closed with the test.
+func open(t *testing.T, dir string, opts Options) *Engine {
+	t.Helper()
+	e, err := Open(t.Context(), dir, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	e.UseHasher(hasher)
+	return e
+}
+
+var hasher = store.NewHasher([]byte("a key for tests"))
+
+// withdrawal is a webhook by which ana refuses the purpose p.
+func withdrawal(id string) store.Inbound {
+	return store.Inbound{
+		Organization: "acme", Canonical: []byte(id), Payload: []byte("payload of " + id),
+		Message: &consent.Message{
+			Type: consent.EventCreated, EntityID: id, OrganizationUserID: "ana", Regulation: "gdpr", CreatedAt: 1,
+			Choices: []consent.Said{{Choice: consent.Choice{Kind: consent.OfPurpose, Purpose: "p"}}},
+		},
+	}
+}
+
+var ana = hasher.Person("acme", consent.Subject{OrganizationUserID: "ana"})
+
+func accept(t *testing.T, e *Engine, in ...store.Inbound) []store.Receipt {
+	t.Helper()
+	receipts, err := e.Accept(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return receipts
+}
+
+// events counts what is traced of ana.
+func events(t *testing.T, e *Engine) int {
+	t.Helper()
+	trace, err := e.Trace(t.Context(), "acme", []store.PersonKey{ana}, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(trace.Events)
+}
+
+func integrate(t *testing.T, e *Engine) store.IntegrationKey {
+	t.Helper()
+	i := &store.Integration{Organization: "acme", ID: "i", Status: store.Active, Revision: 1, Licence: "licence"}
+	if err := e.CreateIntegration(t.Context(), i); err != nil {
+		t.Fatal(err)
+	}
+	return store.IntegrationKey{Organization: "acme", ID: "i"}
+}
+
+// wantTransient expects the failure of a database that may work again.
+func wantTransient(t *testing.T, err error) {
+	t.Helper()
+	if err == nil || consent.KindOf(err) != consent.Transient || consent.RetryAfter(err) == 0 {
+		t.Errorf("got error %v, want a transient one that says when to come again", err)
+	}
+}
+
+func TestADirectoryBelongsToOneProcess(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	first, err := Open(t.Context(), dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Open(t.Context(), dir, Options{})
+	if want := "data directory " + dir + " is in use by another consentsync process"; err == nil || err.Error() != want {
+		t.Errorf("got error %v, want %q", err, want)
+	}
+	first.UseHasher(hasher)
+	accept(t, first, withdrawal("e")) // the refused one did no harm
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := events(t, open(t, dir, Options{})); n != 1 {
+		t.Errorf("%d events", n)
+	}
+}
+
+func TestTheDirectoryMayHaveAnyName(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "a?b#c%41 d&e")
+	e := open(t, dir, Options{})
+	accept(t, e, withdrawal("e"))
+	if n := events(t, e); n != 1 {
+		t.Errorf("%d events", n)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "consentsync.db")); err != nil {
+		t.Error(err)
+	}
+}
+
+// What was acknowledged is there after a proper end, and after none: then the
+// next process finds the files as they are.
+func TestAllIsThereAfterwards(t *testing.T) {
+	t.Parallel()
+	dir, crashed := t.TempDir(), t.TempDir()
+	e, err := Open(t.Context(), dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.UseHasher(hasher)
+	k := integrate(t, e)
+	receipts := accept(t, e, withdrawal("e"))
+	held, err := e.Acquire(t.Context(), "node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	delivery := store.DeliveryKey{Organization: "acme", Integration: k.ID, Target: store.TargetActito, Person: ana}
+	ok, err := e.Begin(t.Context(), held[0], store.Start{DeliveryKey: delivery, Version: 1, Call: store.Call{Organization: "acme", Person: ana, ID: store.NewID()}})
+	if err != nil || !ok {
+		t.Fatalf("the call may not begin: %v", err)
+	}
+	for _, name := range []string{"consentsync.db", "consentsync.db-wal"} {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(crashed, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for end, dir := range map[string]string{"closed": dir, "crashed": crashed} {
+		t.Run(end, func(t *testing.T) {
+			t.Parallel()
+			e := open(t, dir, Options{})
+			if r := accept(t, e, withdrawal("e"))[0]; r.Outcome != consent.Duplicate {
+				t.Errorf("the ledger has forgotten: %+v", r)
+			}
+			p, err := e.Person(t.Context(), "acme", ana)
+			if err != nil || len(p.View().Choices) != 1 {
+				t.Errorf("the person is %+v, %v", p, err)
+			}
+			salt, body, err := e.Payload(t.Context(), "acme", receipts[0].Event)
+			if err != nil || !bytes.Equal(body, withdrawal("e").Payload) {
+				t.Errorf("the payload is %q, %v", body, err)
+			}
+			trace, err := e.Trace(t.Context(), "acme", []store.PersonKey{ana}, 10)
+			if err != nil || len(trace.Events) != 1 || len(trace.Calls) != 1 || trace.Events[0].Commitment != sha256.Sum256(append(salt[:], body...)) {
+				t.Errorf("the trace is %+v, %v", trace, err)
+			}
+			// Whoever held the lease is dead, though it has not expired.
+			now, err := e.Acquire(t.Context(), "another")
+			if err != nil || len(now) != 1 || !now[0].Taken || now[0].Epoch != held[0].Epoch+1 {
+				t.Errorf("the lease is %+v, %v", now, err)
+			}
+			d, err := e.Delivery(t.Context(), delivery)
+			if err != nil || d.State != store.Pending || d.Readback != 2 {
+				t.Errorf("what was in flight is %+v, %v", d, err)
+			}
+		})
+	}
+}
+
+func TestWritesWaitForTheDisk(t *testing.T) {
+	t.Parallel()
+	e := open(t, t.TempDir(), Options{})
+	for name, db := range map[string]*sql.DB{"write": e.write, "checkpoint": e.checkpoint} {
+		var mode string
+		var synchronous int
+		if err := db.QueryRowContext(t.Context(), "PRAGMA journal_mode").Scan(&mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.QueryRowContext(t.Context(), "PRAGMA synchronous").Scan(&synchronous); err != nil {
+			t.Fatal(err)
+		}
+		if mode != "wal" || synchronous != 2 {
+			t.Errorf("%s: journal_mode is %s, synchronous is %d", name, mode, synchronous)
+		}
+	}
+}
+
+func TestWhatCannotBeOpened(t *testing.T) {
+	t.Parallel()
+	write := func(t *testing.T, path string) {
+		t.Helper()
+		if err := os.WriteFile(path, bytes.Repeat([]byte("no database "), 1000), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, x := range map[string]struct {
+		prepare func(t *testing.T, dir string) string
+		want    string
+	}{
+		"another file": {func(t *testing.T, dir string) string {
+			write(t, filepath.Join(dir, "consentsync.db"))
+			return dir
+		}, "consentsync.db: "},
+		"a folder in its place": {func(t *testing.T, dir string) string {
+			if err := os.Mkdir(filepath.Join(dir, "consentsync.db"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			return dir
+		}, "consentsync.db: "},
+		"a file instead of the directory": {func(t *testing.T, dir string) string {
+			write(t, filepath.Join(dir, "file"))
+			return filepath.Join(dir, "file")
+		}, "data directory: "},
+		"a newer database": {func(t *testing.T, dir string) string {
+			e, err := Open(t.Context(), dir, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := e.write.Exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)"); err != nil {
+				t.Fatal(err)
+			}
+			if err := e.Close(); err != nil {
+				t.Fatal(err)
+			}
+			return dir
+		}, "was made by a newer consentsync"},
+		"a directory that may not be written": {func(t *testing.T, dir string) string {
+			if os.Geteuid() == 0 {
+				t.Skip("root may write everywhere")
+			}
+			if err := os.Chmod(dir, 0o500); err != nil {
+				t.Fatal(err)
+			}
+			return dir
+		}, "data directory: "},
+		"a database that may not be written": {func(t *testing.T, dir string) string {
+			if os.Geteuid() == 0 {
+				t.Skip("root may write everywhere")
+			}
+			e, err := Open(t.Context(), dir, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := e.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(filepath.Join(dir, "consentsync.db"), 0o400); err != nil {
+				t.Fatal(err)
+			}
+			return dir
+		}, "consentsync.db: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := x.prepare(t, t.TempDir())
+			e, err := Open(t.Context(), dir, Options{})
+			if err == nil {
+				_ = e.Close()
+				t.Fatal("it is opened all the same")
+			}
+			if !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), x.want) {
+				t.Errorf("the error %q does not say %q and where", err, x.want)
+			}
+		})
+	}
+}
+
+func TestLockedByAnotherProgram(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	e := open(t, dir, Options{BusyTimeout: 20 * time.Millisecond})
+	accept(t, e, withdrawal("before"))
+	outside, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "consentsync.db")+"?_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer outside.Close()
+	tx, err := outside.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = e.Accept(t.Context(), []store.Inbound{withdrawal("during")})
+	wantTransient(t, err)
+	wantTransient(t, e.Ping(t.Context()))
+	if n := events(t, e); n != 1 {
+		t.Errorf("%d events can be read while it is locked, want 1", n)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if r := accept(t, e, withdrawal("during"))[0]; r.Outcome == consent.Duplicate || events(t, e) != 2 {
+		t.Errorf("what was refused has left traces: %+v", r)
+	}
+}
+
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	e := open(t, t.TempDir(), Options{})
+	k := integrate(t, e)
+	pages := func(most string) {
+		t.Helper()
+		if _, err := e.write.Exec("PRAGMA max_page_count = " + most); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pages("1") // which counts as: no more than there are
+	big := withdrawal("big")
+	big.Payload = bytes.Repeat([]byte("x"), 1<<20)
+	for range 2 { // the first failure must not spoil the connection
+		_, err := e.Accept(t.Context(), []store.Inbound{withdrawal("small"), big})
+		wantTransient(t, err)
+	}
+	if n := events(t, e); n != 0 {
+		t.Errorf("%d events after a failure", n)
+	}
+	if _, err := e.Person(t.Context(), "acme", ana); consent.KindOf(err) != consent.NotFound {
+		t.Errorf("the person after a failure: %v", err)
+	}
+	if due, err := e.NextDue(t.Context(), k, store.TargetActito, store.LiveWithdrawal, 10); err != nil || len(due) > 0 {
+		t.Errorf("due after a failure: %v, %v", due, err)
+	}
+	pages("1000000")
+	for _, r := range accept(t, e, withdrawal("small"), big) {
+		if r.Outcome == consent.Duplicate {
+			t.Errorf("what was refused has left traces: %+v", r)
+		}
+	}
+	var integrity string
+	if err := e.write.QueryRow("PRAGMA integrity_check").Scan(&integrity); err != nil || integrity != "ok" {
+		t.Errorf("integrity: %s, %v", integrity, err)
+	}
+}
+
+// A request that ends must not leave the only writer in a transaction.
+func TestACancelledWriteLeavesTheWriterFree(t *testing.T) {
+	t.Parallel()
+	e := open(t, t.TempDir(), Options{})
+	for n := range 20 {
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_, _ = e.Accept(ctx, []store.Inbound{withdrawal(fmt.Sprint("cancelled ", n))})
+		}()
+		cancel()
+		<-done
+	}
+	accept(t, e, withdrawal("after"))
+	if err := e.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

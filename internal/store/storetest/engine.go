@@ -1,0 +1,113 @@
+// Package storetest holds every engine to the same behaviour.
+//
+// An engine that passes Run keeps the promises that the rest of the program
+// builds on: nothing accepted is lost or merged twice, whatever the order and
+// the batches; organizations never see each other; the state machine of a
+// delivery is the one that docs/design.md draws; results are fenced by the
+// lease; and what cannot be written changes nothing. A behaviour that one
+// engine has and another could lack belongs here, not in the test of either.
+package storetest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+// Engine is all that the consumers ask of an engine, put together.
+type Engine interface {
+	Accepting
+	Delivering
+	People
+	Integrations
+	Accounts
+
+	// UseHasher is called once, before anything else.
+	UseHasher(h *store.Hasher)
+	Now(ctx context.Context) (consent.Time, error)
+	Ping(ctx context.Context) error
+}
+
+// Accepting is what ingestion asks.
+type Accepting interface {
+	Accept(ctx context.Context, batch []store.Inbound) ([]store.Receipt, error)
+}
+
+// Delivering is what delivery asks.
+type Delivering interface {
+	Acquire(ctx context.Context, node string) ([]store.Lease, error)
+	Release(ctx context.Context, node string) error
+	Block(ctx context.Context, l store.Lease, until consent.Time) error
+
+	Promote(ctx context.Context, k store.IntegrationKey, t store.Target) (int64, error)
+	NextDue(ctx context.Context, k store.IntegrationKey, t store.Target, c store.Class, limit int) ([]*store.Delivery, error)
+	NextReadback(ctx context.Context, k store.IntegrationKey, t store.Target, limit int) ([]*store.Delivery, error)
+	Begin(ctx context.Context, l store.Lease, s store.Start) (bool, error)
+	Finish(ctx context.Context, l store.Lease, f store.Finish) error
+	Settle(ctx context.Context, l store.Lease, settled []store.Settled) error
+	RecordRead(ctx context.Context, l store.Lease, f store.Finish, due bool) error
+	Reopen(ctx context.Context, k store.IntegrationKey, after consent.Time) error
+}
+
+// People is what explaining and comparing people asks.
+type People interface {
+	Person(ctx context.Context, organization string, key store.PersonKey) (*store.Person, error)
+	PeoplePage(ctx context.Context, organization string, after []byte, limit int) ([]store.PersonKey, error)
+	Delivery(ctx context.Context, k store.DeliveryKey) (*store.Delivery, error)
+	DeliveriesOf(ctx context.Context, organization string, p store.PersonKey) ([]*store.Delivery, error)
+	Trace(ctx context.Context, organization string, subjects []store.PersonKey, limit int) (store.Trace, error)
+	Payload(ctx context.Context, organization string, id store.ID) (salt [16]byte, body []byte, err error)
+}
+
+// Integrations is what configuring and re-projecting asks.
+type Integrations interface {
+	Integration(ctx context.Context, k store.IntegrationKey) (*store.Integration, error)
+	Integrations(ctx context.Context, organization, after string, limit int) ([]*store.Integration, error)
+	IntegrationsOfLicence(ctx context.Context, licence string) ([]*store.Integration, error)
+	OrganizationOf(ctx context.Context, id string) (string, error)
+	CreateIntegration(ctx context.Context, i *store.Integration) error
+	UpdateIntegration(ctx context.Context, i *store.Integration) error
+	DeleteIntegration(ctx context.Context, k store.IntegrationKey) error
+	SetStatus(ctx context.Context, k store.IntegrationKey, from, to store.IntegrationStatus, reason string) (bool, error)
+	Totals(ctx context.Context, k store.IntegrationKey) (store.Totals, error)
+	Reprojections(ctx context.Context) ([]store.Reprojection, error)
+	Reprojection(ctx context.Context, k store.IntegrationKey) (store.Reprojection, bool, error)
+	AdvanceReprojection(ctx context.Context, r store.Reprojection, due []store.Due) error
+	MakeDue(ctx context.Context, k store.DeliveryKey, class store.Class, consentAt consent.Time) error
+}
+
+// Accounts is what authentication and administration ask.
+type Accounts interface {
+	SecretKey(ctx context.Context, name string, make func() ([]byte, error)) ([]byte, error)
+	SetFeature(ctx context.Context, organization string, actito bool) error
+	Feature(ctx context.Context, organization string) (exists, actito bool, err error)
+	AddWebhookClient(ctx context.Context, c store.WebhookClient) error
+	WebhookClient(ctx context.Context, clientID string) (*store.WebhookClient, error)
+}
+
+// group is the tests of one area by what they show.
+type group map[string]func(b *bench)
+
+// Run holds an engine to all of it. open gives an empty database whose clock is
+// the one given; it sees to it that the database is closed with the test.
+func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) Engine) {
+	t.Helper()
+	for area, tests := range map[string]group{
+		"accept": accepting, "events": events, "deletions": deletions, "links": links, "order": order,
+		"due": due, "calls": calls, "fence": fence, "reads": reads, "leases": leases,
+		"integrations": integrations, "reprojections": reprojections, "accounts": accounts, "concurrency": concurrency,
+	} {
+		t.Run(area, func(t *testing.T) {
+			t.Parallel()
+			for name, test := range tests {
+				t.Run(name, func(t *testing.T) {
+					t.Parallel()
+					test(newBench(t, open))
+				})
+			}
+		})
+	}
+}

@@ -1,0 +1,228 @@
+package storetest
+
+import (
+	"fmt"
+	"time"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+var integrations = group{
+	"all of it comes back":                              integrationStored,
+	"a change based on an old reading is refused":       revisionConflict,
+	"an id is given once":                               idTaken,
+	"they come in pages":                                integrationPages,
+	"the status changes from what it was":               setStatus,
+	"R12 what was known is kept across a change":        knownKept,
+	"one that is deleted leaves nothing but history":    deleteIntegration,
+	"one that is deleted leaves the others alone":       deleteOne,
+	"deleting takes more than one step where it has to": deleteMany,
+}
+
+func integrationStored(b *bench) {
+	i := b.integration(acme, "i")
+	i.StatusReason, i.Sealed = "a reason", []byte{0, 1, 0xff}
+	i.Settings.EnableEmailing = true
+	i.Settings.Properties.Licence = "label"
+	i.Settings.Properties.Attributes = []store.AttributeEntry{{Mapping: consent.Mapping{ID: "age", Value: "user_metadata_age"}}}
+	i.Snapshot.Attributes = []consent.Attribute{{Name: "age", Kind: consent.Integer, Mandatory: true}}
+	b.must(b.CreateIntegration(b.Context(), i))
+	k := store.IntegrationKey{Organization: acme, ID: "i"}
+	b.sameIntegration(k, i)
+
+	changed := *i
+	changed.Revision, changed.Status, changed.StatusReason, changed.Sealed, changed.UpdatedAt = 2, store.Paused, "", []byte("new"), at(1)
+	changed.Licence = "another"
+	changed.Settings.Mappings = nil
+	b.must(b.UpdateIntegration(b.Context(), &changed))
+	b.sameIntegration(k, &changed)
+	b.same("its lease can be taken", b.acquire("node")[0].Licence, "another")
+
+	organization, err := b.OrganizationOf(b.Context(), "i")
+	b.must(err)
+	b.same("organization", organization, acme)
+	_, err = b.OrganizationOf(b.Context(), "j")
+	b.kind(err, consent.NotFound)
+	_, err = b.Integration(b.Context(), store.IntegrationKey{Organization: acme, ID: "j"})
+	b.kind(err, consent.NotFound)
+}
+
+func (b *bench) sameIntegration(k store.IntegrationKey, want *store.Integration) {
+	b.Helper()
+	got, err := b.Integration(b.Context(), k)
+	b.must(err)
+	// An attribute entry has an unexported part, which shows in its JSON.
+	gotEntries, wantEntries := fmt.Sprint(got.Settings.Properties.Attributes), fmt.Sprint(want.Settings.Properties.Attributes)
+	b.same("attributes", gotEntries, wantEntries)
+	plain := *want
+	got.Settings.Properties.Attributes, plain.Settings.Properties.Attributes = nil, nil
+	b.same("integration", got, &plain)
+}
+
+func revisionConflict(b *bench) {
+	k := b.integrate(acme, "i")
+	first, err := b.Integration(b.Context(), k)
+	b.must(err)
+	second := *first
+	first.Revision++
+	first.Settings.UpsertMode = false
+	b.must(b.UpdateIntegration(b.Context(), first))
+	second.Revision++
+	second.Settings.EnableEmailing = true
+	b.kind(b.UpdateIntegration(b.Context(), &second), consent.Conflict)
+	b.sameIntegration(k, first)
+	second.Revision += 5
+	b.kind(b.UpdateIntegration(b.Context(), &second), consent.Conflict)
+	second.ID = "never there"
+	b.kind(b.UpdateIntegration(b.Context(), &second), consent.Conflict)
+	_, ok, err := b.Reprojection(b.Context(), store.IntegrationKey{Organization: acme, ID: "never there"})
+	b.must(err)
+	b.same("re-projection of what is not there", ok, false)
+}
+
+func idTaken(b *bench) {
+	k := b.integrate(acme, "i")
+	for _, organization := range []string{acme, globex} {
+		b.kind(b.CreateIntegration(b.Context(), b.integration(organization, "i")), consent.Conflict)
+	}
+	_, ok, err := b.Reprojection(b.Context(), k)
+	b.must(err)
+	b.same("re-projection by a creation that failed", ok, false)
+}
+
+func integrationPages(b *bench) {
+	for _, id := range []string{"d", "b", "e", "a", "c"} {
+		b.integrate(acme, id)
+	}
+	b.integrate(globex, "bb")
+	var pages [][]string
+	for after := ""; ; {
+		found, err := b.Integrations(b.Context(), acme, after, 2)
+		b.must(err)
+		if len(found) == 0 {
+			break
+		}
+		var ids []string
+		for _, i := range found {
+			ids = append(ids, i.ID)
+		}
+		pages = append(pages, ids)
+		after = ids[len(ids)-1]
+	}
+	b.same("pages", pages, [][]string{{"a", "b"}, {"c", "d"}, {"e"}})
+}
+
+func setStatus(b *bench) {
+	k := b.integrate(acme, "i")
+	other := b.integrate(acme, "j")
+	for n, x := range []struct {
+		from, to store.IntegrationStatus
+		reason   string
+		changed  bool
+		status   store.IntegrationStatus // afterwards
+	}{
+		{store.Paused, store.Suspended, "no", false, store.Active},
+		{store.Active, store.Suspended, "key refused", true, store.Suspended},
+		{store.Active, store.Suspended, "key refused", false, store.Suspended},
+		{store.Suspended, store.Suspended, "table gone", true, store.Suspended},
+		{store.Suspended, store.Suspended, "table gone", false, store.Suspended},
+		{"", store.Paused, "", true, store.Paused},
+		{"", store.Paused, "", false, store.Paused},
+		{store.Suspended, store.Active, "", false, store.Paused},
+		{"", store.Active, "", true, store.Active},
+	} {
+		changed, err := b.SetStatus(b.Context(), k, x.from, x.to, x.reason)
+		b.must(err)
+		i, err := b.Integration(b.Context(), k)
+		b.must(err)
+		b.same(fmt.Sprint("step ", n), []any{changed, i.Status, i.Revision}, []any{x.changed, x.status, int64(1)})
+		if x.changed {
+			b.same(fmt.Sprint("reason ", n), i.StatusReason, x.reason)
+		}
+	}
+	i, err := b.Integration(b.Context(), other)
+	b.must(err)
+	b.same("of another integration", i.Status, store.Active)
+	changed, err := b.SetStatus(b.Context(), store.IntegrationKey{Organization: globex, ID: "i"}, "", store.Paused, "")
+	b.must(err)
+	b.same("in another organization", changed, false)
+}
+
+func knownKept(b *bench) {
+	k := b.integrate(acme, "i")
+	b.accept(acme, event("e1", at(-9), yes("p")))
+	b.bring(k, store.Synced, nil)
+	b.reproject(k, store.Due{Class: store.BackfilledRefusal, ConsentAt: noon, At: noon})
+	d := b.delivery(k, "ana")
+	b.same("due, in its class, with what is known", []any{d.State, d.Class, d.Known}, []any{store.Pending, store.BackfilledRefusal, known(true)})
+}
+
+func deleteIntegration(b *bench) {
+	k := b.integrate(acme, "i")
+	b.accept(acme, event("e1", at(-9), yes("p")))
+	b.bring(k, store.Synced, func(f *store.Finish) { f.LeftOut = []consent.LeftOut{{Name: "age", Reason: "no", Attribute: true}} })
+	i, err := b.Integration(b.Context(), k)
+	b.must(err)
+	i.Revision++
+	b.must(b.UpdateIntegration(b.Context(), i)) // starts a re-projection
+	r, _, err := b.Reprojection(b.Context(), k)
+	b.must(err)
+	b.must(b.DeleteIntegration(b.Context(), k))
+
+	_, err = b.Integration(b.Context(), k)
+	b.kind(err, consent.NotFound)
+	_, err = b.Delivery(b.Context(), b.deliveryKey(k, "ana"))
+	b.kind(err, consent.NotFound)
+	running, err := b.Reprojections(b.Context())
+	b.must(err)
+	b.same("re-projections", len(running), 0)
+	t, err := b.Totals(b.Context(), k)
+	b.must(err)
+	b.same("left out", len(t.LeftOut), 0)
+	b.same("history", len(b.trace(acme, b.person(acme, "ana")).Calls), 1)
+	b.kind(b.DeleteIntegration(b.Context(), k), consent.NotFound)
+
+	// Whoever was working with it meanwhile brings nothing back.
+	b.must(b.AdvanceReprojection(b.Context(), r, []store.Due{{SubjectKey: store.SubjectKey{Organization: acme, Person: b.person(acme, "ana")}}}))
+	b.same("due without it", b.accept(acme, event("e2", at(-8), no("p")))[0].Due, false)
+	_, err = b.Delivery(b.Context(), b.deliveryKey(k, "ana"))
+	b.kind(err, consent.NotFound)
+
+	// Nor does one of the same id know anything.
+	b.integrate(acme, "i")
+	b.accept(acme, event("e3", at(-7), yes("p")))
+	d := b.delivery(k, "ana")
+	b.same("known, calls, version", []any{d.Known, d.Calls, d.Version}, []any{consent.Known{}, int64(0), int64(1)})
+}
+
+func deleteOne(b *bench) {
+	k, sibling, other := b.integrate(acme, "i"), b.integrate(acme, "ii"), b.integrate(globex, "iii")
+	b.accept(acme, event("e1", at(-9), yes("p")))
+	b.accept(globex, event("e1", at(-9), yes("p")))
+	b.must(b.DeleteIntegration(b.Context(), k))
+	for _, k := range []store.IntegrationKey{sibling, other} {
+		b.same(k.ID, b.delivery(k, "ana").State, store.Pending)
+	}
+	found, err := b.DeliveriesOf(b.Context(), acme, b.person(acme, "ana"))
+	b.must(err)
+	b.same("deliveries of ana", len(found), 1)
+}
+
+func deleteMany(b *bench) {
+	k := b.integrate(acme, "i")
+	const people = 2600
+	for from := 0; from < people; from += 256 {
+		var batch []*consent.Message
+		for n := from; n < min(from+256, people); n++ {
+			batch = append(batch, as(event(fmt.Sprint("e", n), at(-9), no("p")), fmt.Sprint("u", n), ""))
+		}
+		b.accept(acme, batch...)
+	}
+	b.same("due", len(b.next(k, store.LiveWithdrawal, 2*people)), people)
+	b.must(b.DeleteIntegration(b.Context(), k))
+	b.clock.pass(time.Second)
+	b.same("due afterwards", len(b.next(k, store.LiveWithdrawal, 2*people)), 0)
+	_, err := b.Delivery(b.Context(), b.deliveryKey(k, fmt.Sprint("u", people-1)))
+	b.kind(err, consent.NotFound)
+}

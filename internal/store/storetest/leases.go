@@ -1,0 +1,170 @@
+package storetest
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+var leases = group{
+	"R15 a lease is taken, renewed and not stolen":      leaseLife,
+	"R15 an expired one is taken under a new epoch":     leaseExpires,
+	"R15 one that its owner let expire is taken anew":   leaseReturns,
+	"R15 a released one is taken at once":               leaseReleased,
+	"R15 a block survives a change of owner":            leaseBlocked,
+	"R15 one lease for all integrations of a licence":   leaseShared,
+	"R16 what was in flight is due again and read back": inFlightRecovered,
+	"R15 of many nodes one gets the lease":              leaseContended,
+	"there is no lease without an integration":          leaseNeedsIntegration,
+}
+
+func (b *bench) acquire(node string) []store.Lease {
+	b.Helper()
+	held, err := b.Acquire(b.Context(), node)
+	b.must(err)
+	return held
+}
+
+func leaseLife(b *bench) {
+	b.integrate(acme, "i")
+	first := b.lease("a")
+	b.same("taken", first, store.Lease{Licence: licence, Owner: "a", Epoch: 1, ExpiresAt: noon.Add(store.LeaseLife), Taken: true})
+	for i := range 5 {
+		b.clock.pass(store.LeaseLife - 1)
+		b.same("not stolen", b.acquire("b"), []store.Lease(nil))
+		l := b.lease("a")
+		b.same(fmt.Sprint("renewal ", i), []any{l.Epoch, l.Taken, l.ExpiresAt}, []any{first.Epoch, false, b.now().Add(store.LeaseLife)})
+	}
+}
+
+func leaseExpires(b *bench) {
+	b.integrate(acme, "i")
+	first := b.lease("a")
+	b.clock.pass(3 * time.Second)
+	b.lease("a")
+	renewed := b.now()
+	b.clock.pass(store.LeaseLife)
+	l := b.lease("b")
+	b.same("taken", l, store.Lease{Licence: licence, Owner: "b", Epoch: first.Epoch + 1, ExpiresAt: b.now().Add(store.LeaseLife), IdleSince: renewed, Taken: true})
+	b.same("the old owner", b.acquire("a"), []store.Lease(nil))
+}
+
+func leaseReturns(b *bench) {
+	b.integrate(acme, "i")
+	first := b.lease("a")
+	b.clock.pass(store.LeaseLife)
+	l := b.lease("a")
+	b.same("anew", []any{l.Epoch, l.Taken}, []any{first.Epoch + 1, true})
+}
+
+func leaseReleased(b *bench) {
+	b.integrate(acme, "i")
+	first := b.lease("a")
+	b.must(b.Release(b.Context(), "b")) // holds nothing
+	b.same("kept", b.lease("a").Epoch, first.Epoch)
+	b.clock.pass(2 * time.Second)
+	b.must(b.Release(b.Context(), "a"))
+	b.clock.pass(time.Second)
+	l := b.lease("b")
+	b.same("taken", []any{l.Owner, l.Epoch, l.Taken, l.IdleSince}, []any{"b", first.Epoch + 1, true, b.now().Add(-time.Second)})
+	b.must(b.Release(b.Context(), "a")) // too late
+	b.same("kept", b.acquire("a"), []store.Lease(nil))
+}
+
+func leaseBlocked(b *bench) {
+	b.integrate(acme, "i")
+	l := b.lease("a")
+	b.must(b.Block(b.Context(), l, at(5)))
+	b.must(b.Block(b.Context(), l, at(3))) // no shorter
+	b.same("renewed", b.lease("a").BlockedUntil, at(5))
+	b.must(b.Release(b.Context(), "a"))
+	b.same("released", b.lease("b").BlockedUntil, at(5))
+	b.clock.pass(store.LeaseLife)
+	b.same("expired", b.lease("c").BlockedUntil, at(5))
+}
+
+func leaseShared(b *bench) {
+	b.integrate(acme, "i")
+	b.integrate(globex, "j")
+	other := b.integration(globex, "k")
+	other.Licence = "another"
+	b.must(b.CreateIntegration(b.Context(), other))
+	var licences []string
+	for _, l := range b.acquire("a") {
+		licences = append(licences, l.Licence)
+	}
+	slices.Sort(licences)
+	b.same("licences", licences, []string{"another", licence})
+	found, err := b.IntegrationsOfLicence(b.Context(), licence)
+	b.must(err)
+	var ids []string
+	for _, i := range found {
+		ids = append(ids, i.Organization+" "+i.ID)
+	}
+	b.same("integrations", ids, []string{"acme i", "globex j"})
+}
+
+func inFlightRecovered(b *bench) {
+	k := b.integrate(acme, "i")
+	elsewhere := b.integration(acme, "j")
+	elsewhere.Licence = "another"
+	b.must(b.CreateIntegration(b.Context(), elsewhere))
+	b.accept(acme, event("e1", at(-9), yes("p")), as(event("e2", at(-9), yes("p")), "bob", ""))
+	held := b.acquire("a")
+	mine := held[slices.IndexFunc(held, func(l store.Lease) bool { return l.Licence == licence })]
+	d := b.delivery(k, "ana")
+	b.begin(mine, d)
+	other := held[slices.IndexFunc(held, func(l store.Lease) bool { return l.Licence == "another" })]
+	far := b.delivery(store.IntegrationKey{Organization: acme, ID: "j"}, "ana")
+	b.begin(other, far)
+
+	b.clock.pass(time.Second)
+	b.acquire("a")
+	b.same("not by a renewal", b.delivery(k, "ana").State, store.InFlight)
+	b.must(b.DeleteIntegration(b.Context(), store.IntegrationKey{Organization: acme, ID: "j"}))
+	b.clock.pass(store.LeaseLife)
+	b.lease("b")
+	is := b.delivery(k, "ana")
+	b.same("ana", []any{is.State, is.Class, is.Version, is.DueAt, is.Readback, is.Known},
+		[]any{store.Pending, store.LiveWithdrawal, d.Version + 1, b.now(), 2, doubt(true)})
+	b.same("bob", b.delivery(k, "bob").Readback, 0)
+	b.same("due", b.next(k, store.LiveWithdrawal, 10), []consent.Time{at(-9)})
+}
+
+func leaseContended(b *bench) {
+	b.integrate(acme, "i")
+	for round := range 3 {
+		var mu sync.Mutex
+		var owners []string
+		var wait sync.WaitGroup
+		for n := range 16 {
+			wait.Go(func() {
+				node := fmt.Sprintf("node %d of round %d", n, round)
+				held, err := b.Acquire(b.Context(), node)
+				if err != nil {
+					b.Error(err)
+				}
+				if len(held) > 0 {
+					mu.Lock()
+					defer mu.Unlock()
+					owners = append(owners, node)
+				}
+			})
+		}
+		wait.Wait()
+		b.same("owners", len(owners), 1)
+		b.clock.pass(store.LeaseLife)
+	}
+}
+
+func leaseNeedsIntegration(b *bench) {
+	b.same("none", b.acquire("a"), []store.Lease(nil))
+	k := b.integrate(acme, "i")
+	b.lease("a")
+	b.must(b.DeleteIntegration(b.Context(), k))
+	b.same("none left", b.acquire("a"), []store.Lease(nil))
+}
