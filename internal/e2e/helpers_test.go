@@ -1,7 +1,10 @@
 package e2e_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"sync"
 	"testing"
@@ -164,4 +167,13 @@ func (b *bundle) callsFor(email string, kinds ...simulator.Kind) []simulator.Cal
 		}
 	}
 	return found
+}
+
+func encoded(t *testing.T, payload any) io.Reader {
+	t.Helper()
+	body, err := json.Marshal(payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes.NewReader(body)
 }

@@ -151,6 +151,7 @@ func (e *Engine) DeleteIntegration(ctx context.Context, k store.IntegrationKey) 
 		}
 		return nil
 	})
+	ctx = context.WithoutCancel(ctx) // nobody could ask for the rest again
 	for more := true; err == nil && more; {
 		err = e.inTx(ctx, func(tx *sql.Tx) error {
 			res, err := tx.ExecContext(ctx, `DELETE FROM deliveries WHERE (organization, integration, target, person) IN (

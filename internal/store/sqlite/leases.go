@@ -38,8 +38,9 @@ func (e *Engine) Acquire(ctx context.Context, node string) (held []store.Lease, 
 	return held, err
 }
 
-// recoverSQL makes due what was in flight under a lease that changed hands.
-const recoverSQL = `UPDATE deliveries SET state = 'pending', class = 0, due_at = ?1, version = version + 1, readback = 2, updated_at = ?1
+// recoverSQL makes due what was in flight under a lease that changed hands. The
+// index is named, for SQLite would rather walk through all deliveries.
+const recoverSQL = `UPDATE deliveries INDEXED BY deliveries_in_flight SET state = 'pending', class = 0, due_at = ?1, version = version + 1, readback = 2, updated_at = ?1
 	WHERE state = 'in_flight' AND (organization, integration) IN (SELECT organization, id FROM integrations WHERE licence = ?2)`
 
 // leasesWithin lists the leases that node holds or may take now.

@@ -1,0 +1,169 @@
+package e2e_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"consentsync/internal/simulator"
+)
+
+// programDir holds the program once a test has asked for it.
+var programDir string
+
+// program builds the program as users run it, once for all tests.
+var program = sync.OnceValues(func() (path string, err error) {
+	if programDir, err = os.MkdirTemp("", "consentsync-e2e-"); err != nil {
+		return "", err
+	}
+	path = filepath.Join(programDir, "consentsync")
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, "consentsync/cmd/consentsync").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w: %s", err, out)
+	}
+	return path, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if programDir != "" {
+		_ = os.RemoveAll(programDir)
+	}
+	os.Exit(code)
+}
+
+// process is the program in a process of its own.
+type process struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	stderr output
+	stdout output
+	url    chan string   // gets the address once the program listens
+	ended  chan struct{} // closed when it has ended
+}
+
+// output collects what a process writes.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+// launch starts the program; it is killed at the end of the test at the
+// latest.
+func launch(t *testing.T, args ...string) *process {
+	t.Helper()
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{t: t, cmd: exec.Command(path, args...), url: make(chan string, 1), ended: make(chan struct{})}
+	p.cmd.Dir = t.TempDir()
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "CONSENTSYNC_") {
+			p.cmd.Env = append(p.cmd.Env, v)
+		}
+	}
+	p.cmd.Env = append(p.cmd.Env, "CONSENTSYNC_ADMIN_TOKEN="+adminToken)
+	p.cmd.Stderr = &p.stderr
+	stdout, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.ended)
+		for lines := bufio.NewScanner(stdout); lines.Scan(); {
+			_, _ = fmt.Fprintln(&p.stdout, lines.Text())
+			if m := listens.FindStringSubmatch(lines.Text()); m != nil {
+				p.url <- m[1]
+			}
+		}
+		_ = p.cmd.Wait() // ProcessState has the result
+	}()
+	t.Cleanup(p.kill)
+	return p
+}
+
+var listens = regexp.MustCompile(`^consentsync \S+ listens on (http://\S+)$`)
+
+// ready waits until the program listens and gives its address.
+func (p *process) ready() string {
+	p.t.Helper()
+	late := time.NewTimer(20 * time.Second)
+	defer late.Stop()
+	select {
+	case url := <-p.url:
+		return url
+	case <-p.ended:
+	case <-late.C:
+	}
+	p.t.Fatalf("the program does not listen: %s%s", &p.stdout, &p.stderr)
+	return ""
+}
+
+// kill ends the process as a crash would.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill() // it may have ended
+	<-p.ended
+}
+
+// terminate asks the process to end, as an operator would.
+func (p *process) terminate() {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// exit waits until the process has ended by itself and gives its exit code.
+func (p *process) exit() int {
+	p.t.Helper()
+	late := time.NewTimer(20 * time.Second)
+	defer late.Stop()
+	select {
+	case <-p.ended:
+	case <-late.C:
+		p.t.Fatalf("the program does not end: %s%s", &p.stdout, &p.stderr)
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// spawn starts the program on the bundle's data directory in a process of its
+// own.
+func (b *bundle) spawn() *process {
+	b.t.Helper()
+	return launch(b.t, "serve", "--listen", "127.0.0.1:0", "--data", b.cfg.Data, "--allow-private-networks",
+		"--readback-delay", b.cfg.ReadbackDelay.String(), "--log-level", "error")
+}
+
+// setupProcess is setup with the program in a process of its own.
+func setupProcess(t *testing.T, opts simulator.ActitoOptions) (*bundle, *process) {
+	t.Helper()
+	b := newBundle(t, opts)
+	p := b.spawn()
+	b.url = p.ready()
+	b.enrol()
+	return b, p
+}
