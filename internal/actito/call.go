@@ -145,8 +145,7 @@ func (s statusError) Error() string { return "HTTP " + strconv.Itoa(int(s)) }
 
 // statusOf gives the status behind an error, zero if there was none.
 func statusOf(err error) int {
-	var s statusError
-	if errors.As(err, &s) {
+	if s, ok := errors.AsType[statusError](err); ok {
 		return int(s)
 	}
 	return 0

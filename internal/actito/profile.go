@@ -3,6 +3,7 @@ package actito
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"consentsync/internal/consent"
 )
@@ -138,12 +139,12 @@ func (r Ref) check(op string) error {
 // checkSegments refuses names that cannot stand alone in a path: an empty one
 // would address the collection, and servers resolve dots even when encoded.
 func checkSegments(op string, pairs ...string) error {
-	for i := 0; i < len(pairs); i += 2 {
-		switch pairs[i+1] {
+	for pair := range slices.Chunk(pairs, 2) {
+		switch what, segment := pair[0], pair[1]; segment {
 		case "":
-			return consent.Errorf(consent.Invalid, op, "the %s is empty", pairs[i])
+			return consent.Errorf(consent.Invalid, op, "the %s is empty", what)
 		case ".", "..":
-			return consent.Errorf(consent.Invalid, op, "the %s cannot be %q", pairs[i], pairs[i+1])
+			return consent.Errorf(consent.Invalid, op, "the %s cannot be %q", what, segment)
 		}
 	}
 	return nil

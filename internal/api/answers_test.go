@@ -141,7 +141,7 @@ func TestAnswersFitTheDocument(t *testing.T) {
 // caller of POST /v1/marketplace/integrations, which promises the most.
 func TestErrorsFitTheDocument(t *testing.T) {
 	t.Parallel()
-	validate := apitest.Validator(t) //nolint:bodyclose // a recorded answer, nothing to close
+	validate := apitest.Validator(t)
 	request := httptest.NewRequest(http.MethodPost, "/v1/marketplace/integrations", nil)
 	for _, kind := range []consent.Kind{
 		consent.Internal, consent.Invalid, consent.Conflict, consent.Unauthorized, consent.Forbidden, consent.TooLarge, consent.Transient, consent.Unclear,

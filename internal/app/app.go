@@ -75,7 +75,7 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (_ *App, err error
 	if a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen); err != nil {
 		return nil, fmt.Errorf("--listen: %w", err)
 	}
-	a.wire(keys, admin, hasher)
+	a.wire(keys, admin, hasher) //nolint:contextcheck // what runs from now on outlives the start
 	return a, nil
 }
 

@@ -12,7 +12,7 @@ import (
 // have, and tells clients not to guess content types.
 func guard(mux *http.ServeMux, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer func() {
+		defer func() { //nolint:contextcheck // a panic is answered under the request's own context
 			if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // a panic value, not an error chain
 				log.ErrorContext(r.Context(), "a request panicked", "pattern", r.Pattern, "panic", p)
 				reply.Error(w, nil)

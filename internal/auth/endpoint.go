@@ -63,8 +63,7 @@ type tokenRequest struct{ grantType, clientID, clientSecret string }
 func readTokenRequest(w http.ResponseWriter, r *http.Request) (q tokenRequest, err error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostTokenRequest))
 	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
+		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			return q, consent.Errorf(consent.TooLarge, "auth", "the body is larger than %d bytes", mostTokenRequest)
 		}
 		return q, consent.Errorf(consent.Invalid, "auth", "the body was cut off")

@@ -46,7 +46,7 @@ func NewSealer(key []byte) (*Sealer, error) {
 // Seal encrypts secret for a context, such as an organization and a field;
 // only the same context opens it.
 func (s *Sealer) Seal(secret []byte, context ...string) []byte {
-	return s.aead.Seal([]byte{sealVersion}, nil, secret, additional(context))
+	return s.aead.Seal([]byte{sealVersion}, nil, secret, additional(context)) //nolint:gosec // this AEAD makes its own random nonce
 }
 
 // Open decrypts what Seal made for the same context.
@@ -73,7 +73,7 @@ func LoadMasterKey(text, dir string) ([]byte, error) {
 		return decodeMasterKey(text, "CONSENTSYNC_MASTER_KEY")
 	}
 	path := filepath.Join(dir, "master-key")
-	saved, err := os.ReadFile(path) //nolint:gosec // the operator names the directory
+	saved, err := os.ReadFile(path)
 	if err == nil {
 		return decodeMasterKey(string(saved), path)
 	}

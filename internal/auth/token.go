@@ -100,7 +100,7 @@ type Admin struct{ hash [32]byte }
 func LoadAdmin(token, dir string) (*Admin, error) {
 	if token == "" {
 		path := filepath.Join(dir, "admin-token")
-		saved, err := os.ReadFile(path) //nolint:gosec // the operator names the directory
+		saved, err := os.ReadFile(path)
 		switch {
 		case err == nil && strings.TrimSpace(string(saved)) != "":
 			token = strings.TrimSpace(string(saved))

@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"context"
+	"slices"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/deliver/plan"
@@ -55,7 +56,10 @@ func (c *courier) firstOf(ctx context.Context, i *store.Integration, target Targ
 	for {
 		// More than can be busy, so that busy ones never hide the others.
 		due, err := c.store.NextDue(ctx, k, store.TargetActito, class, lookahead+c.budget().width())
-		if err != nil {
+		if err != nil || len(due) == 0 {
+			return c.noneOf(ctx, i, target, class, err)
+		}
+		if changed, err := c.changed(ctx, i); err != nil || changed {
 			return nil, err
 		}
 		var settled []store.Settled
@@ -80,13 +84,38 @@ func (c *courier) firstOf(ctx context.Context, i *store.Integration, target Targ
 			}
 			c.metrics.saved(len(settled))
 		}
-		if found != nil || len(settled) == 0 {
-			if found == nil && class == store.BackfilledRefusal {
-				return c.readback(ctx, i, target)
-			}
+		if found != nil {
 			return found, nil
 		}
+		if len(settled) == 0 {
+			return c.noneOf(ctx, i, target, class, nil)
+		}
 	}
+}
+
+// noneOf gives what there is to do in a class in which no write is due.
+func (c *courier) noneOf(ctx context.Context, i *store.Integration, target Target, class store.Class, err error) (*job, error) {
+	if err != nil || class != store.BackfilledRefusal {
+		return nil, err
+	}
+	return c.readback(ctx, i, target)
+}
+
+// changed tells whether an integration was changed since it was read. It is
+// asked once the due rows are read: what came due under new settings must not
+// be compared under the old ones, for no re-projection would come by again.
+func (c *courier) changed(ctx context.Context, i *store.Integration) (bool, error) {
+	integrations, err := c.store.IntegrationsOfLicence(ctx, c.currentLease().Licence)
+	if err != nil {
+		return false, err
+	}
+	same := slices.ContainsFunc(integrations, func(now *store.Integration) bool {
+		return now.Organization == i.Organization && now.ID == i.ID && now.Revision == i.Revision && now.Status == i.Status
+	})
+	if !same {
+		c.nudge() // look again at once
+	}
+	return !same, nil
 }
 
 // readback gives a delayed read that is due (R16). It goes with the refusals

@@ -106,7 +106,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		e.acquire(ctx)
 		select {
 		case <-ctx.Done():
-			e.shutdown()
+			e.shutdown() //nolint:contextcheck // the context has ended, the leases are given back all the same
 			return nil
 		case <-ticker.C:
 		case <-e.wake:
@@ -217,6 +217,6 @@ func (e *Engine) shutdown() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	if err := e.store.Release(ctx, e.opts.Node); err != nil {
-		e.opts.Log.Error("leases could not be given back", "error", err) //nolint:contextcheck // the caller's context has ended
+		e.opts.Log.Error("leases could not be given back", "error", err)
 	}
 }

@@ -64,6 +64,9 @@ func (c *courier) alive(j *job) {
 // into a storm.
 func (c *courier) trouble(j *job) {
 	c.with(j.integration, func(h *health) {
+		if h.pauseUntil > c.clock() {
+			return // it rests already; this call was under way when that began
+		}
 		h.troubles++
 		if h.troubles >= 5 {
 			h.pauseUntil = c.clock().Add(c.jitter(h.troubles-4, store.LiveWithdrawal))

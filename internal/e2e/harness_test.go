@@ -274,7 +274,12 @@ func (p personView) status() string {
 // never does.
 func (b *bundle) eventually(what string, condition func() bool) {
 	b.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	b.within(20*time.Second, what, condition)
+}
+
+func (b *bundle) within(d time.Duration, what string, condition func() bool) {
+	b.t.Helper()
+	deadline := time.Now().Add(d)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !condition() {

@@ -30,8 +30,7 @@ func Classify(op string, err error) *consent.Error {
 // notSent trusts our own transport's record. For an error of another transport
 // it goes by the errors that can only arise while connecting.
 func notSent(err error) bool {
-	var exchange *exchangeError
-	if errors.As(err, &exchange) {
+	if exchange, ok := errors.AsType[*exchangeError](err); ok {
 		return !exchange.connected
 	}
 	var dns *net.DNSError

@@ -181,7 +181,7 @@ func (a *Actito) handle(client context.Context, q *request, e *entry) outcome {
 	}
 	f, latency := a.faults.meet(q)
 	e.met(f.Effect)
-	if a.opts.Sleep(a.life, a.opts.Latency+slow+latency) != nil {
+	if a.opts.Sleep(a.life, a.opts.Latency+slow+latency) != nil { //nolint:contextcheck // a call goes on after its client has left
 		return outcome{hangUp: true}
 	}
 	return a.carryOut(client, q, e, f)

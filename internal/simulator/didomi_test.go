@@ -35,7 +35,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		}
 		r.tokens++
 		r.valid = fmt.Sprintf("t%d", r.tokens)
-		fmt.Fprintf(w, `{"access_token":%q,"token_type":"bearer","expires_in":60}`, r.valid)
+		_, _ = fmt.Fprintf(w, `{"access_token":%q,"token_type":"bearer","expires_in":60}`, r.valid)
 		return
 	}
 	if req.Header.Get("Authorization") != "Bearer "+r.valid {

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"encoding/json"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -34,9 +35,7 @@ func answer(status int, v any) outcome {
 // refused answers with an error. The body of Actito's errors is not documented.
 func refused(no *refusal) outcome {
 	out := answer(no.status, map[string]string{"message": no.message})
-	for name, values := range no.header {
-		out.header[name] = values
-	}
+	maps.Copy(out.header, no.header)
 	return out
 }
 
@@ -59,9 +58,7 @@ func (o *outcome) send(w http.ResponseWriter) {
 		hangUp(w)
 		return
 	}
-	for name, values := range o.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), o.header)
 	w.WriteHeader(o.status)
 	_, _ = w.Write(o.body)
 }

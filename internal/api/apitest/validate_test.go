@@ -87,7 +87,7 @@ func TestValidator(t *testing.T) {
 				header.Set(name, value)
 			}
 			s := &spy{TB: t}
-			apitest.Validator(s)(httptest.NewRequest(method, target, nil), &http.Response{StatusCode: c.status, Header: header}, []byte(c.body)) //nolint:bodyclose // it has none
+			apitest.Validator(s)(httptest.NewRequest(method, target, nil), &http.Response{StatusCode: c.status, Header: header}, []byte(c.body))
 			failures := strings.Join(s.failures, "\n")
 			switch {
 			case c.want == "" && failures != "":

@@ -56,7 +56,8 @@ func (t *Tally) Choose(heads [Classes]Head, now consent.Time) (class store.Class
 		return store.Class(first), true
 	}
 	t.spent++
-	late := first == int(store.LiveWithdrawal) && now.Sub(heads[first].Since) > patience
+	withdrawal := heads[store.LiveWithdrawal]
+	late := withdrawal.Due && now.Sub(withdrawal.Since) > patience
 	if t.spent >= oneIn && !late {
 		t.spent = 0
 		return store.Class(lower), true

@@ -171,9 +171,13 @@ func (e *Engine) UseHasher(h *store.Hasher) { e.hasher = h }
 // Now gives the database's clock, which on SQLite is the machine's.
 func (e *Engine) Now(context.Context) (consent.Time, error) { return consent.TimeOf(e.now()), nil }
 
-// Ping tells whether the database can be written at all.
+// Ping tells whether the database can be written: it writes a little, so that
+// a full disk shows.
 func (e *Engine) Ping(ctx context.Context) error {
-	return e.inTx(ctx, func(*sql.Tx) error { return nil })
+	return e.inTx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE pings SET at = ?`, int64(consent.TimeOf(e.now())))
+		return err
+	})
 }
 
 // inTx runs f in the one write transaction. What goes wrong with the database

@@ -8,6 +8,12 @@ CREATE TABLE secret_keys (
   sealed BLOB NOT NULL
 ) WITHOUT ROWID, STRICT;
 
+-- One row, written to see whether the database can be written.
+CREATE TABLE pings (
+  at INTEGER NOT NULL
+) STRICT;
+INSERT INTO pings (at) VALUES (0);
+
 CREATE TABLE organizations (
   organization TEXT PRIMARY KEY,
   actito       INTEGER NOT NULL,          -- the premium feature
@@ -170,5 +176,5 @@ CREATE TABLE calls (
 -- +goose StatementBegin
 DROP TABLE calls; DROP TABLE left_out; DROP TABLE deliveries; DROP TABLE people; DROP TABLE payloads;
 DROP TABLE events; DROP TABLE tombstones; DROP TABLE ledger; DROP TABLE reprojections; DROP TABLE integrations;
-DROP TABLE licences; DROP TABLE webhook_clients; DROP TABLE organizations; DROP TABLE secret_keys;
+DROP TABLE licences; DROP TABLE webhook_clients; DROP TABLE organizations; DROP TABLE secret_keys; DROP TABLE pings;
 -- +goose StatementEnd
