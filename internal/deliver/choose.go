@@ -56,11 +56,13 @@ func (c *courier) firstOf(ctx context.Context, i *store.Integration, target Targ
 	for {
 		// More than can be busy, so that busy ones never hide the others.
 		due, err := c.store.NextDue(ctx, k, store.TargetActito, class, lookahead+c.budget().width())
-		if err != nil || len(due) == 0 {
-			return c.noneOf(ctx, i, target, class, err)
-		}
-		if changed, err := c.changed(ctx, i); err != nil || changed {
+		if err != nil {
 			return nil, err
+		}
+		if len(due) > 0 {
+			if changed, err := c.changed(ctx, i); err != nil || changed {
+				return nil, err
+			}
 		}
 		var settled []store.Settled
 		var found *job
@@ -84,21 +86,13 @@ func (c *courier) firstOf(ctx context.Context, i *store.Integration, target Targ
 			}
 			c.metrics.saved(len(settled))
 		}
-		if found != nil {
+		if found != nil || len(settled) == 0 {
+			if found == nil && class == store.BackfilledRefusal {
+				return c.readback(ctx, i, target)
+			}
 			return found, nil
 		}
-		if len(settled) == 0 {
-			return c.noneOf(ctx, i, target, class, nil)
-		}
 	}
-}
-
-// noneOf gives what there is to do in a class in which no write is due.
-func (c *courier) noneOf(ctx context.Context, i *store.Integration, target Target, class store.Class, err error) (*job, error) {
-	if err != nil || class != store.BackfilledRefusal {
-		return nil, err
-	}
-	return c.readback(ctx, i, target)
 }
 
 // changed tells whether an integration was changed since it was read. It is

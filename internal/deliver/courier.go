@@ -142,6 +142,9 @@ func (c *courier) step(ctx, calls context.Context) (time.Duration, error) {
 	if err != nil || j == nil {
 		return poll, err
 	}
+	if !c.free() { // meanwhile a probe took the last place, or Actito asked for a wait
+		return 0, nil
+	}
 	c.start(calls, j)
 	return 0, nil
 }
@@ -153,17 +156,17 @@ func (c *courier) find(ctx, calls context.Context) (*job, error) {
 		return nil, err
 	}
 	working, err := c.tend(ctx, calls, integrations)
-	if err != nil || len(working) == 0 || !c.free() { // a probe may have taken the last place
+	if err != nil || len(working) == 0 {
 		return nil, err
 	}
 	return c.choose(ctx, working)
 }
 
-// free tells whether one more call may be under way.
+// free tells whether one more call may be under way now.
 func (c *courier) free() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.busy) < c.spend.width()
+	return len(c.busy) < c.spend.width() && c.blocked <= c.clock()
 }
 
 // refresh reads the licence's integrations and adapts the budget to them.

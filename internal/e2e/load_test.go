@@ -85,7 +85,8 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 			})
 			b.send(event("first", people[0], time.Now(), simulator.Choices{"newsletter": yes()}))
 			b.eventually("it was refused", func() bool {
-				return slices.ContainsFunc(b.actito.Calls(), func(c simulator.Call) bool { return c.Status == status })
+				return slices.ContainsFunc(b.actito.Calls(), func(c simulator.Call) bool { return c.Status == status }) &&
+					b.person(people[0]).status() != "in_flight" // the answer was seen
 			})
 			at := time.Now()
 			b.actito.ResetCounters()

@@ -11,8 +11,8 @@ import (
 	"consentsync/internal/simulator"
 )
 
-// impatient gives a call 600 ms, so that a test need not wait for a minute.
-func impatient(c *app.Config) { c.CallTimeout = 600 * time.Millisecond }
+// impatient gives a call 1.5 s, so that a test need not wait for a minute.
+func impatient(c *app.Config) { c.CallTimeout = 1500 * time.Millisecond }
 
 const anna = "anna@example.com"
 

@@ -23,7 +23,7 @@ import (
 
 	"github.com/pressly/goose/v3"
 	"golang.org/x/sys/unix"
-	_ "modernc.org/sqlite" // registers the driver "sqlite"
+	msqlite "modernc.org/sqlite" // registers the driver "sqlite"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
@@ -74,9 +74,13 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Engine, err error) 
 	if e.lock, err = lockDirectory(dir); err != nil {
 		return nil, err
 	}
+	// fdatasync makes a commit as durable as fsync does, without the journal of
+	// the file system having to take its time stamp. Where there is none, fsync
+	// stays.
+	_, _ = msqlite.Fdatasync(true)
 	path := filepath.Join(dir, "consentsync.db")
 	busy := cmp.Or(opts.BusyTimeout, 2*time.Second)
-	if e.write, err = sql.Open("sqlite", dsn(path, "_txlock=immediate", 32<<10, busy)); err != nil {
+	if e.write, err = sql.Open("sqlite", dsn(path, "_txlock=immediate", 64<<10, busy)); err != nil {
 		return nil, err
 	}
 	e.write.SetMaxOpenConns(1)
@@ -108,8 +112,11 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Engine, err error) 
 func dsn(path, mode string, cacheKiB int, busy time.Duration) string {
 	pragmas := []string{
 		fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()), "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
-		fmt.Sprintf("cache_size(-%d)", cacheKiB), "temp_store(MEMORY)", "journal_size_limit(67108864)",
-		"wal_autocheckpoint(50000)", // the background does it sooner; this bounds the log if it cannot
+		fmt.Sprintf("cache_size(-%d)", cacheKiB), "temp_store(MEMORY)",
+		// The background does it sooner; this bounds the log if it cannot. The
+		// file keeps that size: to cut it and have it grow again costs each sync
+		// an update of the file system's journal.
+		"wal_autocheckpoint(50000)", "journal_size_limit(268435456)",
 	}
 	// The path stands in a URI, where ?, # and % mean something.
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + mode + "&_pragma=" + strings.Join(pragmas, "&_pragma=")
