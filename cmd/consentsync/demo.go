@@ -27,9 +27,9 @@ const (
 
 type demoCommand struct {
 	Listen   string        `help:"Address to listen on." default:"127.0.0.1:8080" placeholder:"HOST:PORT" env:"CONSENTSYNC_LISTEN"`
-	People   int           `help:"People who make choices." default:"50"`
-	Pace     time.Duration `help:"Mean time between consent events." default:"2s"`
-	Duration time.Duration `help:"Stop after this time; 0 goes on until interrupted." default:"0s"`
+	People   int           `help:"People who make choices." default:"50" env:"CONSENTSYNC_PEOPLE"`
+	Pace     time.Duration `help:"Mean time between consent events." default:"2s" env:"CONSENTSYNC_PACE"`
+	Duration time.Duration `help:"Stop after this time; 0 goes on until interrupted." default:"0s" env:"CONSENTSYNC_DURATION"`
 }
 
 // Run starts a simulated Actito, the real program on an empty data directory,
@@ -70,12 +70,15 @@ func (d *demoCommand) Run(ctx context.Context) error {
 	fmt.Printf("  a person  curl -H 'Authorization: Bearer %s' '%s/v1/users/PERSON?organization_id=%s'\n", demoToken, a.URL(), demoOrganization)
 	fmt.Printf("  history   curl -H 'Authorization: Bearer %s' '%s/v1/users/PERSON/trace?organization_id=%s'\n", demoToken, a.URL(), demoOrganization)
 	fmt.Printf("  Actito    curl %s/_simulator/profiles\n\n", actitoURL)
-	return d.traffic(ctx, a.URL(), actito, client)
+	didomi := simulator.NewDidomi(simulator.DidomiOptions{
+		Target: a.URL() + "/webhooks/didomi/" + demoOrganization, TokenURL: a.URL() + "/oauth/token", ClientID: client.ID, ClientSecret: client.Secret,
+	})
+	return d.traffic(ctx, didomi, actito)
 }
 
 // traffic sends made-up consent events until ctx ends and prints what reaches
 // Actito, with the time that it took from the choice.
-func (d *demoCommand) traffic(ctx context.Context, url string, actito *simulator.Actito, client webhookClient) error {
+func (d *demoCommand) traffic(ctx context.Context, didomi *simulator.Didomi, actito *simulator.Actito) error {
 	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1)) //nolint:gosec // made-up traffic
 	people := simulator.NewTraffic(simulator.TrafficOptions{People: d.People, Organization: demoOrganization, Rand: random})
 	for i := range people.People() {
@@ -90,9 +93,6 @@ func (d *demoCommand) traffic(ctx context.Context, url string, actito *simulator
 		key := fmt.Sprint(c.After.Attributes["emailAddress"])
 		fmt.Printf("%s  Actito  %-7s %-34s %s%s\n", time.Now().Format("15:04:05"), c.Kind, key, differences(c), chosen.since(key))
 	})
-	didomi := simulator.NewDidomi(simulator.DidomiOptions{
-		Target: url + "/webhooks/didomi/" + demoOrganization, TokenURL: url + "/oauth/token", ClientID: client.ID, ClientSecret: client.Secret,
-	})
 	var sent atomic.Int64
 	report := time.NewTicker(20 * time.Second)
 	defer report.Stop()
@@ -101,10 +101,11 @@ func (d *demoCommand) traffic(ctx context.Context, url string, actito *simulator
 		key, choices := describe(event)
 		chosen.start(key)
 		fmt.Printf("%s  Didomi  event   %-34s %s\n", time.Now().Format("15:04:05"), key, choices)
-		if err := didomi.Send(ctx, event); err != nil && ctx.Err() == nil {
-			return err
+		if err := didomi.Send(ctx, event); err == nil {
+			sent.Add(1)
+		} else if ctx.Err() == nil {
+			fmt.Printf("          the event was not accepted: %v\n", err)
 		}
-		sent.Add(1)
 		wait := time.NewTimer(time.Duration((0.2 + 1.6*random.Float64()) * float64(d.Pace)))
 		for waiting := true; waiting; {
 			select {

@@ -38,7 +38,7 @@ func run(ctx context.Context, args []string) int {
 	parser, err := kong.New(&c,
 		kong.Name("consentsync"),
 		kong.Description("Keeps Actito profiles in agreement with the preferences collected in Didomi.\n\n"+
-			"Every flag can also be set as an environment variable CONSENTSYNC_<FLAG>. "+
+			"Every flag of serve can also be set as an environment variable CONSENTSYNC_<FLAG>; the help of demo and simulator names theirs. "+
 			"CONSENTSYNC_ADMIN_TOKEN sets the platform administrator's token and CONSENTSYNC_MASTER_KEY the key that protects the secrets; "+
 			"when unset, both are made at first start and kept in the data directory."),
 		kong.UsageOnError(),

@@ -8,7 +8,7 @@ import (
 )
 
 type simulatorCommand struct {
-	Listen string `help:"Address to listen on." default:"127.0.0.1:8090" placeholder:"HOST:PORT"`
+	Listen string `help:"Address to listen on." default:"127.0.0.1:8090" placeholder:"HOST:PORT" env:"CONSENTSYNC_SIMULATOR_LISTEN"`
 }
 
 // Run serves a simulated Actito with a sample table, to try a configuration.

@@ -132,10 +132,15 @@ func meaning(status int, write bool) (consent.Kind, string) {
 			return consent.Unclear, "Actito failed, perhaps after it applied the change" + code
 		}
 		return consent.Transient, "Actito failed" + code
-	case status >= 400:
+	case status == http.StatusLocked || status == http.StatusTooEarly || status == http.StatusFailedDependency:
+		return consent.Transient, "Actito cannot do it now" + code
+	case status == http.StatusBadRequest || status == http.StatusUnprocessableEntity || status == http.StatusRequestEntityTooLarge:
 		return consent.Invalid, "Actito refuses the request" + code
+	case status >= 400:
+		// It is not this profile's data that is refused.
+		return consent.Forbidden, "Actito does not take this kind of request; check the base URL" + code
 	}
-	return consent.Invalid, "Actito answers with a redirect, which is not followed; check the base URL" + code
+	return consent.Forbidden, "Actito answers with a redirect, which is not followed; check the base URL" + code
 }
 
 // statusError is the cause in an error made from a status.

@@ -19,20 +19,22 @@ import (
 func TestStatuses(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int]struct{ read, write consent.Kind }{
-		301: {consent.Invalid, consent.Invalid},
-		302: {consent.Invalid, consent.Invalid},
-		307: {consent.Invalid, consent.Invalid},
+		301: {consent.Forbidden, consent.Forbidden},
+		302: {consent.Forbidden, consent.Forbidden},
+		307: {consent.Forbidden, consent.Forbidden},
 		400: {consent.Invalid, consent.Invalid},
 		401: {consent.Unauthorized, consent.Unauthorized},
 		403: {consent.Forbidden, consent.Forbidden},
 		404: {consent.NotFound, consent.NotFound},
-		405: {consent.Invalid, consent.Invalid},
-		406: {consent.Invalid, consent.Invalid},
+		405: {consent.Forbidden, consent.Forbidden},
+		406: {consent.Forbidden, consent.Forbidden},
 		408: {consent.Transient, consent.Unclear},
 		409: {consent.Conflict, consent.Conflict},
 		413: {consent.Invalid, consent.Invalid},
-		415: {consent.Invalid, consent.Invalid},
+		415: {consent.Forbidden, consent.Forbidden},
 		422: {consent.Invalid, consent.Invalid},
+		423: {consent.Transient, consent.Transient},
+		425: {consent.Transient, consent.Transient},
 		429: {consent.RateLimited, consent.RateLimited},
 		500: {consent.Transient, consent.Unclear},
 		501: {consent.Transient, consent.Unclear},
@@ -53,7 +55,7 @@ func TestStatuses(t *testing.T) {
 			writeErr := c.Update(t.Context(), jane, optOut)
 			wantKind(t, writeErr, want.write)
 			wait := time.Duration(0)
-			if status == 429 || status == 503 {
+			if want.write == consent.RateLimited || want.write == consent.Transient {
 				wait = 17 * time.Second
 			}
 			wantEqual(t, consent.RetryAfter(writeErr), wait)

@@ -65,13 +65,6 @@ func (a *API) Register(mux *http.ServeMux) {
 	} {
 		mux.Handle(pattern, a.serve(h))
 	}
-	mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) {
-		if err := a.Admin.Check(r); err != nil {
-			reply.Error(w, err)
-			return
-		}
-		reply.Error(w, consent.Errorf(consent.NotFound, "api", "there is no %s %s", r.Method, r.URL.Path))
-	})
 	mux.HandleFunc("GET /openapi.yaml", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/yaml")
 		_, _ = w.Write(document)

@@ -249,7 +249,7 @@ func fields(of reflect.Type) map[string]bool {
 			maps.Copy(found, fields(f.Type))
 			continue
 		}
-		found[name] = !tagged || !strings.Contains(options, "omitempty")
+		found[name] = !tagged || !strings.Contains(options, "omitempty") && !strings.Contains(options, "omitzero")
 	}
 	return found
 }

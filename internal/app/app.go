@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,18 +80,25 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (_ *App, err error
 	return a, nil
 }
 
+// usualCallTimeout bounds one exchange with Actito, counted from when the budget
+// allows it. It is long, since Actito slows down instead of refusing.
+const usualCallTimeout = 75 * time.Second
+
 // wire connects the parts and starts them.
 func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher) {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	client := outbound.New(outbound.Options{AllowPrivateNetworks: a.cfg.AllowPrivateNetworks, UserAgent: "consentsync"})
+	client := outbound.New(outbound.Options{
+		AllowPrivateNetworks: a.cfg.AllowPrivateNetworks, UserAgent: "consentsync",
+		Timeout: cmp.Or(a.cfg.CallTimeout, usualCallTimeout), HeaderTimeout: cmp.Or(a.cfg.CallTimeout, usualCallTimeout),
+	})
 
 	service := &integration.Service{
 		Store: a.engine, Accounts: actito.NewAccounts(client), Sealer: keys.Sealer, Hasher: hasher,
 		AllowPrivate: a.cfg.AllowPrivateNetworks, Now: time.Now,
 	}
 	a.delivery = deliver.New(a.engine, &targets{service.Accounts, service.Secrets}, deliver.Options{
-		Node: uuid.NewString(), Stale: a.cfg.ConfirmAfter, ReadbackDelay: a.cfg.ReadbackDelay, CallTimeout: a.cfg.CallTimeout, Log: a.log, Registerer: metrics,
+		Node: uuid.NewString(), Stale: a.cfg.ConfirmAfter, ReadbackDelay: a.cfg.ReadbackDelay, Log: a.log, Registerer: metrics,
 	})
 	reprojector := backfill.NewReprojector(a.engine, a.delivery.Wake, a.log)
 	service.Changed = func() {

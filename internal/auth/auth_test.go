@@ -100,7 +100,7 @@ func TestKeyringNeedsTheRightMasterKey(t *testing.T) {
 	if err != nil || !bytes.Equal(first.Hash, again.Hash) || !bytes.Equal(first.Token, again.Token) || bytes.Equal(first.Hash, first.Token) {
 		t.Errorf("the keys are not the same again: %v", err)
 	}
-	if _, err := OpenKeyring(ctx, stored, wrong); err == nil || !strings.Contains(err.Error(), "master key") {
+	if _, err := OpenKeyring(ctx, stored, wrong); err == nil || !strings.Contains(err.Error(), "put back the file master-key") {
 		t.Errorf("a wrong master key gives %v", err)
 	}
 }
@@ -228,6 +228,8 @@ func TestTokenEndpoint(t *testing.T) {
 		"form":                {urlencoded, form("wc+1", "s/ecret", "client_credentials"), "", "", 200, ""},
 		"form, no media type": {"", form("wc+1", "s/ecret", "client_credentials"), "", "", 200, ""},
 		"json":                {"application/json; charset=utf-8", `{"client_id":"wc+1","client_secret":"s/ecret","grant_type":"client_credentials","scope":"x"}`, "", "", 200, ""},
+		"json sent as a form": {urlencoded, "\n" + `{"client_id":"wc+1","client_secret":"s/ecret","grant_type":"client_credentials"}`, "", "", 200, ""},
+		"json, no media type": {"", `{"client_id":"wc+1","client_secret":"s/ecret","grant_type":"client_credentials"}`, "", "", 200, ""},
 		"basic, form-encoded": {urlencoded, "grant_type=client_credentials", "wc%2B1", "s%2Fecret", 200, ""},
 		"basic and json":      {"application/json", `{"grant_type":"client_credentials"}`, "wc%2B1", "s%2Fecret", 200, ""},
 		"wrong secret":        {urlencoded, form("wc+1", "secret", "client_credentials"), "", "", 401, "invalid_client"},

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -69,7 +70,7 @@ func readTokenRequest(w http.ResponseWriter, r *http.Request) (q tokenRequest, e
 		return q, consent.Errorf(consent.Invalid, "auth", "the body was cut off")
 	}
 	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if media == "application/json" {
+	if media == "application/json" || bytes.HasPrefix(bytes.TrimSpace(body), []byte("{")) { // whatever the type says: no form begins like that
 		var fields struct {
 			GrantType    string `json:"grant_type"`
 			ClientID     string `json:"client_id"`

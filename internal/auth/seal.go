@@ -148,7 +148,9 @@ func OpenKeyring(ctx context.Context, s KeyStore, master []byte) (*Keyring, erro
 			return wrap.Seal(fresh, "key", name), err
 		})
 		if err == nil {
-			opened, err = wrap.Open(sealed, "key", name)
+			if opened, err = wrap.Open(sealed, "key", name); err != nil {
+				err = fmt.Errorf("%w: put back the file master-key (or CONSENTSYNC_MASTER_KEY) that the database was made with", err)
+			}
 		}
 		return opened
 	}

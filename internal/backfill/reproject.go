@@ -106,9 +106,15 @@ func (r *Reprojector) page(ctx context.Context, p store.Reprojection) error {
 	}
 	var due []store.Due
 	for _, k := range keys {
-		d, err := r.compare(ctx, i, k, now)
-		if err != nil {
+		d, alreadyDue, err := r.compare(ctx, i, k, now)
+		switch {
+		case err != nil && (consent.KindOf(err) == consent.Transient || ctx.Err() != nil):
 			return err
+		case err != nil:
+			r.log.ErrorContext(ctx, "a person cannot be compared and is left out", "person", k.String(), "error", err)
+			continue
+		case alreadyDue:
+			continue
 		}
 		if entry, ok := decide(&p, d, now); ok {
 			entry.SubjectKey = store.SubjectKey{Organization: p.Organization, Person: k}
@@ -131,21 +137,24 @@ func (r *Reprojector) page(ctx context.Context, p store.Reprojection) error {
 }
 
 // compare gives the difference between what one person's profile should hold
-// and what it was last known to hold.
-func (r *Reprojector) compare(ctx context.Context, i *store.Integration, k store.PersonKey, now consent.Time) (consent.Difference, error) {
+// and what it was last known to hold. alreadyDue tells that it is about to be
+// closed anyway, because of the person's own live consent, which waits for
+// nobody's yes (R23).
+func (r *Reprojector) compare(ctx context.Context, i *store.Integration, k store.PersonKey, now consent.Time) (_ consent.Difference, alreadyDue bool, _ error) {
 	person, err := r.store.Person(ctx, i.Organization, k)
 	if err != nil {
-		return consent.Difference{}, err
+		return consent.Difference{}, false, err
 	}
 	var known consent.Known
 	d, err := r.store.Delivery(ctx, store.DeliveryKey{Organization: i.Organization, Integration: i.ID, Target: store.TargetActito, Person: k})
 	switch {
 	case err == nil:
 		known = d.Known
+		alreadyDue = !d.HoldGrants && (d.State == store.Pending || d.State == store.InFlight)
 	case consent.KindOf(err) != consent.NotFound:
-		return consent.Difference{}, err
+		return consent.Difference{}, false, err
 	}
-	return consent.Differ(consent.Project(person.View(), i.Rules()), known, &i.Snapshot, now, forever), nil
+	return consent.Differ(consent.Project(person.View(), i.Rules()), known, &i.Snapshot, now, forever), alreadyDue, nil
 }
 
 // forever: a re-projection brings no newer consent, so nothing is sent again

@@ -193,7 +193,7 @@ func TestR17ARefusedValueIsNotSentAgain(t *testing.T) {
 	if diff := cmp.Diff(map[string]any{"a": int64(1), "b": "x"}, differ(bad, known.Forgive())); diff != "" {
 		t.Errorf("the refused value, forgiven:\n%s", diff)
 	}
-	want := []LeftOut{{"a", "Actito refused the value: too small", true}}
+	want := []LeftOut{{Name: "a", Reason: "Actito refused the value", Attribute: true, Detail: "too small"}}
 	if diff := cmp.Diff(want, known.Refusals(bad)); diff != "" || known.Refusals(good) != nil {
 		t.Errorf("the refusals:\n%s", diff)
 	}

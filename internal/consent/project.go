@@ -86,6 +86,8 @@ type LeftOut struct {
 	Reason string `json:"reason"`
 	// Attribute tells attributes from subscriptions.
 	Attribute bool `json:"attribute,omitempty"`
+	// Detail is what the other end said, where it did.
+	Detail string `json:"detail,omitempty"`
 }
 
 // Projection is what the CRM should hold of a person. A subscription or
@@ -175,5 +177,5 @@ func (p *Projection) attribute(m Mapping, raw json.RawMessage, r *Rules) {
 }
 
 func (p *Projection) leaveOut(name, reason string, attribute bool) {
-	p.LeftOut = append(p.LeftOut, LeftOut{name, reason, attribute})
+	p.LeftOut = append(p.LeftOut, LeftOut{Name: name, Reason: reason, Attribute: attribute})
 }

@@ -82,12 +82,12 @@ func TestProjectionSaysWhatIsLeftOutAndWhy(t *testing.T) {
 		Subscriptions: map[string]WantedSubscription{"news": {On: true, At: at(1), Path: purpose("p").Path(), Reason: ByEvent}},
 		Attributes:    map[string]WantedAttribute{"lang": {"fr", "user_metadata_lang"}},
 		LeftOut: []LeftOut{
-			{"gone", "the snapshot of the table has no such subscription", false},
-			{"quiet", "no choice is known for consents_purposes_q_enabled", false},
-			{"age", "the value is not a whole number", true},
-			{"email", "it is the unique key, which is never overwritten", true},
-			{"shoe", "the snapshot of the table has no such attribute", true},
-			{"updated", "Actito itself writes this attribute", true},
+			{Name: "gone", Reason: "the snapshot of the table has no such subscription", Attribute: false},
+			{Name: "quiet", Reason: "no choice is known for consents_purposes_q_enabled", Attribute: false},
+			{Name: "age", Reason: "the value is not a whole number", Attribute: true},
+			{Name: "email", Reason: "it is the unique key, which is never overwritten", Attribute: true},
+			{Name: "shoe", Reason: "the snapshot of the table has no such attribute", Attribute: true},
+			{Name: "updated", Reason: "Actito itself writes this attribute", Attribute: true},
 		},
 	}
 	if diff := cmp.Diff(want, Project(v, r)); diff != "" {

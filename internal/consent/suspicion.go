@@ -79,7 +79,7 @@ func (k Known) Refusals(p Projection) []LeftOut {
 	var out []LeftOut
 	for name, want := range p.Attributes {
 		if f := k.Attributes[name]; f.refuses(want.Value) {
-			out = append(out, LeftOut{Name: name, Reason: "Actito refused the value: " + f.Why, Attribute: true})
+			out = append(out, LeftOut{Name: name, Reason: "Actito refused the value", Detail: f.Why, Attribute: true})
 		}
 	}
 	slices.SortFunc(out, func(a, b LeftOut) int {

@@ -51,8 +51,21 @@ func (c *courier) attempt(ctx context.Context, j *job, now consent.Time) {
 		DeliveryKey: j.DeliveryKey, Version: j.Version, State: store.Synced, Class: j.Class,
 		Known: j.Known, LeftOut: j.projection.LeftOut, Readback: j.Readback, Attempts: j.Attempts,
 	}
-	a.run(ctx, call)
+	a.guarded(ctx, call)
 	a.record(ctx)
+}
+
+// guarded runs the attempt so that a fault of ours in it fails this delivery,
+// and nothing else.
+func (a *attempt) guarded(ctx context.Context, call store.Call) {
+	defer func() {
+		if p := recover(); p != nil {
+			a.log.ErrorContext(ctx, "a delivery panicked", "person", a.job.Person.String(), "panic", p)
+			a.finish.State, a.finish.LastError = store.Failed, "internal: an error of consentsync"
+			a.finish.Known = a.finish.Known.Doubt(a.job.send)
+		}
+	}()
+	a.run(ctx, call)
 }
 
 type attempt struct {
@@ -63,10 +76,12 @@ type attempt struct {
 
 func (a *attempt) run(ctx context.Context, call store.Call) {
 	err := a.call(ctx, call, func(ctx context.Context) error { return a.job.target.Update(ctx, a.job.userID, a.job.send) })
-	switch consent.KindOf(err) {
-	case consent.NotFound:
+	switch kind := consent.KindOf(err); {
+	case err == nil:
+		a.settle(ctx, a.job.send, nil)
+	case kind == consent.NotFound:
 		a.missing(ctx, err)
-	case consent.Invalid, consent.Conflict:
+	case kind == consent.Invalid, kind == consent.Conflict && len(a.job.send.Attributes) > 0:
 		a.refused(ctx, err)
 	default:
 		a.settle(ctx, a.job.send, err)
@@ -78,7 +93,7 @@ func (a *attempt) run(ctx context.Context, call store.Call) {
 func (a *attempt) settle(ctx context.Context, d consent.Difference, err error) {
 	f := &a.finish
 	if err == nil {
-		a.alive(a.job)
+		a.alive(ctx, a.job)
 		f.Known = f.Known.Confirm(d, a.clock())
 		f.Attempts = 0
 		if a.job.rest {
@@ -117,7 +132,7 @@ func (a *attempt) backOff(err error) {
 	f := &a.finish
 	f.State = store.Waiting
 	f.Attempts++
-	f.NextAt = a.clock().Add(max(a.jitter(f.Attempts, f.Class), consent.RetryAfter(err)))
+	f.NextAt = a.clock().Add(max(a.jitter(f.Attempts, f.Class), min(consent.RetryAfter(err), longestBlock)))
 	a.trouble(a.job)
 }
 
@@ -136,7 +151,7 @@ func (a *attempt) refused(ctx context.Context, err error) {
 			return a.job.target.Update(ctx, a.job.userID, alone)
 		})
 		switch consent.KindOf(err) {
-		case consent.Invalid, consent.Conflict:
+		case consent.Invalid:
 		case consent.NotFound:
 			a.missing(ctx, err)
 			return
@@ -196,8 +211,14 @@ func (a *attempt) missing(ctx context.Context, err error) {
 		a.create(ctx)
 		return
 	}
-	f.State = store.Unmatched
-	f.LastError = "there is no profile with this " + a.job.integration.Settings.Properties.UserUniqueKey + " and upsert_mode is off"
+	a.unmatched("there is no profile with this " + a.job.integration.Settings.Properties.UserUniqueKey + " and upsert_mode is off")
+}
+
+// unmatched records that there is no profile and none can be made. Newer
+// consent tries again, and so does a withdrawal, ever more rarely (R20).
+func (a *attempt) unmatched(reason string) {
+	f := &a.finish
+	f.State, f.LastError = store.Unmatched, reason
 	f.Readback, f.ReadbackAt = 0, 0
 	f.NextAt = 0
 	if a.job.projection.Withdraws() {
@@ -210,9 +231,9 @@ func (a *attempt) missing(ctx context.Context, err error) {
 // create makes the profile with all that is wanted, for it holds nothing yet.
 // Only grants that wait for a yes are left out (R23).
 func (a *attempt) create(ctx context.Context) {
-	if until := a.closedUntil(a.job.integration, "create"); until > a.clock() {
-		a.finish.State, a.finish.NextAt = store.Waiting, until
-		a.finish.LastError = "forbidden: the API key may not create profiles"
+	const notAllowed = "there is no profile, and the API key may not create one"
+	if a.closedUntil(a.job.integration, "create") > a.clock() {
+		a.unmatched(notAllowed)
 		return
 	}
 	full := consent.Differ(a.job.projection, consent.Known{}, &a.job.integration.Snapshot, a.clock(), a.stale)
@@ -220,7 +241,7 @@ func (a *attempt) create(ctx context.Context) {
 		full = full.WithoutGrants()
 	}
 	var first consent.Difference
-	a.with(a.job.integration, func(h *health) { first, _ = full.Portion(consent.Known{}, h.distrusted) })
+	a.with(a.job.integration, func(h *health) { first, _ = full.Portion(consent.Known{}, h.distrusted()) })
 	// A profile cannot be made without its mandatory attributes.
 	bare := consent.Difference{Subscriptions: full.Subscriptions, Attributes: a.mandatory(full.Attributes)}
 	maps.Copy(first.Attributes, bare.Attributes)
@@ -233,6 +254,9 @@ func (a *attempt) create(ctx context.Context) {
 		err = a.createWith(ctx, first)
 	}
 	switch consent.KindOf(err) {
+	case consent.Forbidden:
+		a.closeOperation(ctx, a.job.integration, "create")
+		a.unmatched(notAllowed)
 	case consent.Invalid, consent.Conflict:
 		a.finish.State, a.finish.LastError = store.Failed, "invalid: "+message(err)
 	case consent.NotFound:
@@ -288,6 +312,9 @@ func (a *attempt) forbidden(ctx context.Context, operation string) {
 // record writes the end of the attempt. When the store cannot be written the
 // delivery stays in flight for it; it is tried until the lease is gone.
 func (a *attempt) record(ctx context.Context) {
+	// A definite answer is worth recording though the calls were cut.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), store.LeaseLife)
+	defer cancel()
 	for {
 		err := a.store.Finish(ctx, a.currentLease(), a.finish)
 		switch {
@@ -321,8 +348,6 @@ func (a *attempt) newCall(operation string, d consent.Difference, now consent.Ti
 
 // call makes one call and keeps its trace.
 func (a *attempt) call(ctx context.Context, call store.Call, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, a.callTimeout)
-	defer cancel()
 	err := f(ctx)
 	call.AnsweredAt = a.clock()
 	call.Outcome = "ok"

@@ -20,7 +20,7 @@ func (c *courier) choose(ctx context.Context, working []*store.Integration) (*jo
 			return nil, err
 		}
 		if j != nil {
-			jobs[class], heads[class] = j, plan.Head{Due: true, Since: j.DueAt}
+			jobs[class], heads[class] = j, plan.Head{Due: true, Since: c.since(j)}
 		}
 	}
 	class, ok := c.tally.Choose(heads, c.clock())
@@ -28,6 +28,15 @@ func (c *courier) choose(ctx context.Context, working []*store.Integration) (*jo
 		return nil, nil
 	}
 	return jobs[class], nil
+}
+
+// since tells since when a job waits for its turn. One that failed before has
+// had its turn: it waits for its profile, not for the budget.
+func (c *courier) since(j *job) consent.Time {
+	if j.Attempts > 0 {
+		return c.clock()
+	}
+	return j.DueAt
 }
 
 // first gives the job of a class that has the oldest consent, of all
@@ -44,55 +53,68 @@ func (c *courier) first(ctx context.Context, working []*store.Integration, class
 		if err != nil {
 			return nil, err
 		}
-		if j != nil && (best == nil || j.ConsentAt < best.ConsentAt) {
+		if j != nil && (best == nil || j.before(best)) {
 			best = j
 		}
 	}
 	return best, nil
 }
 
+// firstOf gives the first job of a class that needs a call. What needs none is
+// settled on the way, one look-ahead at a time: then the classes are compared
+// again, so that a backlog without differences holds up no withdrawal.
 func (c *courier) firstOf(ctx context.Context, i *store.Integration, target Target, class store.Class) (*job, error) {
 	k := store.IntegrationKey{Organization: i.Organization, ID: i.ID}
-	for {
-		// More than can be busy, so that busy ones never hide the others.
-		due, err := c.store.NextDue(ctx, k, store.TargetActito, class, lookahead+c.budget().width())
-		if err != nil {
+	// More than can be busy, so that busy ones never hide the others.
+	due, err := c.store.NextDue(ctx, k, store.TargetActito, class, lookahead+c.budget().width())
+	if err != nil {
+		return nil, err
+	}
+	if len(due) > 0 {
+		if changed, err := c.changed(ctx, i); err != nil || changed {
 			return nil, err
 		}
-		if len(due) > 0 {
-			if changed, err := c.changed(ctx, i); err != nil || changed {
-				return nil, err
-			}
+	}
+	found, settled, err := c.sift(ctx, i, target, due)
+	if err != nil {
+		return nil, err
+	}
+	if len(settled) > 0 {
+		if err := c.store.Settle(ctx, c.currentLease(), settled); err != nil {
+			return nil, err
 		}
-		var settled []store.Settled
-		var found *job
-		for _, d := range due {
-			j, err := c.prepare(ctx, i, target, d)
-			if err != nil {
-				return nil, err
+		c.metrics.saved(len(settled))
+		c.nudge()
+	}
+	if found == nil && class == store.BackfilledRefusal {
+		return c.readback(ctx, i, target)
+	}
+	return found, nil
+}
+
+// sift goes through what is due up to the first that needs a call, and gives
+// those before it that need none.
+func (c *courier) sift(ctx context.Context, i *store.Integration, target Target, due []*store.Delivery) (*job, []store.Settled, error) {
+	var settled []store.Settled
+	for _, d := range due {
+		j, err := c.prepare(ctx, i, target, d)
+		switch {
+		case err != nil && consent.KindOf(err) != consent.Transient && ctx.Err() == nil:
+			// One person whose state cannot be worked out holds up nobody else.
+			c.log.ErrorContext(ctx, "a person cannot be worked out and is set aside", "person", d.Person.String(), "error", err)
+			if err := c.store.Fail(ctx, c.currentLease(), d.DeliveryKey, d.Version, "internal: what is stored of this person cannot be read"); err != nil {
+				return nil, nil, err
 			}
-			if c.isBusy(j) {
-				continue
-			}
-			if !j.send.Empty() {
-				found = j
-				break
-			}
+		case err != nil:
+			return nil, nil, err
+		case c.isBusy(j):
+		case !j.send.Empty():
+			return j, settled, nil
+		default:
 			settled = append(settled, store.Settled{DeliveryKey: d.DeliveryKey, Version: d.Version, LeftOut: j.projection.LeftOut})
 		}
-		if len(settled) > 0 {
-			if err := c.store.Settle(ctx, c.currentLease(), settled); err != nil {
-				return nil, err
-			}
-			c.metrics.saved(len(settled))
-		}
-		if found != nil || len(settled) == 0 {
-			if found == nil && class == store.BackfilledRefusal {
-				return c.readback(ctx, i, target)
-			}
-			return found, nil
-		}
 	}
+	return nil, settled, nil
 }
 
 // changed tells whether an integration was changed since it was read. It is
@@ -133,6 +155,15 @@ func (c *courier) readback(ctx context.Context, i *store.Integration, target Tar
 	return nil, nil
 }
 
+// before orders jobs of one class: those not tried yet first, then the oldest
+// consent, as NextDue does within an integration.
+func (j *job) before(o *job) bool {
+	if tried, other := j.Attempts > 0, o.Attempts > 0; tried != other {
+		return other
+	}
+	return j.ConsentAt < o.ConsentAt
+}
+
 func (c *courier) isBusy(j *job) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -160,7 +191,7 @@ func (c *courier) prepare(ctx context.Context, i *store.Integration, target Targ
 		if d.HoldGrants {
 			difference = difference.WithoutGrants()
 		}
-		j.send, j.rest = difference.Portion(d.Known, h.distrusted)
+		j.send, j.rest = difference.Portion(d.Known, h.distrusted())
 	})
 	j.projection.LeftOut = append(j.projection.LeftOut, d.Known.Refusals(j.projection)...)
 	return j, nil

@@ -13,6 +13,8 @@ import (
 )
 
 const (
+	// longestBlock bounds how long the licence rests because it was asked to.
+	longestBlock = 5 * time.Minute
 	// poll is how often the courier looks for work without being woken.
 	poll = 500 * time.Millisecond
 	// lookahead is how many due deliveries are looked at for one that needs a
@@ -30,7 +32,6 @@ type courier struct {
 	random        func() float64
 	stale         time.Duration
 	readbackDelay time.Duration
-	callTimeout   time.Duration
 
 	wake chan struct{}
 
@@ -79,10 +80,15 @@ func (c *courier) nudge() {
 }
 
 // jitter gives a random wait that doubles with each attempt. A withdrawal
-// waits half a minute at most, anything else five minutes.
+// waits half a minute at most in its first attempts and five minutes in the
+// next ones, anything else five minutes; what has failed for long waits an
+// hour at most.
 func (c *courier) jitter(attempts int, class store.Class) time.Duration {
 	most := 5 * time.Minute
-	if class == store.LiveWithdrawal {
+	switch {
+	case attempts > 12:
+		most = time.Hour
+	case class == store.LiveWithdrawal && attempts <= 6:
 		most = 30 * time.Second
 	}
 	ceiling := min(most, time.Second<<min(attempts, 12))
@@ -246,10 +252,13 @@ func (c *courier) occupy(busy string, f func()) {
 }
 
 // block keeps the licence from being called for a while, in the store too.
+// A wait that was asked for is believed up to five minutes: Actito documents no
+// such header, and an error page must not silence the licence for a day.
 func (c *courier) block(ctx context.Context, wait time.Duration) {
 	if wait <= 0 {
 		wait = time.Second + time.Duration(c.random()*float64(time.Second))
 	}
+	wait = min(wait, longestBlock)
 	until := c.clock().Add(wait)
 	c.mu.Lock()
 	c.blocked = max(c.blocked, until)

@@ -21,9 +21,6 @@ type Options struct {
 	// ReadbackDelay is when a profile is read once more after an unclear
 	// answer (R16). Default 30 s.
 	ReadbackDelay time.Duration
-	// CallTimeout bounds one call. Default 75 s: Actito slows down instead of
-	// refusing, so anything short makes calls unclear that would have ended well.
-	CallTimeout time.Duration
 	// Drain is how long calls under way may take to end at shutdown. Default
 	// 10 s.
 	Drain      time.Duration
@@ -59,9 +56,6 @@ func New(s Store, t Targets, opts Options) *Engine {
 	}
 	if opts.ReadbackDelay == 0 {
 		opts.ReadbackDelay = 30 * time.Second
-	}
-	if opts.CallTimeout == 0 {
-		opts.CallTimeout = 75 * time.Second
 	}
 	if opts.Drain == 0 {
 		opts.Drain = 10 * time.Second
@@ -149,7 +143,7 @@ func (e *Engine) acquire(ctx context.Context) {
 func (e *Engine) start(ctx context.Context, l store.Lease) {
 	c := &courier{
 		store: e.store, targets: e.targets, log: e.opts.Log.With("licence", l.Licence), metrics: e.metrics, now: e.opts.Now, random: e.opts.Random,
-		stale: e.opts.Stale, readbackDelay: e.opts.ReadbackDelay, callTimeout: e.opts.CallTimeout,
+		stale: e.opts.Stale, readbackDelay: e.opts.ReadbackDelay,
 		wake: make(chan struct{}, 1), lease: l, health: make(map[store.IntegrationKey]*health), busy: make(map[string]bool),
 	}
 	loop, stop := context.WithCancel(ctx)

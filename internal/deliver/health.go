@@ -22,11 +22,11 @@ type health struct {
 	checkedAt  consent.Time
 	last404    bool // the last answer of the table was a 404
 	gone       []string
-	distrusted map[string]bool
+	refusals   map[string]int          // by attribute: people in a row whose value was refused
 	closed     map[string]consent.Time // by operation
 	probeAt    consent.Time
 	probes     int
-	troubles   int
+	troubled   map[string]bool // user ids of the profiles that failed in a row
 	pauseUntil consent.Time
 }
 
@@ -41,7 +41,7 @@ func (c *courier) of(i *store.Integration) *health {
 	k := store.IntegrationKey{Organization: i.Organization, ID: i.ID}
 	h := c.health[k]
 	if h == nil || h.revision != i.Revision {
-		h = &health{revision: i.Revision, checkedAt: c.clock(), distrusted: map[string]bool{}, closed: map[string]consent.Time{}}
+		h = &health{revision: i.Revision, checkedAt: c.clock(), troubled: map[string]bool{}, refusals: map[string]int{}, closed: map[string]consent.Time{}}
 		c.health[k] = h
 	}
 	return h
@@ -55,21 +55,45 @@ func (c *courier) with(i *store.Integration, f func(*health)) {
 }
 
 // alive notes a call that went well.
-func (c *courier) alive(j *job) {
-	c.with(j.integration, func(h *health) { h.last404, h.troubles = false, 0 })
+func (c *courier) alive(ctx context.Context, j *job) {
+	restored := false
+	c.with(j.integration, func(h *health) {
+		h.last404, h.probes = false, 0
+		clear(h.troubled)
+		for name := range j.send.Attributes {
+			delete(h.refusals, name)
+		}
+		for operation, until := range h.closed {
+			if until <= c.clock() {
+				delete(h.closed, operation)
+			}
+		}
+		restored = len(h.gone) == 0 && len(h.closed) == 0
+	})
+	if restored && j.integration.StatusReason != "" {
+		c.setStatus(ctx, j.integration, store.Active, store.Active, "")
+	}
 }
 
+const (
+	// manyTroubles is after how many profiles in a row the other end is
+	// believed to be in trouble, not the profiles.
+	manyTroubles = 5
+	// longestRest is short: the next withdrawal may be for a healthy profile.
+	longestRest = 5 * time.Second
+)
+
 // trouble notes a call that failed for no fault of the profile. After several
-// in a row the integration rests for a while, so that an outage does not turn
-// into a storm.
+// profiles in a row the integration rests for a moment, so that an outage does
+// not turn into a storm.
 func (c *courier) trouble(j *job) {
 	c.with(j.integration, func(h *health) {
 		if h.pauseUntil > c.clock() {
 			return // it rests already; this call was under way when that began
 		}
-		h.troubles++
-		if h.troubles >= 5 {
-			h.pauseUntil = c.clock().Add(c.jitter(h.troubles-4, store.LiveWithdrawal))
+		h.troubled[j.userID] = true
+		if n := len(h.troubled); n >= manyTroubles {
+			h.pauseUntil = c.clock().Add(min(longestRest, c.jitter(n-manyTroubles, store.LiveWithdrawal)))
 		}
 	})
 }
@@ -92,8 +116,6 @@ func (c *courier) trusts404(j *job) (trusted bool) {
 // checkTable reads the structure of the table and gives the mapped
 // subscriptions that are gone from it.
 func (c *courier) checkTable(ctx context.Context, i *store.Integration, t Target) (gone []string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, c.callTimeout)
-	defer cancel()
 	structure, err := t.Check(ctx)
 	now := c.clock()
 	if consent.KindOf(err) == consent.Forbidden {
@@ -142,7 +164,10 @@ func (c *courier) suspend(ctx context.Context, i *store.Integration, reason stri
 		}
 	}
 	for _, x := range affected {
-		c.with(x, func(h *health) { h.probes, h.probeAt = 0, c.clock().Add(firstProbe) })
+		c.with(x, func(h *health) {
+			// The longer it goes on without a call that went well, the rarer.
+			h.probeAt = c.clock().Add(min(lastProbe, firstProbe<<min(h.probes, 10)))
+		})
 		c.setStatus(ctx, x, store.Active, store.Suspended, reason)
 	}
 }
@@ -174,6 +199,8 @@ func (c *courier) probe(ctx context.Context, i *store.Integration) {
 
 // look makes the read of a probe.
 func (c *courier) look(ctx context.Context, i *store.Integration) {
+	var since consent.Time
+	c.with(i, func(h *health) { since = h.checkedAt })
 	target, err := c.targets.Target(i)
 	if err == nil {
 		ctx := c.targets.Paced(ctx, c.budget().limiter.Wait)
@@ -182,6 +209,10 @@ func (c *courier) look(ctx context.Context, i *store.Integration) {
 	if err != nil {
 		c.log.WarnContext(ctx, "the integration is still suspended", "integration", i.ID, "error", err)
 		return
+	}
+	// A 404 that was believed may have been recorded after the suspension.
+	if err := c.store.Reopen(ctx, store.IntegrationKey{Organization: i.Organization, ID: i.ID}, since); err != nil {
+		c.log.ErrorContext(ctx, "unmatched people could not be reopened", "integration", i.ID, "error", err)
 	}
 	c.setStatus(ctx, i, store.Suspended, store.Active, "")
 }
@@ -197,12 +228,12 @@ func (c *courier) setStatus(ctx context.Context, i *store.Integration, from, to 
 }
 
 // closedFor is how long an operation that Actito does not permit is left alone.
-const closedFor = 5 * time.Minute
+const closedFor = time.Minute
 
 func (c *courier) closeOperation(ctx context.Context, i *store.Integration, operation string) consent.Time {
 	until := c.clock().Add(closedFor)
 	c.with(i, func(h *health) { h.closed[operation] = until })
-	c.setStatus(ctx, i, store.Active, store.Active, "the API key may not "+operation+" profiles: give it the right in Actito")
+	c.setStatus(ctx, i, store.Active, store.Active, "Actito does not let this API key "+operation+" profiles: give it the right, or look at the base URL")
 	return until
 }
 
@@ -212,6 +243,18 @@ func (c *courier) closedUntil(i *store.Integration, operation string) (until con
 	return until
 }
 
+// distrusted gives the attributes that go alone, because the values of several
+// people in a row were refused; one that is accepted ends it.
+func (h *health) distrusted() map[string]bool {
+	found := make(map[string]bool)
+	for name, n := range h.refusals {
+		if n >= 3 {
+			found[name] = true
+		}
+	}
+	return found
+}
+
 func (c *courier) distrustAttribute(i *store.Integration, name string) {
-	c.with(i, func(h *health) { h.distrusted[name] = true })
+	c.with(i, func(h *health) { h.refusals[name]++ })
 }

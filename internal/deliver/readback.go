@@ -13,7 +13,9 @@ import (
 func (a *attempt) readBack(ctx context.Context) {
 	f := &a.finish
 	f.Readback, f.ReadbackAt = 1, a.clock().Add(a.readbackDelay)
-	known, differs, err := a.read(ctx, f.Known)
+	// Right after the write only subscriptions are compared: an attribute may
+	// be given back in another form than it was written in.
+	known, differs, err := a.read(ctx, f.Known, false)
 	switch {
 	case err != nil && a.unreadable(ctx, err):
 		f.Readback, f.ReadbackAt = 0, 0
@@ -23,7 +25,7 @@ func (a *attempt) readBack(ctx context.Context) {
 		// Somebody else wrote, or a read does not show what was written: the
 		// latter must not become an endless loop.
 		f.Known = known
-		f.State, f.Class, f.Attempts = store.Waiting, store.LiveWithdrawal, a.job.Attempts+1
+		f.State, f.Class, f.Attempts = store.Waiting, a.urgency(known), a.job.Attempts+1
 		f.NextAt = a.clock().Add(a.jitter(f.Attempts, store.Ordinary))
 		f.LastError = "Actito did not show what was just written to it"
 	default:
@@ -34,12 +36,12 @@ func (a *attempt) readBack(ctx context.Context) {
 // readAgain is the delayed read.
 func (a *attempt) readAgain(ctx context.Context) {
 	j := a.job
-	a.finish = store.Finish{DeliveryKey: j.DeliveryKey, Class: store.LiveWithdrawal, Known: j.Known}
+	a.finish = store.Finish{DeliveryKey: j.DeliveryKey, Class: store.BackfilledRefusal, Known: j.Known}
 	f := &a.finish
-	known, differs, err := a.read(ctx, j.Known)
+	known, differs, err := a.read(ctx, j.Known, true)
 	switch {
 	case err == nil:
-		f.Known = known
+		f.Known, f.Class = known, a.urgency(known)
 		if j.Readback > 1 {
 			f.Readback, f.ReadbackAt = 1, a.clock().Add(a.readbackDelay)
 		}
@@ -49,27 +51,43 @@ func (a *attempt) readAgain(ctx context.Context) {
 		f.Known, differs = consent.Known{}, true
 	case a.unreadable(ctx, err):
 	default:
-		a.trouble(j)
-		f.Readback, f.ReadbackAt = j.Readback, a.clock().Add(max(a.readbackDelay, consent.RetryAfter(err)))
+		f.Readback, f.ReadbackAt = j.Readback, a.clock().Add(max(10*a.readbackDelay, consent.RetryAfter(err)))
 	}
 	if err := a.store.RecordRead(ctx, a.currentLease(), *f, differs); err != nil {
 		a.log.ErrorContext(ctx, "a read could not be recorded", "person", j.Person.String(), "error", err)
 	}
 }
 
-// unreadable tells whether a read failed because the API key may not read at
-// all: then there is nothing to wait for, and the integration's status says so.
+// unreadable tells whether a read failed for good: then there is nothing to
+// wait for. When the API key may not read at all, the integration's status says
+// so.
 func (a *attempt) unreadable(ctx context.Context, err error) bool {
-	if consent.KindOf(err) != consent.Forbidden {
-		return false
+	switch consent.KindOf(err) {
+	case consent.Forbidden:
+		a.closeOperation(ctx, a.job.integration, "read")
+		return true
+	case consent.Invalid, consent.Conflict:
+		return true
 	}
-	a.closeOperation(ctx, a.job.integration, "read")
-	return true
+	return false
+}
+
+// urgency tells what a difference that a read has shown counts as: a
+// subscription that is on and should be off is a withdrawal that is not in
+// effect.
+func (a *attempt) urgency(known consent.Known) store.Class {
+	for name, want := range a.job.projection.Subscriptions {
+		if !want.On && known.Subscriptions[name].Value == any(true) {
+			return store.LiveWithdrawal
+		}
+	}
+	return store.Ordinary
 }
 
 // read compares what the profile holds with what is known. differs tells that
-// a field that we have written holds something else.
-func (a *attempt) read(ctx context.Context, known consent.Known) (_ consent.Known, differs bool, _ error) {
+// a field that we have written holds something else; attributes count only if
+// asked for.
+func (a *attempt) read(ctx context.Context, known consent.Known, attributes bool) (_ consent.Known, differs bool, _ error) {
 	var held Held
 	err := a.call(ctx, a.newCall("read", consent.Difference{}, a.clock()), func(ctx context.Context) (err error) {
 		held, err = a.job.target.Read(ctx, a.job.userID)
@@ -91,7 +109,7 @@ func (a *attempt) read(ctx context.Context, known consent.Known) (_ consent.Know
 	}
 	for name, fact := range known.Attributes {
 		value, told := held.Attributes[name]
-		if !told || fact.Unknown || consent.SameValue(fact.Value, value) {
+		if !attributes || !told || fact.Unknown || consent.SameValue(fact.Value, value) {
 			continue
 		}
 		found.Attributes[name] = value

@@ -14,6 +14,7 @@ var timeForms = []string{
 	"2006-01-02T15:04:05",
 	time.DateTime,
 	"2006-01-02 15:04:05Z07:00",
+	"2006-01-02T15:04:05Z0700",
 	time.DateOnly,
 }
 

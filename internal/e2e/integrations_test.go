@@ -288,6 +288,7 @@ func TestUnknownAddresses(t *testing.T) {
 	b.http = http.DefaultClient // these are not in the OpenAPI document
 	b.refused(http.MethodGet, "/nothing", "", http.StatusNotFound)
 	b.refused(http.MethodGet, "/v1/nothing", "", http.StatusNotFound)
+	b.refused(http.MethodPut, "/v1/marketplace/integrations", "", http.StatusMethodNotAllowed)
 	b.refused(http.MethodGet, "/oauth/token", "", http.StatusMethodNotAllowed)
 	b.refused(http.MethodDelete, "/healthz", "", http.StatusMethodNotAllowed)
 }

@@ -7,6 +7,7 @@ package ingest
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"consentsync/internal/consent"
@@ -132,7 +133,17 @@ func (c *Committer) commit(batch []*request) {
 	}
 }
 
-func (c *Committer) try(batch []*request) error {
+func (c *Committer) try(batch []*request) (err error) {
+	defer func() {
+		// A fault of ours in one webhook must not end the process, to which
+		// the webhook would come again.
+		if p := recover(); p != nil {
+			err = &consent.Error{Kind: consent.Internal, Op: "ingest.try", Err: fmt.Errorf("panic: %v", p)}
+			for _, r := range batch {
+				r.err = err
+			}
+		}
+	}()
 	in := make([]store.Inbound, len(batch))
 	for i, r := range batch {
 		in[i] = r.in

@@ -3,8 +3,10 @@ package integration
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 
+	"consentsync/internal/actito"
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
 )
@@ -27,11 +29,7 @@ func (s *Service) Change(ctx context.Context, k store.IntegrationKey, patch []by
 	}
 	in.Authentication = in.Authentication.unmasked(secrets)
 	in.complete()
-	before := i.Settings.Properties
 	if err := s.adopt(ctx, i, in); err != nil {
-		return nil, err
-	}
-	if err := sameTable(before, i.Settings.Properties); err != nil {
 		return nil, err
 	}
 	switch {
@@ -44,7 +42,7 @@ func (s *Service) Change(ctx context.Context, k store.IntegrationKey, patch []by
 	default:
 		i.Status = store.Paused
 	}
-	return s.save(ctx, i)
+	return s.save(ctx, i, func(ctx context.Context, i *store.Integration) error { return s.own(ctx, i, s.Store.UpdateIntegration) })
 }
 
 // Refresh takes a new snapshot of the table. Subscriptions that are mapped and
@@ -62,18 +60,21 @@ func (s *Service) Refresh(ctx context.Context, k store.IntegrationKey) (*View, e
 	if err != nil {
 		return nil, err
 	}
+	if err := sameTable(i, table); err != nil {
+		return nil, err
+	}
 	i.Snapshot = snapshotOf(table, i.Snapshot, consent.TimeOf(s.Now()))
 	if i.Status == store.Suspended {
 		i.Status = store.Active
 	}
-	return s.save(ctx, i)
+	return s.save(ctx, i, s.Store.UpdateIntegration)
 }
 
-func (s *Service) save(ctx context.Context, i *store.Integration) (*View, error) {
+func (s *Service) save(ctx context.Context, i *store.Integration, write func(context.Context, *store.Integration) error) (*View, error) {
 	i.Revision++
 	i.StatusReason = ""
 	i.UpdatedAt = max(consent.TimeOf(s.Now()), i.UpdatedAt+1)
-	if err := s.Store.UpdateIntegration(ctx, i); err != nil {
+	if err := write(ctx, i); err != nil {
 		return nil, err
 	}
 	s.Changed()
@@ -124,7 +125,13 @@ func mergePatch(target, patch any) any {
 	return result
 }
 
-func sameTable(before, after store.Properties) error {
+// sameNames refuses settings that make an integration that exists one of
+// another table (R12).
+func sameNames(i *store.Integration, after store.Properties) error {
+	before := i.Settings.Properties
+	if before.TableName == "" {
+		return nil // it is new
+	}
 	for _, f := range []struct{ field, was, is string }{
 		{"properties.base_url", before.BaseURL, after.BaseURL},
 		{"properties.entity_id", before.EntityID, after.EntityID},
@@ -136,4 +143,17 @@ func sameTable(before, after store.Properties) error {
 		}
 	}
 	return nil
+}
+
+// sameTable refuses a table that was made anew under the name of the one that
+// the integration knows (R12).
+func sameTable(i *store.Integration, table actito.Table) error {
+	was := i.Snapshot.TableID
+	if was == "" || was == table.ID {
+		return nil
+	}
+	fields := map[string]string{"properties.table_name": fmt.Sprintf(
+		"%q is another table now (id %s, was %s), and what is known of the profiles belongs to the old one: create a new integration",
+		i.Settings.Properties.TableName, table.ID, was)}
+	return &consent.Error{Kind: consent.Conflict, Op: "integration", Message: summary(fields), Fields: fields}
 }

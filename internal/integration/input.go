@@ -85,6 +85,8 @@ const (
 // than ignored.
 func decode(body []byte) (*input, error) {
 	in := &input{}
+	// These stay where the body is silent; a 0 that it says is not silence.
+	in.Properties.CallsPerMinute, in.Properties.Concurrency = DefaultCallsPerMinute, DefaultConcurrency
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.DisallowUnknownFields()
 	err := dec.Decode(in)
@@ -134,7 +136,7 @@ func inWords(kind string) string {
 	return "an object"
 }
 
-// complete fills in the defaults.
+// complete fills in the other defaults.
 func (in *input) complete() {
 	p := &in.Properties
 	if p.BaseURL == "" {
@@ -142,12 +144,6 @@ func (in *input) complete() {
 	}
 	if p.Regulations == nil {
 		p.Regulations = []string{consent.DefaultRegulation}
-	}
-	if p.CallsPerMinute == 0 {
-		p.CallsPerMinute = DefaultCallsPerMinute
-	}
-	if p.Concurrency == 0 {
-		p.Concurrency = DefaultConcurrency
 	}
 	if in.Mappings == nil {
 		in.Mappings = []consent.Mapping{}

@@ -84,8 +84,8 @@ func uniqueAttributes(table actito.Table) []string {
 
 // checkOwners refuses a subscription that another integration on the same
 // table maps already: it can have one owner only (R11).
-func (s *Service) checkOwners(ctx context.Context, i *store.Integration, in *input, table actito.Table) error {
-	others, err := s.Store.IntegrationsOfLicence(ctx, in.licence(i.Organization))
+func (s *Service) checkOwners(ctx context.Context, i *store.Integration) error {
+	others, err := s.Store.IntegrationsOfLicence(ctx, i.Licence)
 	if err != nil {
 		return err
 	}
@@ -100,14 +100,15 @@ func (s *Service) checkOwners(ctx context.Context, i *store.Integration, in *inp
 		others, after = append(others, page...), page[len(page)-1].ID
 	}
 	fields := make(map[string]string)
+	ours := i.Settings.Properties
 	for _, o := range others {
 		p := o.Settings.Properties
-		same := p.BaseURL == in.Properties.BaseURL && p.EntityID == in.Properties.EntityID && o.Snapshot.TableID == table.ID
+		same := p.BaseURL == ours.BaseURL && p.EntityID == ours.EntityID && o.Snapshot.TableID == i.Snapshot.TableID
 		if !same || o.Organization == i.Organization && o.ID == i.ID {
 			continue
 		}
-		shared := consent.Overlap(in.Mappings, o.Settings.Mappings)
-		for n, m := range in.Mappings {
+		shared := consent.Overlap(i.Settings.Mappings, o.Settings.Mappings)
+		for n, m := range i.Settings.Mappings {
 			if slices.Contains(shared, m.ID) {
 				fields[fmt.Sprintf("mappings[%d].id", n)] = fmt.Sprintf("the subscription %q is mapped already, by another integration on this table", m.ID)
 			}
@@ -117,6 +118,17 @@ func (s *Service) checkOwners(ctx context.Context, i *store.Integration, in *inp
 		return &consent.Error{Kind: consent.Conflict, Op: "integration", Message: summary(fields), Fields: fields}
 	}
 	return nil
+}
+
+// own writes an integration if its subscriptions are still nobody else's, when
+// others may have been written since they were last looked at.
+func (s *Service) own(ctx context.Context, i *store.Integration, write func(context.Context, *store.Integration) error) error {
+	s.owning.Lock()
+	defer s.owning.Unlock()
+	if err := s.checkOwners(ctx, i); err != nil {
+		return err
+	}
+	return write(ctx, i)
 }
 
 // snapshotOf makes the snapshot of a table. A subscription that the last

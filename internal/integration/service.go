@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"encoding/json"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,7 +23,7 @@ type Store interface {
 	CreateIntegration(ctx context.Context, i *store.Integration) error
 	UpdateIntegration(ctx context.Context, i *store.Integration) error
 	DeleteIntegration(ctx context.Context, k store.IntegrationKey) error
-	SetStatus(ctx context.Context, k store.IntegrationKey, from, to store.IntegrationStatus, reason string) (bool, error)
+	Switch(ctx context.Context, k store.IntegrationKey, to store.IntegrationStatus) error
 	Totals(ctx context.Context, k store.IntegrationKey) (store.Totals, error)
 	Reprojection(ctx context.Context, k store.IntegrationKey) (store.Reprojection, bool, error)
 	AdvanceReprojection(ctx context.Context, r store.Reprojection, due []store.Due) error
@@ -40,6 +41,8 @@ type Service struct {
 	// Changed is called after every change that delivery has to know of.
 	Changed func()
 	Now     func() time.Time
+
+	owning sync.Mutex // held from the last look at the owners to the write
 }
 
 // Create checks an integration against the live account and activates it. With
@@ -64,10 +67,14 @@ func (s *Service) Create(ctx context.Context, organization string, body []byte, 
 		return nil, err
 	}
 	if dryRun {
-		i.ID = ""
-		return s.view(ctx, i)
+		v, err := s.view(ctx, i)
+		if err != nil {
+			return nil, err
+		}
+		v.ID = ""
+		return v, nil
 	}
-	if err := s.Store.CreateIntegration(ctx, i); err != nil {
+	if err := s.own(ctx, i, s.Store.CreateIntegration); err != nil {
 		return nil, err
 	}
 	s.Changed()
@@ -97,14 +104,17 @@ func (s *Service) adopt(ctx context.Context, i *store.Integration, in *input) er
 	if err := in.validate(s.AllowPrivate); err != nil {
 		return err
 	}
+	if err := sameNames(i, in.Properties); err != nil {
+		return err
+	}
 	table, err := s.readTable(ctx, in)
 	if err != nil {
 		return err
 	}
-	if err := checkAgainst(in, table); err != nil {
+	if err := sameTable(i, table); err != nil {
 		return err
 	}
-	if err := s.checkOwners(ctx, i, in, table); err != nil {
+	if err := checkAgainst(in, table); err != nil {
 		return err
 	}
 	secrets, err := json.Marshal(in.Authentication)
@@ -115,7 +125,7 @@ func (s *Service) adopt(ctx context.Context, i *store.Integration, in *input) er
 	i.Licence = in.licence(i.Organization)
 	i.Sealed = s.Sealer.Seal(secrets, "integration", i.Organization, i.ID)
 	i.Snapshot = snapshotOf(table, i.Snapshot, consent.TimeOf(s.Now()))
-	return nil
+	return s.checkOwners(ctx, i)
 }
 
 // Secrets opens the secrets of an integration.
@@ -191,10 +201,7 @@ func (s *Service) Resume(ctx context.Context, k store.IntegrationKey, approveGra
 }
 
 func (s *Service) set(ctx context.Context, k store.IntegrationKey, to store.IntegrationStatus) (*View, error) {
-	if _, err := s.Store.Integration(ctx, k); err != nil {
-		return nil, err
-	}
-	if _, err := s.Store.SetStatus(ctx, k, "", to, ""); err != nil {
+	if err := s.Store.Switch(ctx, k, to); err != nil {
 		return nil, err
 	}
 	s.Changed()

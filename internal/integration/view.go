@@ -50,31 +50,27 @@ type ReprojectionView struct {
 }
 
 func (s *Service) view(ctx context.Context, i *store.Integration) (*View, error) {
-	secrets := Authentication{}
-	var totals store.Totals
+	secrets, err := s.Secrets(i)
+	if err != nil {
+		return nil, err
+	}
+	k := store.IntegrationKey{Organization: i.Organization, ID: i.ID}
+	totals, err := s.Store.Totals(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	r, running, err := s.Store.Reprojection(ctx, k)
+	if err != nil {
+		return nil, err
+	}
 	v := &View{
 		ID: i.ID, OrganizationID: i.Organization, Status: i.Status, StatusReason: i.StatusReason, Settings: i.Settings,
 		Enabled: i.Status != store.Paused, Revision: i.Revision, CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt,
-		Snapshot: snapshotView(&i.Snapshot),
+		Authentication: secrets.masked(), Snapshot: snapshotView(&i.Snapshot),
 	}
-	if i.ID != "" { // not of a dry run
-		var err error
-		if secrets, err = s.Secrets(i); err != nil {
-			return nil, err
-		}
-		k := store.IntegrationKey{Organization: i.Organization, ID: i.ID}
-		if totals, err = s.Store.Totals(ctx, k); err != nil {
-			return nil, err
-		}
-		r, running, err := s.Store.Reprojection(ctx, k)
-		if err != nil {
-			return nil, err
-		}
-		if running {
-			v.Reprojection = &ReprojectionView{r.State, r.People, r.Withdrawals, r.Grants}
-		}
+	if running {
+		v.Reprojection = &ReprojectionView{r.State, r.People, r.Withdrawals, r.Grants}
 	}
-	v.Authentication = secrets.masked()
 	v.LeftOut = totals.LeftOut
 	if v.LeftOut == nil {
 		v.LeftOut = []store.LeftOutTotal{}

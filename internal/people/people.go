@@ -131,6 +131,9 @@ func (s *Service) explain(i *store.Integration, view consent.View, d *store.Deli
 	for name, f := range d.Known.Attributes {
 		out.Known.Attributes[name] = value(f)
 	}
+	if d.HoldGrants && d.State == store.Synced && consent.Differ(p, d.Known, &i.Snapshot, consent.TimeOf(s.Now()), time.Hour).Grants() {
+		out.Status, out.LastError = store.Waiting, "grants wait for a yes: see the integration's reprojection"
+	}
 	if out.Status == "" { // never made due: the re-projection has not come by yet
 		out.Status = store.Pending
 		if consent.Differ(p, consent.Known{}, &i.Snapshot, consent.TimeOf(s.Now()), time.Hour).Empty() {

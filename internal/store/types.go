@@ -169,7 +169,7 @@ type Properties struct {
 	UserUniqueKey  string           `json:"user_unique_key"`
 	BaseURL        string           `json:"base_url"`
 	Regulations    []string         `json:"regulations"`
-	Attributes     []AttributeEntry `json:"attributes,omitempty"`
+	Attributes     []AttributeEntry `json:"attributes,omitzero"` // nil is all metadata, empty is none
 	CallsPerMinute int              `json:"calls_per_minute"`
 	Concurrency    int              `json:"concurrency"`
 	Licence        string           `json:"licence,omitempty"`

@@ -17,7 +17,7 @@ const deliveryColumns = `organization, integration, target, person, state, class
 const (
 	selectDeliveries = `SELECT ` + deliveryColumns + ` FROM deliveries WHERE `
 	oneDelivery      = `organization = ? AND integration = ? AND target = ? AND person = ?`
-	nextDue          = `organization = ? AND integration = ? AND target = ? AND class = ? AND state = 'pending' ORDER BY consent_at LIMIT ?`
+	nextDue          = `organization = ? AND integration = ? AND target = ? AND class = ? AND state = 'pending' ORDER BY (attempts > 0), consent_at LIMIT ?`
 	nextReadback     = `organization = ? AND integration = ? AND target = ? AND readback_at > 0 AND readback_at <= ?
 		AND state NOT IN ('in_flight', 'pending') ORDER BY readback_at LIMIT ?`
 	deliveriesOf = `organization = ?1 AND person = ?2 AND target = 'actito'
@@ -72,7 +72,9 @@ func (e *Engine) deliveriesWhere(ctx context.Context, where string, args ...any)
 	return found, classify(rows.Err())
 }
 
-// NextDue gives what is due in a class, oldest consent first.
+// NextDue gives what is due in a class: what was not tried yet before what has
+// failed before, so that a few profiles that always fail hold up nobody else;
+// then the oldest consent first.
 func (e *Engine) NextDue(ctx context.Context, k store.IntegrationKey, target store.Target, class store.Class, limit int) ([]*store.Delivery, error) {
 	return e.deliveriesWhere(ctx, nextDue, k.Organization, k.ID, string(target), int64(class), limit)
 }
@@ -229,6 +231,21 @@ func (e *Engine) Settle(ctx context.Context, l store.Lease, settled []store.Sett
 	})
 }
 
+// Fail sets a delivery aside that cannot even be worked out, with the reason.
+// Newer consent, or a replay, tries it again.
+func (e *Engine) Fail(ctx context.Context, l store.Lease, k store.DeliveryKey, version int64, reason string) error {
+	return e.inTx(ctx, func(tx *sql.Tx) error {
+		now := consent.TimeOf(e.now())
+		if ok, err := holds(ctx, tx, l, now); err != nil || !ok {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 'failed', last_error = ?, readback = 0, readback_at = 0, updated_at = ?
+			WHERE organization = ? AND integration = ? AND target = ? AND person = ? AND version = ?`,
+			reason, int64(now), k.Organization, k.Integration, string(k.Target), k.Person[:], version)
+		return err
+	})
+}
+
 // RecordRead stores what a read of the profile showed. due makes the delivery
 // due, because it differs from what is wanted. When the lease has gone the
 // profile may have been written since: what was read is refused with Conflict.
@@ -314,7 +331,8 @@ func recordLeftOut(ctx context.Context, tx *sql.Tx, k store.DeliveryKey, now []c
 			}
 		}
 	}
-	return nil
+	_, err = tx.ExecContext(ctx, `DELETE FROM left_out WHERE organization = ? AND integration = ? AND people <= 0`, k.Organization, k.Integration)
+	return err
 }
 
 func insertCalls(ctx context.Context, tx *sql.Tx, calls []store.Call) error {

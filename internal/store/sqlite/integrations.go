@@ -129,6 +129,22 @@ func (e *Engine) SetStatus(ctx context.Context, k store.IntegrationKey, from, to
 	return changed, err
 }
 
+// Switch sets the status as a user says it. Unlike SetStatus it counts as a
+// change: another that began before it is refused. NotFound if there is none.
+func (e *Engine) Switch(ctx context.Context, k store.IntegrationKey, to store.IntegrationStatus) error {
+	return e.inTx(ctx, func(tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx, `UPDATE integrations SET status = ?, status_reason = '', revision = revision + 1, updated_at = max(?, updated_at + 1)
+			WHERE organization = ? AND id = ?`, string(to), int64(consent.TimeOf(e.now())), k.Organization, k.ID)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(err, consent.Errorf(consent.NotFound, "sqlite.Switch", "no such integration"))
+		}
+		return nil
+	})
+}
+
 // forgetChunk bounds how many rows one transaction removes, so that accepting
 // is never held up for long.
 const forgetChunk = 2000

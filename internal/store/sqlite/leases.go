@@ -43,9 +43,11 @@ func (e *Engine) Acquire(ctx context.Context, node string) (held []store.Lease, 
 const recoverSQL = `UPDATE deliveries INDEXED BY deliveries_in_flight SET state = 'pending', class = 0, due_at = ?1, version = version + 1, readback = 2, updated_at = ?1
 	WHERE state = 'in_flight' AND (organization, integration) IN (SELECT organization, id FROM integrations WHERE licence = ?2)`
 
-// leasesWithin lists the leases that node holds or may take now.
+// leasesWithin lists the leases that node holds or may take now. Epochs grow over
+// all licences, so that a result never fits the lease of another licence that an
+// integration has moved to meanwhile.
 func leasesWithin(ctx context.Context, tx *sql.Tx, node string, now consent.Time) ([]store.Lease, error) {
-	rows, err := tx.QueryContext(ctx, `SELECT licence, owner, epoch, expires_at, blocked_until, idle_since FROM licences
+	rows, err := tx.QueryContext(ctx, `SELECT licence, owner, epoch, expires_at, blocked_until, idle_since, (SELECT max(epoch) FROM licences) FROM licences
 		WHERE (owner = ? OR expires_at <= ?) AND EXISTS (SELECT 1 FROM integrations WHERE integrations.licence = licences.licence)`, node, int64(now))
 	if err != nil {
 		return nil, err
@@ -54,12 +56,13 @@ func leasesWithin(ctx context.Context, tx *sql.Tx, node string, now consent.Time
 	var found []store.Lease
 	for rows.Next() {
 		var l store.Lease
-		if err := rows.Scan(&l.Licence, &l.Owner, &l.Epoch, &l.ExpiresAt, &l.BlockedUntil, &l.IdleSince); err != nil {
+		var newest int64
+		if err := rows.Scan(&l.Licence, &l.Owner, &l.Epoch, &l.ExpiresAt, &l.BlockedUntil, &l.IdleSince, &newest); err != nil {
 			return nil, err
 		}
 		if l.Owner != node || l.ExpiresAt <= now {
 			l.Owner, l.Taken = node, true
-			l.Epoch++
+			l.Epoch = newest + 1
 		}
 		found = append(found, l)
 	}

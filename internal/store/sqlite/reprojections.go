@@ -81,6 +81,13 @@ func (e *Engine) MakeDue(ctx context.Context, k store.DeliveryKey, class store.C
 			return consent.Errorf(consent.NotFound, "sqlite.MakeDue", "nothing is known of this person")
 		}
 		now := int64(consent.TimeOf(e.now()))
+		// What is believed to be in effect is looked at: somebody else may have
+		// changed it.
+		if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET readback = max(readback, 1), readback_at = ?
+			WHERE organization = ? AND integration = ? AND target = ? AND person = ? AND state = 'synced'`,
+			now, k.Organization, k.Integration, string(k.Target), k.Person[:]); err != nil {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, markDueSQL, k.Organization, k.Integration, k.Person[:], int64(class), int64(consentAt), now, false); err != nil {
 			return err
 		}

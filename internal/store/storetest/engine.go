@@ -72,6 +72,7 @@ type Integrations interface {
 	UpdateIntegration(ctx context.Context, i *store.Integration) error
 	DeleteIntegration(ctx context.Context, k store.IntegrationKey) error
 	SetStatus(ctx context.Context, k store.IntegrationKey, from, to store.IntegrationStatus, reason string) (bool, error)
+	Switch(ctx context.Context, k store.IntegrationKey, to store.IntegrationStatus) error
 	Totals(ctx context.Context, k store.IntegrationKey) (store.Totals, error)
 	Reprojections(ctx context.Context) ([]store.Reprojection, error)
 	Reprojection(ctx context.Context, k store.IntegrationKey) (store.Reprojection, bool, error)

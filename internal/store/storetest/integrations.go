@@ -14,6 +14,8 @@ var integrations = group{
 	"an id is given once":                               idTaken,
 	"they come in pages":                                integrationPages,
 	"the status changes from what it was":               setStatus,
+	"a change that began before a user's switch":        switchIsAChange,
+	"no attributes are not all of them":                 noAttributes,
 	"R12 what was known is kept across a change":        knownKept,
 	"one that is deleted leaves nothing but history":    deleteIntegration,
 	"one that is deleted leaves the others alone":       deleteOne,
@@ -147,6 +149,33 @@ func setStatus(b *bench) {
 	changed, err := b.SetStatus(b.Context(), store.IntegrationKey{Organization: globex, ID: "i"}, "", store.Paused, "")
 	b.must(err)
 	b.same("in another organization", changed, false)
+}
+
+func switchIsAChange(b *bench) {
+	k := b.integrate(acme, "i")
+	before, err := b.Integration(b.Context(), k)
+	b.must(err)
+	_, err = b.SetStatus(b.Context(), k, "", store.Suspended, "key refused")
+	b.must(err)
+	b.must(b.Switch(b.Context(), k, store.Paused))
+	i, err := b.Integration(b.Context(), k)
+	b.must(err)
+	b.same("status, reason, revision", []any{i.Status, i.StatusReason, i.Revision}, []any{store.Paused, "", before.Revision + 1})
+	b.same("updated later", i.UpdatedAt > before.UpdatedAt, true)
+	before.Revision++
+	b.kind(b.UpdateIntegration(b.Context(), before), consent.Conflict)
+	b.kind(b.Switch(b.Context(), store.IntegrationKey{Organization: globex, ID: "i"}, store.Paused), consent.NotFound)
+}
+
+func noAttributes(b *bench) {
+	for id, attributes := range map[string][]store.AttributeEntry{"all": nil, "none": {}} {
+		i := b.integration(acme, id)
+		i.Settings.Properties.Attributes = attributes
+		b.must(b.CreateIntegration(b.Context(), i))
+		got, err := b.Integration(b.Context(), store.IntegrationKey{Organization: acme, ID: id})
+		b.must(err)
+		b.same(id, got.Rules().AllMetadata, id == "all")
+	}
 }
 
 func knownKept(b *bench) {

@@ -141,7 +141,7 @@ CREATE TABLE deliveries (
   updated_at   INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (organization, integration, target, person)
 ) WITHOUT ROWID, STRICT;
-CREATE INDEX deliveries_due ON deliveries (organization, integration, target, class, consent_at) WHERE state = 'pending';
+CREATE INDEX deliveries_due ON deliveries (organization, integration, target, class, (attempts > 0), consent_at) WHERE state = 'pending';
 CREATE INDEX deliveries_next ON deliveries (organization, integration, target, next_at) WHERE next_at > 0;
 CREATE INDEX deliveries_readback ON deliveries (organization, integration, target, readback_at) WHERE readback_at > 0;
 CREATE INDEX deliveries_in_flight ON deliveries (organization, integration) WHERE state = 'in_flight';
