@@ -211,18 +211,19 @@ func (a *attempt) missing(ctx context.Context, err error) {
 		a.create(ctx)
 		return
 	}
-	a.unmatched("there is no profile with this " + a.job.integration.Settings.Properties.UserUniqueKey + " and upsert_mode is off")
+	a.unmatched("there is no profile with this "+a.job.integration.Settings.Properties.UserUniqueKey+" and upsert_mode is off", a.job.projection.Withdraws())
 }
 
 // unmatched records that there is no profile and none can be made. Newer
-// consent tries again, and so does a withdrawal, ever more rarely (R20).
-func (a *attempt) unmatched(reason string) {
+// consent tries again; by itself only who holds a withdrawal is tried, or whom a
+// right that somebody may give would help, ever more rarely (R20): a later
+// import with default-on must not mail someone who refused.
+func (a *attempt) unmatched(reason string, again bool) {
 	f := &a.finish
 	f.State, f.LastError = store.Unmatched, reason
 	f.Readback, f.ReadbackAt = 0, 0
 	f.NextAt = 0
-	if a.job.projection.Withdraws() {
-		// A later import with default-on must not mail someone who refused.
+	if again {
 		f.Attempts++
 		f.NextAt = a.clock().Add(a.unmatchedDelay(f.Attempts))
 	}
@@ -233,7 +234,7 @@ func (a *attempt) unmatched(reason string) {
 func (a *attempt) create(ctx context.Context) {
 	const notAllowed = "there is no profile, and the API key may not create one"
 	if a.closedUntil(a.job.integration, "create") > a.clock() {
-		a.unmatched(notAllowed)
+		a.unmatched(notAllowed, true)
 		return
 	}
 	full := consent.Differ(a.job.projection, consent.Known{}, &a.job.integration.Snapshot, a.clock(), a.stale)
@@ -256,7 +257,7 @@ func (a *attempt) create(ctx context.Context) {
 	switch consent.KindOf(err) {
 	case consent.Forbidden:
 		a.closeOperation(ctx, a.job.integration, "create")
-		a.unmatched(notAllowed)
+		a.unmatched(notAllowed, true)
 	case consent.Invalid, consent.Conflict:
 		a.finish.State, a.finish.LastError = store.Failed, "invalid: "+message(err)
 	case consent.NotFound:

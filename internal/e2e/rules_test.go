@@ -314,14 +314,14 @@ func TestR18ForbiddenToCreate(t *testing.T) {
 	b.actito.Inject(simulator.Fault{Kind: simulator.KindCreate, Effect: simulator.EffectStatus, Status: http.StatusForbidden})
 	now := time.Now()
 	b.send(event("e1", strangers[0], now, simulator.Choices{"newsletter": yes()}))
-	b.eventually("it was tried", func() bool { return b.person(strangers[0]).status() == "waiting" })
+	b.eventually("it was tried", func() bool { return b.person(strangers[0]).status() == "unmatched" })
 	b.sendAll(events(strangers[1:], now, simulator.Choices{"newsletter": yes()}))
 	b.sendAll(events(known, now, simulator.Choices{"newsletter": yes()}))
 	b.eventually("those who are known are served", func() bool {
 		return b.allSynced(known) && !slices.ContainsFunc(known, func(email string) bool { return !b.on(email, "Newsletter") })
 	})
-	b.eventually("the strangers wait", func() bool {
-		return !slices.ContainsFunc(strangers, func(email string) bool { return b.person(email).status() != "waiting" })
+	b.eventually("the strangers are unmatched", func() bool {
+		return !slices.ContainsFunc(strangers, func(email string) bool { return b.person(email).status() != "unmatched" })
 	})
 	if n := b.actito.CallCount(simulator.KindCreate); n > 1 {
 		t.Errorf("the forbidden operation was tried %d times", n)
