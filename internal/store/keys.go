@@ -28,21 +28,26 @@ type Hasher struct{ pool sync.Pool }
 // NewHasher makes a hasher for a secret key. The key must stay the same for
 // the life of the database.
 func NewHasher(key []byte) *Hasher {
-	return &Hasher{pool: sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
+	return &Hasher{pool: sync.Pool{New: func() any { return &keyed{mac: hmac.New(sha256.New, key)} }}}
+}
+
+// keyed is a keyed hash with room for what goes into it and what comes out.
+type keyed struct {
+	mac hash.Hash
+	buf []byte
 }
 
 func (h *Hasher) sum(domain byte, parts ...string) (out [16]byte) {
-	mac := h.pool.Get().(hash.Hash) // the pool holds nothing else
-	defer h.pool.Put(mac)
-	mac.Reset()
-	mac.Write([]byte{domain})
-	var length [4]byte
+	k := h.pool.Get().(*keyed) // the pool holds nothing else
+	defer h.pool.Put(k)
+	k.buf = append(k.buf[:0], domain)
 	for _, p := range parts {
-		binary.BigEndian.PutUint32(length[:], uint32(len(p))) //nolint:gosec // no id or payload is that long
-		mac.Write(length[:])
-		mac.Write([]byte(p))
+		k.buf = binary.BigEndian.AppendUint32(k.buf, uint32(len(p))) //nolint:gosec // no id or payload is that long
+		k.buf = append(k.buf, p...)
 	}
-	copy(out[:], mac.Sum(nil))
+	k.mac.Reset()
+	k.mac.Write(k.buf)
+	copy(out[:], k.mac.Sum(k.buf[:0]))
 	return out
 }
 

@@ -162,9 +162,10 @@ func loadSubject(ctx context.Context, stmt prepared, k store.SubjectKey) (*store
 }
 
 func (t *acceptTx) SaveSubjects(ctx context.Context, subjects []*store.Subject) error {
+	var state []byte
 	for _, s := range subjects {
-		state, err := s.State.MarshalBinary()
-		if err != nil {
+		var err error
+		if state, err = s.State.AppendBinary(state[:0]); err != nil {
 			return err
 		}
 		users := ""

@@ -80,7 +80,7 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Engine, err error) 
 	_, _ = msqlite.Fdatasync(true)
 	path := filepath.Join(dir, "consentsync.db")
 	busy := cmp.Or(opts.BusyTimeout, 2*time.Second)
-	if e.write, err = sql.Open("sqlite", dsn(path, "_txlock=immediate", 64<<10, busy)); err != nil {
+	if e.write, err = sql.Open("sqlite", dsn(path, "_txlock=immediate", 40<<10, busy)); err != nil {
 		return nil, err
 	}
 	e.write.SetMaxOpenConns(1)
@@ -89,7 +89,7 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Engine, err error) 
 	if err := e.migrate(ctx); err != nil {
 		return nil, fmt.Errorf("database %s: %w", path, err)
 	}
-	if e.read, err = sql.Open("sqlite", dsn(path, "mode=ro", 4<<10, busy)); err != nil {
+	if e.read, err = sql.Open("sqlite", dsn(path, "mode=ro", 2<<10, busy)); err != nil {
 		return nil, err
 	}
 	e.read.SetMaxOpenConns(4)
@@ -108,7 +108,8 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Engine, err error) 
 	return e, nil
 }
 
-// dsn sets what every connection needs; cacheKiB bounds its page cache.
+// dsn sets what every connection needs; cacheKiB bounds its page cache, for
+// which the allocator takes twice as much.
 func dsn(path, mode string, cacheKiB int, busy time.Duration) string {
 	pragmas := []string{
 		fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()), "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
