@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"consentsync/internal/auth"
+	"consentsync/internal/consent"
+	"consentsync/internal/simulator"
+	"consentsync/internal/store"
+	"consentsync/internal/store/sqlite"
+)
+
+// filled is a database with people in it.
+type filled struct {
+	dir         string
+	Client      client
+	Integration string
+	People      int
+}
+
+// database gives a database with one integration, paused, and people of whom
+// each has one event and a delivery that is settled.
+func (b *bench) database(ctx context.Context) (filled, error) {
+	f := filled{dir: b.data, People: b.people}
+	if f.dir == "" {
+		f.dir = filepath.Join(b.dir, "data")
+	}
+	note := filepath.Join(f.dir, "bench.json")
+	text, err := os.ReadFile(note)
+	if err == nil {
+		err = json.Unmarshal(text, &f)
+		if err == nil && f.People != b.people {
+			err = fmt.Errorf("%s was filled with %d people", f.dir, f.People)
+		}
+		return f, err
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	if err := b.prepare(ctx, &f); err != nil {
+		return f, err
+	}
+	progress("filling the store with %d people", f.People)
+	if err := fill(ctx, f); err != nil {
+		return f, fmt.Errorf("fill: %w", err)
+	}
+	if text, err = json.Marshal(f); err != nil {
+		return f, err
+	}
+	return f, os.WriteFile(note, text, 0o600)
+}
+
+// prepare makes the organization and its integration with the program itself.
+func (b *bench) prepare(ctx context.Context, f *filled) (err error) {
+	_, actitoURL, stop, err := actito(ctx, simulator.ActitoOptions{})
+	if err != nil {
+		return err
+	}
+	defer stop()
+	p, err := b.serve(ctx, f.dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.stop()) }()
+	if f.Client, f.Integration, err = setUp(ctx, p.url, actitoURL); err != nil {
+		return err
+	}
+	return ask(ctx, "POST", p.url+"/v1/marketplace/integrations/"+f.Integration+"/pause", nil, nil)
+}
+
+// fill accepts one event of each person, past HTTP, and settles the delivery.
+func fill(ctx context.Context, f filled) (err error) {
+	e, err := sqlite.Open(ctx, f.dir, sqlite.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.Close()) }()
+	master, err := auth.LoadMasterKey("", f.dir)
+	if err != nil {
+		return err
+	}
+	keys, err := auth.OpenKeyring(ctx, e, master)
+	if err != nil {
+		return err
+	}
+	hasher := store.NewHasher(keys.Hash)
+	e.UseHasher(hasher)
+	background, stop := context.WithCancel(ctx)
+	var tasks errgroup.Group
+	tasks.Go(func() error { return e.Checkpoints(background) })
+	defer func() {
+		stop()
+		err = errors.Join(err, tasks.Wait())
+	}()
+	return fillBatches(ctx, e, hasher, f)
+}
+
+func fillBatches(ctx context.Context, e *sqlite.Engine, hasher *store.Hasher, f filled) error {
+	const size = 256
+	w, err := newWebhooks(f.People)
+	if err != nil {
+		return err
+	}
+	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // made-up people
+	at := time.Now().Add(-24 * time.Hour)
+	for first := 0; first < f.People; first += size {
+		var batch []store.Inbound
+		var settled []store.Settled
+		for person := first; person < min(first+size, f.People); person++ {
+			in, err := inbound(w.of(nil, r, person, at))
+			if err != nil {
+				return err
+			}
+			batch = append(batch, in)
+			key := store.DeliveryKey{
+				Organization: organization, Integration: f.Integration, Target: store.TargetActito,
+				Person: hasher.Person(organization, consent.Subject{OrganizationUserID: in.Message.OrganizationUserID}),
+			}
+			settled = append(settled, store.Settled{DeliveryKey: key, Version: 1})
+		}
+		if _, err := e.Accept(ctx, batch); err != nil {
+			return err
+		}
+		leases, err := e.Acquire(ctx, "bench")
+		if err != nil {
+			return err
+		}
+		if len(leases) != 1 {
+			return fmt.Errorf("%d leases, want 1", len(leases))
+		}
+		if err := e.Settle(ctx, leases[0], settled); err != nil {
+			return err
+		}
+		if at := first + len(batch); at*10/f.People != first*10/f.People {
+			progress("%3d %%", at*100/f.People)
+		}
+	}
+	return ctx.Err()
+}
+
+// inbound reads a webhook that payload.go made. It is no decoder: that is not
+// what is measured here.
+func inbound(body []byte) (store.Inbound, error) {
+	type choice struct {
+		ID      string
+		Enabled *bool
+	}
+	var w struct {
+		Regulation string
+		Parameters struct {
+			Entity struct {
+				ID        string
+				CreatedAt time.Time `json:"created_at"`
+				Consents  struct{ Purposes, Channels []choice }
+				User      struct {
+					ID                 string
+					OrganizationUserID string `json:"organization_user_id"`
+					Country            json.RawMessage
+					Metadata           map[string]json.RawMessage
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal(body, &w); err != nil {
+		return store.Inbound{}, err
+	}
+	e := &w.Parameters.Entity
+	m := &consent.Message{
+		Type: consent.EventCreated, EntityID: e.ID, Regulation: w.Regulation, CreatedAt: consent.TimeOf(e.CreatedAt),
+		DidomiUserID: e.User.ID, OrganizationUserID: e.User.OrganizationUserID, Country: e.User.Country, Metadata: e.User.Metadata,
+	}
+	said := func(list []choice, of func(id string) consent.Choice) {
+		for _, c := range list {
+			if c.Enabled != nil {
+				m.Choices = append(m.Choices, consent.Said{Choice: of(c.ID), Enabled: *c.Enabled})
+			}
+		}
+	}
+	said(e.Consents.Channels, func(id string) consent.Choice { return consent.Choice{Kind: consent.OfChannel, Channel: id} })
+	said(e.Consents.Purposes, func(id string) consent.Choice { return consent.Choice{Kind: consent.OfPurpose, Purpose: id} })
+	return store.Inbound{Organization: organization, Message: m, Canonical: body, Payload: body}, nil
+}

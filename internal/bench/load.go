@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// load is what clients do at once: each posts a webhook, waits for the answer
+// and posts the next, on a connection of its own.
+type load struct {
+	target, token string
+	clients       int
+	webhooks      *webhooks
+	http          *http.Client
+	sent          atomic.Int64 // accepted ones, those of warming up included
+}
+
+func newLoad(target, token string, clients int, w *webhooks) *load {
+	return &load{
+		target: target, token: token, clients: clients, webhooks: w,
+		http: &http.Client{
+			Transport: &http.Transport{MaxIdleConnsPerHost: clients, MaxConnsPerHost: clients, DisableCompression: true},
+			Timeout:   30 * time.Second,
+		},
+	}
+}
+
+// round is what was seen in some time of load.
+type round struct {
+	perSecond float64
+	latencies []time.Duration
+}
+
+const warmUp = time.Second
+
+// run puts the server under load and measures for a time after warming up.
+func (l *load) run(ctx context.Context, measured time.Duration) (round, error) {
+	var measuring, over atomic.Bool
+	latencies := make([][]time.Duration, l.clients)
+	clients, ctx := errgroup.WithContext(ctx)
+	for i := range l.clients {
+		clients.Go(func() error {
+			r := rand.New(rand.NewPCG(rand.Uint64(), uint64(i))) //nolint:gosec // made-up traffic
+			var body []byte
+			for !over.Load() {
+				body = l.webhooks.next(body[:0], r)
+				began := time.Now()
+				if err := l.post(ctx, body); err != nil {
+					return err
+				}
+				if measuring.Load() && !over.Load() {
+					latencies[i] = append(latencies[i], time.Since(began))
+				}
+			}
+			return nil
+		})
+	}
+	clients.Go(func() error {
+		defer over.Store(true)
+		if err := wait(ctx, warmUp); err != nil {
+			return err
+		}
+		measuring.Store(true)
+		return wait(ctx, measured)
+	})
+	if err := clients.Wait(); err != nil {
+		return round{}, err
+	}
+	all := slices.Concat(latencies...)
+	return round{float64(len(all)) / measured.Seconds(), all}, nil
+}
+
+func (l *load) post(ctx context.Context, body []byte) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, l.target, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+l.token)
+	resp, err := l.http.Do(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return fmt.Errorf("a webhook was answered %s: %s", resp.Status, answer)
+	}
+	l.sent.Add(1)
+	return nil
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// percentile gives the value below which a share of the values lies; it sorts
+// them.
+func percentile(values []time.Duration, share float64) time.Duration {
+	if len(values) == 0 {
+		return 0
+	}
+	slices.Sort(values)
+	return values[min(len(values)-1, int(share*float64(len(values))))]
+}

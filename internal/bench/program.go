@@ -1,0 +1,111 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"consentsync/internal/simulator"
+)
+
+const adminToken = "bench-admin-token"
+
+var programEnv = []string{"CONSENTSYNC_ADMIN_TOKEN=" + adminToken}
+
+// serve starts the program on a data directory.
+func (b *bench) serve(ctx context.Context, data string) (*process, error) {
+	return start(ctx, "/readyz", programEnv, b.binary,
+		"serve", "--allow-private-networks", "--log-level", "warn", "--data", data, "--listen")
+}
+
+// client is what Didomi authenticates with.
+type client struct {
+	ID     string `json:"client_id"`
+	Secret string `json:"client_secret"`
+}
+
+// setUp makes an organization with one integration in a running program.
+func setUp(ctx context.Context, url, actitoURL string) (c client, integration string, err error) {
+	if err := ask(ctx, http.MethodPut, url+"/v1/premium-features/"+organization, map[string]any{"actito": true}, nil); err != nil {
+		return c, "", err
+	}
+	settings := map[string]any{
+		"type_id":        "actito",
+		"authentication": map[string]any{"private_api_key": simulator.SampleKey},
+		"properties": map[string]any{
+			"base_url": actitoURL, "entity_id": simulator.SampleEntity, "table_name": simulator.SampleTable().Name, "user_unique_key": "emailAddress",
+			"calls_per_minute": 100_000, "concurrency": 4,
+		},
+		"mappings": []map[string]any{
+			{"id": "Newsletter", "value": "consents_purposes_newsletter_enabled"},
+			{"id": "Promotions", "value": "consents_purposes_promotions_enabled"},
+			{"id": "SmsAlerts", "value": "consents_channels_sms_enabled"},
+		},
+		"upsert_mode": true,
+	}
+	var view struct{ ID string }
+	if err := ask(ctx, http.MethodPost, url+"/v1/marketplace/integrations?organization_id="+organization, settings, &view); err != nil {
+		return c, "", err
+	}
+	return c, view.ID, ask(ctx, http.MethodPost, url+"/v1/organizations/"+organization+"/webhook-clients", nil, &c)
+}
+
+// tokenFor asks for an access token as Didomi does.
+func tokenFor(ctx context.Context, url string, c client) (string, error) {
+	var answer struct {
+		AccessToken string `json:"access_token"`
+	}
+	err := ask(ctx, http.MethodPost, url+"/oauth/token", map[string]any{
+		"grant_type": "client_credentials", "client_id": c.ID, "client_secret": c.Secret,
+	}, &answer)
+	return answer.AccessToken, err
+}
+
+func ask(ctx context.Context, method, url string, in, out any) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	r, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Authorization", "Bearer "+adminToken)
+	r.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode >= http.StatusMultipleChoices {
+		return fmt.Errorf("%s %s: %s: %s", method, r.URL.Path, resp.Status, answer)
+	}
+	if out == nil {
+		return nil
+	}
+	return json.Unmarshal(answer, out)
+}
+
+// actito serves a simulated Actito until stop is called.
+func actito(ctx context.Context, opts simulator.ActitoOptions) (a *simulator.Actito, url string, stop func(), err error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, "", nil, err
+	}
+	a = simulator.NewActito(opts)
+	server := &http.Server{Handler: a, ReadHeaderTimeout: 10 * time.Second}
+	go server.Serve(listener) //nolint:errcheck // ends with stop
+	return a, "http://" + listener.Addr().String(), func() {
+		_ = server.Close()
+		a.Close()
+	}, nil
+}

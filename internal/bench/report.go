@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// What is asked of the program.
+const (
+	leastRatio = 0.5
+	mostMemory = 150 << 20
+	mostStart  = 500 * time.Millisecond
+	mostCalls  = 150 // for 1,000 events of 100 people
+)
+
+// report is what was measured; what was not is zero.
+type report struct {
+	ours, bare           figures
+	peak                 int64
+	starts               []time.Duration // sorted
+	first, second, again counted
+}
+
+// ratios gives what each round came to.
+func (r *report) ratios() []float64 {
+	var list []float64
+	for i := range r.ours.perSecond {
+		list = append(list, r.ours.perSecond[i]/r.bare.perSecond[i])
+	}
+	return list
+}
+
+// text is the table, as Markdown and readable as it is.
+func (r *report) text(ctx context.Context, o options) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s, %d processors, %s, %s/%s, commit %s, %s.\n\n", processor(), runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH,
+		commit(ctx), time.Now().UTC().Format("2006-01-02 15:04 UTC"))
+	t := tabwriter.NewWriter(&b, 0, 0, 1, ' ', 0)
+	line := func(cells ...any) {
+		for _, c := range cells {
+			_, _ = fmt.Fprintf(t, "| %v\t", c) // into a builder
+		}
+		_, _ = fmt.Fprintln(t, "|")
+	}
+	line("figure", "consentsync", "baseline", "ratio", "required", "met")
+	line("---", "---", "---", "---", "---", "---")
+	if len(r.ours.perSecond) > 0 {
+		ratios := r.ratios()
+		line("durable accepts a second, median", fmt.Sprintf("%.0f", median(r.ours.perSecond)), fmt.Sprintf("%.0f", median(r.bare.perSecond)),
+			fmt.Sprintf("**%.2f** (%.2f to %.2f)", median(ratios), slices.Min(ratios), slices.Max(ratios)),
+			fmt.Sprintf("at least %.1f", leastRatio), yes(median(ratios) >= leastRatio))
+		for _, x := range []struct {
+			name       string
+			ours, bare time.Duration
+		}{
+			{"answer, p50", r.ours.p50, r.bare.p50},
+			{"answer, p99", r.ours.p99, r.bare.p99},
+			{"processor time of the server for one", r.ours.cpu, r.bare.cpu},
+		} {
+			line(x.name, short(x.ours), short(x.bare), fmt.Sprintf("%.2f", float64(x.ours)/float64(x.bare)), "", "")
+		}
+		line("most resident memory under this load", fmt.Sprintf("%d MB", r.peak/1e6), "", "", fmt.Sprintf("under %d MB", mostMemory>>20), yes(r.peak < mostMemory))
+		start := r.starts[len(r.starts)/2]
+		line("start to ready, median of 3", short(start), "", "", "under "+short(mostStart), yes(start < mostStart))
+	}
+	for _, x := range []struct {
+		name string
+		counted
+		most int
+	}{
+		{"calls to Actito for %d events, people never delivered before", r.first, -1},
+		{"calls to Actito for %d events, people delivered before", r.second, mostCalls},
+		{"calls to Actito for %d events that change nothing", r.again, 0},
+	} {
+		if x.events == 0 {
+			continue
+		}
+		asked, met := "", ""
+		if x.most >= 0 {
+			asked, met = fmt.Sprintf("at most %d", x.most), yes(x.calls <= x.most)
+		}
+		line(fmt.Sprintf(x.name, x.events), x.calls, x.events, fmt.Sprintf("%.2f", float64(x.calls)/float64(x.events)), asked, met)
+	}
+	_ = t.Flush()
+	if len(r.ours.perSecond) > 0 {
+		fmt.Fprintf(&b, "\n%d clients, %d people in the store, %d rounds of %s of each server, in turn.", o.clients, o.people, o.rounds, o.round)
+		fmt.Fprintf(&b, " Rounds: %.0f; bare %.0f.\n", r.ours.perSecond, r.bare.perSecond)
+	}
+	return b.String()
+}
+
+func yes(met bool) string {
+	if met {
+		return "yes"
+	}
+	return "**no**"
+}
+
+func short(d time.Duration) string {
+	switch {
+	case d < 100*time.Microsecond:
+		return d.Round(time.Microsecond / 10).String()
+	case d < 10*time.Millisecond:
+		return d.Round(10 * time.Microsecond).String()
+	}
+	return d.Round(time.Millisecond).String()
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	if n := len(sorted); n%2 == 0 {
+		return (sorted[n/2-1] + sorted[n/2]) / 2
+	}
+	return sorted[len(sorted)/2]
+}
+
+func processor() string {
+	info, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return "unknown processor"
+	}
+	for line := range strings.Lines(string(info)) {
+		if name, value, _ := strings.Cut(line, ":"); strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "unknown processor"
+}
+
+func commit(ctx context.Context) string {
+	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty").Output()
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// The figures stand between these lines of the document.
+const (
+	figuresBegin = "<!-- figures: written by make bench -->"
+	figuresEnd   = "<!-- end of figures -->"
+)
+
+func replaceFigures(file, text string) error {
+	document, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	before, rest, found := strings.Cut(string(document), figuresBegin)
+	_, after, ended := strings.Cut(rest, figuresEnd)
+	if !found || !ended {
+		return fmt.Errorf("%s has no place for figures: it needs the lines %q and %q", file, figuresBegin, figuresEnd)
+	}
+	return os.WriteFile(file, []byte(before+figuresBegin+"\n\n"+text+"\n"+figuresEnd+after), 0o644) //nolint:gosec // a document
+}
