@@ -141,6 +141,21 @@ func TestSameValueSurvivesStorage(t *testing.T) {
 	}
 }
 
+// An attribute that was accepted for anybody may go along with a withdrawal; a
+// suspect one never does (R17).
+func TestR17ProvenAttributesGoAlong(t *testing.T) {
+	t.Parallel()
+	d := Difference{Subscriptions: map[string]bool{"news": false}, Attributes: map[string]any{"a": "x", "b": "y"}}
+	now, rest := d.Portion(Known{}, nil, map[string]bool{"a": true})
+	if _, along := now.Attributes["a"]; !along || len(now.Attributes) != 1 || !rest {
+		t.Errorf("now %v, rest %v; want the proven attribute along and the other to follow", now, rest)
+	}
+	suspect := Known{}.Suspect(map[string]any{"a": "x"}, false, "no")
+	if now, rest := d.Portion(suspect, nil, map[string]bool{"a": true}); len(now.Attributes) != 0 || !rest {
+		t.Errorf("now %v, rest %v; want a suspect attribute to stay behind", now, rest)
+	}
+}
+
 func TestR17Portion(t *testing.T) {
 	t.Parallel()
 	off, on := map[string]bool{"s": false}, map[string]bool{"s": true}
@@ -165,7 +180,7 @@ func TestR17Portion(t *testing.T) {
 		"nothing due":                                  {Difference{}, Known{}, nil, Difference{}, false},
 	}
 	for name, tt := range tests {
-		now, rest := tt.all.Portion(tt.known, tt.distrusted)
+		now, rest := tt.all.Portion(tt.known, tt.distrusted, nil)
 		if diff := cmp.Diff(tt.want, now, emptyIsNil); diff != "" || rest != tt.rest {
 			t.Errorf("%s: rest %v\n%s", name, rest, diff)
 		}

@@ -11,15 +11,15 @@ func (f Fact) refuses(value any) bool { return f.Refused != nil && *f.Refused ==
 // something has to follow.
 //
 // A withdrawal never travels with attributes that the CRM has not accepted
-// once for this profile (R17). Suspect attributes, and those that the caller
+// once, for this profile or, as proven tells, for another (R17). Suspect attributes, and those that the caller
 // distrusts because they were refused for others, go last and one by one, so
 // that one bad value costs the others nothing.
-func (d Difference) Portion(known Known, distrusted map[string]bool) (now Difference, rest bool) {
+func (d Difference) Portion(known Known, distrusted, proven map[string]bool) (now Difference, rest bool) {
 	now = Difference{Subscriptions: d.Subscriptions, Attributes: map[string]any{}}
 	for name, value := range d.Attributes {
 		fact, held := known.Attributes[name]
 		suspect := fact.Suspect || distrusted[name]
-		accepted := held && !fact.Unknown
+		accepted := held && !fact.Unknown || proven[name]
 		if !suspect && (accepted || !d.Withdraws()) {
 			now.Attributes[name] = value
 		}

@@ -93,7 +93,7 @@ func (a *attempt) run(ctx context.Context, call store.Call) {
 func (a *attempt) settle(ctx context.Context, d consent.Difference, err error) {
 	f := &a.finish
 	if err == nil {
-		a.alive(ctx, a.job)
+		a.alive(ctx, a.job, d)
 		f.Known = f.Known.Confirm(d, a.clock())
 		f.Attempts = 0
 		if a.job.rest {
@@ -242,7 +242,7 @@ func (a *attempt) create(ctx context.Context) {
 		full = full.WithoutGrants()
 	}
 	var first consent.Difference
-	a.with(a.job.integration, func(h *health) { first, _ = full.Portion(consent.Known{}, h.distrusted()) })
+	a.with(a.job.integration, func(h *health) { first, _ = full.Portion(consent.Known{}, h.distrusted(), h.proven) })
 	// A profile cannot be made without its mandatory attributes.
 	bare := consent.Difference{Subscriptions: full.Subscriptions, Attributes: a.mandatory(full.Attributes)}
 	maps.Copy(first.Attributes, bare.Attributes)

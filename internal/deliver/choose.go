@@ -191,7 +191,7 @@ func (c *courier) prepare(ctx context.Context, i *store.Integration, target Targ
 		if d.HoldGrants {
 			difference = difference.WithoutGrants()
 		}
-		j.send, j.rest = difference.Portion(d.Known, h.distrusted())
+		j.send, j.rest = difference.Portion(d.Known, h.distrusted(), h.proven)
 	})
 	j.projection.LeftOut = append(j.projection.LeftOut, d.Known.Refusals(j.projection)...)
 	return j, nil

@@ -22,6 +22,7 @@ type health struct {
 	checkedAt  consent.Time
 	last404    bool // the last answer of the table was a 404
 	gone       []string
+	proven     map[string]bool         // attributes that were accepted once, for anybody
 	refusals   map[string]int          // by attribute: people in a row whose value was refused
 	closed     map[string]consent.Time // by operation
 	probeAt    consent.Time
@@ -41,7 +42,7 @@ func (c *courier) of(i *store.Integration) *health {
 	k := store.IntegrationKey{Organization: i.Organization, ID: i.ID}
 	h := c.health[k]
 	if h == nil || h.revision != i.Revision {
-		h = &health{revision: i.Revision, checkedAt: c.clock(), troubled: map[string]bool{}, refusals: map[string]int{}, closed: map[string]consent.Time{}}
+		h = &health{revision: i.Revision, checkedAt: c.clock(), troubled: map[string]bool{}, proven: map[string]bool{}, refusals: map[string]int{}, closed: map[string]consent.Time{}}
 		c.health[k] = h
 	}
 	return h
@@ -54,14 +55,15 @@ func (c *courier) with(i *store.Integration, f func(*health)) {
 	f(c.of(i))
 }
 
-// alive notes a call that went well.
-func (c *courier) alive(ctx context.Context, j *job) {
+// alive notes that d was written well.
+func (c *courier) alive(ctx context.Context, j *job, d consent.Difference) {
 	restored := false
 	c.with(j.integration, func(h *health) {
 		h.last404, h.probes = false, 0
 		clear(h.troubled)
-		for name := range j.send.Attributes {
+		for name := range d.Attributes {
 			delete(h.refusals, name)
+			h.proven[name] = true
 		}
 		for operation, until := range h.closed {
 			if until <= c.clock() {
@@ -256,5 +258,8 @@ func (h *health) distrusted() map[string]bool {
 }
 
 func (c *courier) distrustAttribute(i *store.Integration, name string) {
-	c.with(i, func(h *health) { h.refusals[name]++ })
+	c.with(i, func(h *health) {
+		h.refusals[name]++
+		delete(h.proven, name)
+	})
 }
