@@ -162,7 +162,7 @@ func (b *bundle) must(method, path, body string, status int, out any) {
 // object is any JSON object.
 type object = map[string]any
 
-// settings gives the body of an integration with the seed's shape; change, if
+// settings gives the body of an integration in the documented shape; change, if
 // not nil, alters it.
 func (b *bundle) settings(change func(object)) string {
 	in := object{
