@@ -30,14 +30,14 @@ import (
 
 // App is the running program.
 type App struct {
-	cfg      Config
-	log      *slog.Logger
-	engine   *sqlite.Engine
-	delivery *deliver.Engine
-	didomi   *ingest.Didomi
-	server   *http.Server
-	listener net.Listener
-	health   *health
+	cfg       Config
+	log       *slog.Logger
+	engine    *sqlite.Engine
+	delivery  *deliver.Engine
+	committer *ingest.Committer
+	server    *http.Server
+	listener  net.Listener
+	health    *health
 
 	stop   context.CancelFunc
 	tasks  *errgroup.Group
@@ -106,7 +106,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher) 
 		a.delivery.Rescan()
 	}
 	tokens := auth.NewTokens(keys.Token, a.cfg.TokenLife, time.Now)
-	a.didomi = ingest.NewDidomi(a.engine, tokens, a.delivery.Wake, a.log, metrics)
+	a.committer = ingest.NewCommitter(a.engine, a.delivery.Wake, a.log, metrics)
 	a.health = &health{engine: a.engine}
 
 	mux := http.NewServeMux()
@@ -115,7 +115,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher) 
 		People: &people.Service{Store: a.engine, Hasher: hasher, Now: time.Now},
 	}).Register(mux)
 	mux.Handle("POST /oauth/token", &auth.Endpoint{Clients: a.engine, Tokens: tokens})
-	mux.Handle("POST /webhooks/didomi/{organization_id}", a.didomi)
+	mux.Handle("POST /webhooks/didomi/{organization_id}", ingest.NewDidomi(a.committer, tokens, a.log, metrics))
 	a.health.register(mux, metrics)
 
 	a.server = &http.Server{
@@ -127,6 +127,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher) 
 	a.tasks, ctx = errgroup.WithContext(ctx)
 	a.failed = ctx.Done()
 	a.tasks.Go(func() error { return a.delivery.Run(ctx) })
+	a.tasks.Go(func() error { return a.committer.Run(ctx) })
 	a.tasks.Go(func() error { return reprojector.Run(ctx) })
 	a.tasks.Go(func() error { return a.engine.Checkpoints(ctx) })
 	a.tasks.Go(func() error {
@@ -152,7 +153,7 @@ func (a *App) Stop(ctx context.Context) error {
 	if err != nil {
 		err = errors.Join(err, a.server.Close())
 	}
-	a.didomi.Close()
+	a.committer.Close()
 	a.stop()
 	err = errors.Join(err, a.tasks.Wait())
 	return errors.Join(err, a.engine.Close())

@@ -8,7 +8,12 @@ package ingest
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
@@ -16,23 +21,51 @@ import (
 
 // Store accepts batches durably.
 type Store interface {
+	// Accept merges a batch.
 	Accept(ctx context.Context, batch []store.Inbound) ([]store.Receipt, error)
+	// Enqueue puts a batch into the inbox, to be merged later.
+	Enqueue(ctx context.Context, batch []store.Inbound) error
+	Inbox
 }
 
 // mostInBatch bounds how many webhooks share one transaction and one fsync.
 const mostInBatch = 256
 
+// crowd is how many webhooks at once mean that merging cannot keep up.
+const crowd = 24
+
+// calm is how long after the last crowd webhooks are merged at once again.
+const calm = 250 * time.Millisecond
+
+// writers is how many transactions may be under way: while one waits for the
+// disk another is made.
+const writers = 3
+
 // Committer lets concurrent webhooks share transactions: whatever waits while
 // one is committed goes into the next. There is no timer, so a single webhook
 // waits for nothing but its own fsync.
+//
+// A webhook is merged in the transaction that accepts it. Only in a rush, when
+// more wait than can be merged, the transaction takes them into the inbox as
+// they are, which is several times cheaper, and merging follows. Merging
+// does not depend on the order, so the two ways may mix.
 type Committer struct {
 	store   Store
-	due     func()
-	metrics *metrics
+	due     func() // something became due for delivery
+	merger  *merger
+	metrics *commitMetrics
 	queue   chan *request
 	done    chan struct{}
 	once    sync.Once
 	closing chan struct{}
+
+	waiting atomic.Int64 // webhooks handed in and not answered
+	crowded atomic.Int64 // when there was last a crowd, in nanoseconds
+}
+
+// rush tells whether more webhooks come than can be merged at once.
+func (c *Committer) rush() bool {
+	return time.Now().UnixNano()-c.crowded.Load() < int64(calm)
 }
 
 type request struct {
@@ -42,14 +75,29 @@ type request struct {
 	ready   chan struct{}
 }
 
-func newCommitter(s Store, due func(), m *metrics) *Committer {
+// NewCommitter makes a committer that takes webhooks at once; Close stops it,
+// and Run merges what is in the inbox. due is called when something became due
+// for delivery.
+func NewCommitter(s Store, due func(), log *slog.Logger, r prometheus.Registerer) *Committer {
 	c := &Committer{
-		store: s, due: due, metrics: m,
+		store: s, due: due, metrics: newCommitMetrics(r),
 		queue: make(chan *request, 4*mostInBatch), done: make(chan struct{}), closing: make(chan struct{}),
 	}
-	go c.run()
+	c.merger = &merger{store: s, rush: c.rush, due: due, log: log, metrics: c.metrics, now: time.Now, wake: make(chan struct{}, 1)}
+	var running sync.WaitGroup
+	for range writers {
+		running.Go(c.run)
+	}
+	go func() {
+		running.Wait()
+		close(c.done)
+	}()
 	return c
 }
+
+// Run merges what is in the inbox until ctx ends. What is still in it then
+// stays there for the next start.
+func (c *Committer) Run(ctx context.Context) error { return c.merger.run(ctx) }
 
 // Close waits until all that was handed in is committed. Nothing may be handed
 // in afterwards.
@@ -62,6 +110,10 @@ func (c *Committer) Close() {
 // When ctx ends first, the webhook may still be accepted.
 func (c *Committer) Accept(ctx context.Context, in store.Inbound) (store.Receipt, error) {
 	r := &request{in: in, ready: make(chan struct{})}
+	if c.waiting.Add(1) >= crowd {
+		c.crowded.Store(time.Now().UnixNano())
+	}
+	defer c.waiting.Add(-1)
 	select {
 	case c.queue <- r:
 	case <-ctx.Done():
@@ -80,7 +132,6 @@ func gaveUp(ctx context.Context) error {
 }
 
 func (c *Committer) run() {
-	defer close(c.done)
 	batch := make([]*request, 0, mostInBatch)
 	for {
 		batch = batch[:0]
@@ -150,11 +201,21 @@ func (c *Committer) try(batch []*request) (err error) {
 	}
 	// The transaction belongs to all requests of the batch: none of them may
 	// cancel it.
-	receipts, err := c.store.Accept(context.Background(), in)
+	var receipts []store.Receipt
+	if c.rush() {
+		if err = c.store.Enqueue(context.Background(), in); err == nil {
+			c.metrics.queued.Add(float64(len(in)))
+			c.merger.nudge()
+		}
+	} else {
+		receipts, err = c.store.Accept(context.Background(), in)
+	}
 	for i, r := range batch {
 		r.err = err
-		if err == nil {
+		if receipts != nil {
 			r.receipt = receipts[i]
+		} else {
+			r.receipt = store.Receipt{Outcome: Queued}
 		}
 	}
 	if err == nil {

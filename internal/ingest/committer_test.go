@@ -3,8 +3,11 @@ package ingest
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"consentsync/internal/consent"
@@ -14,6 +17,7 @@ import (
 // gate is a Store whose commits wait to be let through, so that a test decides
 // what shares a batch.
 type gate struct {
+	Inbox
 	open    chan struct{}
 	entered chan int
 	fail    func(batch []store.Inbound) error
@@ -42,11 +46,17 @@ func (g *gate) Accept(_ context.Context, batch []store.Inbound) ([]store.Receipt
 	return make([]store.Receipt, len(batch)), nil
 }
 
-// submit hands payloads in, the first alone so that the others wait together,
-// and gives each one's error.
+func (g *gate) Enqueue(_ context.Context, batch []store.Inbound) error {
+	g.entered <- -len(batch)
+	<-g.open
+	return nil
+}
+
+// submit hands payloads in while all writers are busy, so that they wait
+// together, and gives each one's error.
 func submit(t *testing.T, g *gate, payloads ...string) map[string]error {
 	t.Helper()
-	c := newCommitter(g, func() {}, newMetrics(nil))
+	c := NewCommitter(g, func() {}, slog.New(slog.DiscardHandler), nil)
 	var mu sync.Mutex
 	errs := make(map[string]error)
 	var done sync.WaitGroup
@@ -58,13 +68,15 @@ func submit(t *testing.T, g *gate, payloads ...string) map[string]error {
 			errs[p] = err
 		})
 	}
-	hand(payloads[0])
-	<-g.entered
-	for _, p := range payloads[1:] {
+	for range writers {
+		hand("busy")
+		<-g.entered
+	}
+	for _, p := range payloads {
 		hand(p)
 	}
 	deadline := time.Now().Add(5 * time.Second)
-	for len(c.queue) < len(payloads)-1 && time.Now().Before(deadline) {
+	for len(c.queue) < len(payloads) && time.Now().Before(deadline) {
 		<-time.After(time.Millisecond)
 	}
 	close(g.open)
@@ -84,13 +96,14 @@ func TestR9OneBadEventFailsAlone(t *testing.T) {
 		}
 		return nil
 	})
-	errs := submit(t, g, "first", "a", "bad", "b")
+	errs := submit(t, g, "a", "bad", "b")
 	for p, err := range errs {
 		if (err != nil) != (p == "bad") {
 			t.Errorf("%s: %v", p, err)
 		}
 	}
-	if len(g.batches) != 5 || len(g.batches[1]) != 3 {
+	together := slices.ContainsFunc(g.batches, func(b []string) bool { return len(b) == 3 })
+	if len(g.batches) != writers+4 || !together {
 		t.Errorf("the batches were %q, want the three that waited together, then each alone", g.batches)
 	}
 }
@@ -100,13 +113,13 @@ func TestR9OneBadEventFailsAlone(t *testing.T) {
 func TestADatabaseFaultFailsTheBatch(t *testing.T) {
 	t.Parallel()
 	g := newGate(func([]store.Inbound) error { return consent.Errorf(consent.Transient, "test", "disk full") })
-	errs := submit(t, g, "first", "a", "b")
+	errs := submit(t, g, "a", "b")
 	for p, err := range errs {
 		if consent.KindOf(err) != consent.Transient {
 			t.Errorf("%s: %v", p, err)
 		}
 	}
-	if len(g.batches) != 2 {
+	if len(g.batches) != writers+1 {
 		t.Errorf("the batches were %q", g.batches)
 	}
 }
@@ -114,7 +127,7 @@ func TestADatabaseFaultFailsTheBatch(t *testing.T) {
 func TestARequestThatEndsIsNotAcknowledged(t *testing.T) {
 	t.Parallel()
 	g := newGate(func([]store.Inbound) error { return nil })
-	c := newCommitter(g, func() {}, newMetrics(nil))
+	c := NewCommitter(g, func() {}, slog.New(slog.DiscardHandler), nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	failed := make(chan error)
 	go func() {
@@ -128,4 +141,48 @@ func TestARequestThatEndsIsNotAcknowledged(t *testing.T) {
 	}
 	close(g.open)
 	c.Close()
+}
+
+// In a rush webhooks go into the inbox, and are merged at once again when it is
+// over.
+func TestInARushWebhooksGoIntoTheInbox(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(func([]store.Inbound) error { return nil })
+		c := NewCommitter(g, func() {}, slog.New(slog.DiscardHandler), nil)
+		var outcomes sync.Map
+		var done sync.WaitGroup
+		for n := range writers + crowd {
+			done.Go(func() {
+				r, err := c.Accept(t.Context(), store.Inbound{})
+				if err != nil {
+					t.Error(err)
+				}
+				outcomes.Store(n, r.Outcome)
+			})
+			synctest.Wait()
+		}
+		close(g.open)
+		done.Wait()
+		queued := 0
+		outcomes.Range(func(_, outcome any) bool {
+			if outcome == Queued {
+				queued++
+			}
+			return true
+		})
+		if queued != crowd {
+			t.Errorf("%d webhooks were queued, want those that found all writers busy", queued)
+		}
+		select {
+		case <-c.merger.wake:
+		default:
+			t.Error("the merger was not told")
+		}
+		time.Sleep(calm)
+		if r, err := c.Accept(t.Context(), store.Inbound{}); err != nil || r.Outcome == Queued {
+			t.Errorf("after the rush: %+v, %v", r, err)
+		}
+		c.Close()
+	})
 }

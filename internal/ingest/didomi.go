@@ -11,7 +11,6 @@ import (
 
 	"consentsync/internal/auth"
 	"consentsync/internal/consent"
-	"consentsync/internal/didomi"
 	"consentsync/internal/reply"
 	"consentsync/internal/store"
 )
@@ -21,15 +20,15 @@ const mostBody = 1 << 20
 
 // Didomi takes Didomi's webhooks at /webhooks/didomi/{organization_id}.
 type Didomi struct {
-	*Committer
-	tokens *auth.Tokens
-	log    *slog.Logger
+	committer *Committer
+	tokens    *auth.Tokens
+	log       *slog.Logger
+	metrics   *metrics
 }
 
-// NewDidomi makes the handler; Close stops it. due is called when something
-// became due for delivery.
-func NewDidomi(s Store, tokens *auth.Tokens, due func(), log *slog.Logger, r prometheus.Registerer) *Didomi {
-	return &Didomi{Committer: newCommitter(s, due, newMetrics(r)), tokens: tokens, log: log}
+// NewDidomi makes the handler.
+func NewDidomi(c *Committer, tokens *auth.Tokens, log *slog.Logger, r prometheus.Registerer) *Didomi {
+	return &Didomi{committer: c, tokens: tokens, log: log, metrics: newMetrics(r)}
 }
 
 func (d *Didomi) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -58,17 +57,11 @@ func (d *Didomi) take(w http.ResponseWriter, r *http.Request) (store.Receipt, er
 	if err != nil {
 		return store.Receipt{}, err
 	}
-	payload, err := didomi.Parse(body)
+	in, err := inbound(organization, body)
 	if err != nil {
 		return store.Receipt{}, err
 	}
-	message, err := payload.Message(organization)
-	if err != nil {
-		return store.Receipt{}, err
-	}
-	return d.Accept(r.Context(), store.Inbound{
-		Organization: organization, Message: message, Canonical: payload.Canonical(), Payload: body,
-	})
+	return d.committer.Accept(r.Context(), in)
 }
 
 func (d *Didomi) authorize(r *http.Request, organization string) error {

@@ -5,7 +5,6 @@ import "github.com/prometheus/client_golang/prometheus"
 type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  prometheus.Histogram
-	batch    prometheus.Histogram
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -17,13 +16,42 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "consentsync_webhook_seconds", Help: "Time from a webhook's first byte to its answer.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, 1, 5},
 		}),
+	}
+	if r != nil {
+		r.MustRegister(m.requests, m.seconds)
+	}
+	return m
+}
+
+type commitMetrics struct {
+	batch  prometheus.Histogram
+	queued prometheus.Counter
+	merged prometheus.Counter
+	aside  prometheus.Counter
+	behind prometheus.Gauge
+}
+
+func newCommitMetrics(r prometheus.Registerer) *commitMetrics {
+	m := &commitMetrics{
 		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "consentsync_accept_batch_size", Help: "Webhooks that shared one transaction.",
 			Buckets: []float64{1, 2, 4, 8, 16, 32, 64, 128, 256},
 		}),
+		queued: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "consentsync_inbox_queued_total", Help: "Webhooks that were accepted into the inbox in a rush.",
+		}),
+		merged: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "consentsync_inbox_merged_total", Help: "Webhooks of the inbox that were merged.",
+		}),
+		aside: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "consentsync_inbox_set_aside_total", Help: "Webhooks of the inbox that could not be merged and were set aside.",
+		}),
+		behind: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "consentsync_inbox_age_seconds", Help: "Age of the oldest webhook in the inbox; 0 when it is empty.",
+		}),
 	}
 	if r != nil {
-		r.MustRegister(m.requests, m.seconds, m.batch)
+		r.MustRegister(m.batch, m.queued, m.merged, m.aside, m.behind)
 	}
 	return m
 }

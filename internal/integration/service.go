@@ -28,6 +28,7 @@ type Store interface {
 	Reprojection(ctx context.Context, k store.IntegrationKey) (store.Reprojection, bool, error)
 	AdvanceReprojection(ctx context.Context, r store.Reprojection, due []store.Due) error
 	MakeDue(ctx context.Context, k store.DeliveryKey, class store.Class, consentAt consent.Time) error
+	store.Backlogs
 }
 
 // Service activates and changes integrations.
@@ -215,6 +216,9 @@ func (s *Service) Replay(ctx context.Context, k store.IntegrationKey, userID str
 		return fieldError("organization_user_id", "is required")
 	}
 	if _, err := s.Store.Integration(ctx, k); err != nil {
+		return err
+	}
+	if _, err := store.CaughtUp(ctx, s.Store, k.Organization, store.Patience); err != nil {
 		return err
 	}
 	person := s.Hasher.Person(k.Organization, consent.Subject{OrganizationUserID: userID})

@@ -17,6 +17,7 @@ type Store interface {
 	Integrations(ctx context.Context, organization, after string, limit int) ([]*store.Integration, error)
 	DeliveriesOf(ctx context.Context, organization string, p store.PersonKey) ([]*store.Delivery, error)
 	Trace(ctx context.Context, organization string, subjects []store.PersonKey, limit int) (store.Trace, error)
+	store.Backlogs
 }
 
 // Service explains people.
@@ -31,6 +32,9 @@ type Person struct {
 	OrganizationUserID string        `json:"organization_user_id"`
 	Choices            []Choice      `json:"choices"`
 	Integrations       []Integration `json:"integrations"`
+	// CatchingUp tells that webhooks were accepted in a rush and are not merged
+	// yet: some of them may be of this person.
+	CatchingUp bool `json:"catching_up,omitempty"`
 }
 
 // Choice is one choice as it stands.
@@ -74,13 +78,17 @@ type Why struct {
 
 // Explain gives all about a person; NotFound if nothing is known.
 func (s *Service) Explain(ctx context.Context, organization, userID string) (*Person, error) {
+	caughtUp, err := store.CaughtUp(ctx, s.Store, organization, store.Patience)
+	if err != nil {
+		return nil, err
+	}
 	key := s.Hasher.Person(organization, consent.Subject{OrganizationUserID: userID})
 	person, err := s.Store.Person(ctx, organization, key)
 	if err != nil {
 		return nil, err
 	}
 	view := person.View()
-	out := &Person{OrganizationUserID: userID, Choices: []Choice{}, Integrations: []Integration{}}
+	out := &Person{OrganizationUserID: userID, Choices: []Choice{}, Integrations: []Integration{}, CatchingUp: !caughtUp}
 	for _, h := range view.Choices {
 		out.Choices = append(out.Choices, Choice{h.Path(), h.Enabled, h.At, h.EventID, h.Regulation, h.Reason})
 	}

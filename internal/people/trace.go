@@ -36,6 +36,9 @@ const mostTraced = 500
 
 // Trace gives a person's history, oldest first; NotFound if nothing is known.
 func (s *Service) Trace(ctx context.Context, organization, userID string) ([]Entry, error) {
+	if _, err := store.CaughtUp(ctx, s.Store, organization, store.Patience); err != nil {
+		return nil, err
+	}
 	key := s.Hasher.Person(organization, consent.Subject{OrganizationUserID: userID})
 	person, err := s.Store.Person(ctx, organization, key)
 	if err != nil {

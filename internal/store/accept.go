@@ -19,6 +19,13 @@ type Inbound struct {
 	Message      *consent.Message
 	Canonical    []byte // for deduplication
 	Payload      []byte // as it came
+	// ArrivedAt is when it was accepted, by the database's clock; zero is now.
+	ArrivedAt consent.Time
+}
+
+// Urgent tells whether the message may turn something off.
+func (in *Inbound) Urgent() bool {
+	return in.Message.Withdraws() || in.Message.Type == consent.EventDeleted || in.Message.Type == consent.UserDeleted
 }
 
 // Receipt tells what became of an accepted webhook.
@@ -92,13 +99,14 @@ const forgetAfter = 15 * time.Minute
 // It either does all of it or returns an error, after which the transaction
 // must be rolled back.
 func Accept(ctx context.Context, tx AcceptTx, h *Hasher, batch []Inbound, now consent.Time) ([]Receipt, error) {
-	a := &acceptance{ctx: ctx, tx: tx, h: h, now: now, rows: make([]row, len(batch)), subjects: make(map[SubjectKey]*held, len(batch))}
+	a := &acceptance{ctx: ctx, tx: tx, h: h, rows: make([]row, len(batch)), subjects: make(map[SubjectKey]*held, len(batch))}
 	for i := range batch {
 		in := &batch[i]
-		if err := check(in.Message); err != nil {
+		if err := Check(in.Message); err != nil {
 			return nil, err
 		}
-		a.rows[i] = row{in: in, effects: consent.Resolve(in.Message, now)}
+		arrived := cmp.Or(in.ArrivedAt, now)
+		a.rows[i] = row{in: in, arrived: arrived, effects: consent.Resolve(in.Message, arrived)}
 	}
 	for _, step := range []func() error{a.remember, a.exhume, a.loadSubjects, a.apply, a.save} {
 		if err := step(); err != nil {
@@ -112,9 +120,9 @@ func Accept(ctx context.Context, tx AcceptTx, h *Hasher, batch []Inbound, now co
 	return receipts, nil
 }
 
-// check refuses ids that the stored forms cannot hold: a text that is not UTF-8
+// Check refuses ids that the stored forms cannot hold: a text that is not UTF-8
 // would come back as another.
-func check(m *consent.Message) error {
+func Check(m *consent.Message) error {
 	for _, id := range []string{m.EntityID, m.OrganizationUserID, m.DidomiUserID, m.Regulation} {
 		if !utf8.ValidString(id) {
 			return consent.Errorf(consent.Invalid, "store.Accept", "an id is not valid UTF-8")
@@ -125,6 +133,7 @@ func check(m *consent.Message) error {
 
 type row struct {
 	in       *Inbound
+	arrived  consent.Time
 	effects  consent.Effects
 	person   PersonKey   // of effects.Subject, zero if none
 	buriedAt []PersonKey // whom a tombstone is about
@@ -142,7 +151,6 @@ type acceptance struct {
 	ctx      context.Context
 	tx       AcceptTx
 	h        *Hasher
-	now      consent.Time
 	rows     []row
 	subjects map[SubjectKey]*held
 	due      []Due
@@ -167,7 +175,7 @@ func (a *acceptance) remember() error {
 			Entity:       a.h.Entity(org, user, m.EntityID),
 			Content:      a.h.Content(org, m.Type, r.in.Canonical),
 			Person:       r.person,
-			SeenAt:       a.now,
+			SeenAt:       r.arrived,
 		}
 		if m.EntityID == "" {
 			e.Forget, e.Always = forgetAfter, m.Withdraws()
@@ -178,7 +186,7 @@ func (a *acceptance) remember() error {
 			// be deleted before we ever saw its own message; and to every
 			// person of whom it is named.
 			entries = append(entries, entry{LedgerEntry{
-				Organization: org, Entity: a.h.Entity(org, false, c.EntityID), Content: Digest(r.person), Person: r.person, SeenAt: a.now,
+				Organization: org, Entity: a.h.Entity(org, false, c.EntityID), Content: Digest(r.person), Person: r.person, SeenAt: r.arrived,
 			}, -1})
 		}
 	}
@@ -216,7 +224,7 @@ func (a *acceptance) newEvent(r *row) (*Event, error) {
 	m := r.in.Message
 	e := &Event{
 		Organization: r.in.Organization, ID: NewID(), Type: m.Type, EntityID: m.EntityID, Person: r.person,
-		Regulation: m.Regulation, ArrivedAt: a.now, Outcome: r.effects.Outcome, Payload: r.in.Payload,
+		Regulation: m.Regulation, ArrivedAt: r.arrived, Outcome: r.effects.Outcome, Payload: r.in.Payload,
 	}
 	if len(r.effects.Statements) > 0 {
 		e.ConsentAt = r.effects.Statements[0].At

@@ -104,7 +104,7 @@ func (a *acceptance) apply() error {
 			a.identify(r, *l)
 		}
 		if r.effects.Unlink {
-			total = a.change(r, a.userKey(r), a.now, total, func(h *held) consent.Change { return h.State.Leave() })
+			total = a.change(r, a.userKey(r), r.arrived, total, func(h *held) consent.Change { return h.State.Leave() })
 		}
 		a.settleOutcome(r, total)
 	}
@@ -174,7 +174,7 @@ func (a *acceptance) makeDue(r *row, k SubjectKey, c consent.Change, at consent.
 		class = LiveWithdrawal
 	}
 	r.due = append(r.due, len(a.due))
-	a.due = append(a.due, Due{SubjectKey: k, Class: class, ConsentAt: at, At: a.now})
+	a.due = append(a.due, Due{SubjectKey: k, Class: class, ConsentAt: at, At: r.arrived})
 }
 
 func (a *acceptance) settleOutcome(r *row, c consent.Change) {

@@ -1,8 +1,8 @@
 // Package sqlite is the store on one SQLite file, for one node.
 //
-// A method that has returned without error has its effect on disk: the
-// database runs in WAL mode with synchronous=FULL, so it survives a crash of
-// the process and of the machine. All writes go through one connection. The
+// A method that has returned without error has its effect on disk, so that it
+// survives a crash of the process and of the machine: the database runs in WAL
+// mode, and every write waits for a sync of the log; see syncer. All writes go through one connection. The
 // data directory is locked against a second process.
 package sqlite
 
@@ -43,8 +43,10 @@ type Engine struct {
 	hasher     *store.Hasher
 	now        func() time.Time
 
-	mu    sync.Mutex // serializes writers ahead of the driver's own wait
+	mu    sync.Mutex // serializes writers ahead of the driver's own wait, and guards seq
 	stmts statements
+	seq   int64 // the last in the inbox
+	sync  *syncer
 }
 
 // Options are what Open needs besides the directory.
@@ -105,6 +107,12 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Engine, err error) 
 	if _, err := e.write.ExecContext(ctx, "UPDATE licences SET expires_at = 0"); err != nil {
 		return nil, fmt.Errorf("database %s: %w", path, err)
 	}
+	if e.seq, err = e.lastSeq(ctx); err != nil {
+		return nil, fmt.Errorf("database %s: %w", path, err)
+	}
+	if e.sync, err = newSyncer(path + "-wal"); err != nil {
+		return nil, fmt.Errorf("database %s: %w", path, err)
+	}
 	return e, nil
 }
 
@@ -112,7 +120,7 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Engine, err error) 
 // which the allocator takes twice as much.
 func dsn(path, mode string, cacheKiB int, busy time.Duration) string {
 	pragmas := []string{
-		fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()), "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
+		fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()), "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)",
 		fmt.Sprintf("cache_size(-%d)", cacheKiB), "temp_store(MEMORY)",
 		// The background does it sooner; this bounds the log if it cannot. The
 		// file keeps that size: to cut it and have it grow again costs each sync
@@ -166,6 +174,9 @@ func (e *Engine) Close() error {
 			errs = append(errs, db.Close())
 		}
 	}
+	if e.sync != nil {
+		errs = append(errs, e.sync.close())
+	}
 	if e.lock != nil {
 		errs = append(errs, e.lock.Close())
 	}
@@ -192,6 +203,17 @@ func (e *Engine) Ping(ctx context.Context) error {
 // itself (full disk, locked, read-only) comes back as Transient: nothing was
 // changed, and the same again may work.
 func (e *Engine) inTx(ctx context.Context, f func(*sql.Tx) error) error {
+	if err := e.commit(ctx, f); err != nil {
+		return err
+	}
+	if err := e.sync.wait(); err != nil {
+		return &consent.Error{Kind: consent.Transient, Op: "sqlite", Message: "the database cannot be written now", Err: err, RetryAfter: 5 * time.Second}
+	}
+	return nil
+}
+
+// commit runs f in a transaction that is not durable yet.
+func (e *Engine) commit(ctx context.Context, f func(*sql.Tx) error) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	tx, err := e.write.BeginTx(ctx, nil)

@@ -96,6 +96,9 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"Finish":                {finishSQL, one},
 		"Acquire":               {recoverSQL, "SEARCH deliveries USING INDEX deliveries_in_flight (organization=? AND integration=?)"},
 		"markDue":               {markDueSQL, ""}, // inserts, and looks for nothing but the row in its way
+		"Merge":                 {nextInboxSQL, "SEARCH inbox USING PRIMARY KEY (organization=? AND lane=?)"},
+		"Merge, leaving":        {takeInboxSQL, "SEARCH inbox USING PRIMARY KEY (organization=? AND lane=? AND seq>? AND seq<?)"},
+		"Backlogs":              {laneEndsSQL, "SEARCH inbox USING PRIMARY KEY (organization=? AND lane=?)"},
 		"loadSubject":           {loadSubjectSQL, "SEARCH people USING PRIMARY KEY (organization=? AND person=?)"},
 		"PeoplePage":            {peoplePageSQL, "SEARCH people USING PRIMARY KEY (organization=? AND person>?)"},
 		"PeopleOf":              {peopleOfSQL, "SEARCH ledger USING PRIMARY KEY (organization=? AND entity=?)"},

@@ -12,6 +12,7 @@ type statements struct {
 	loadSubject, saveSubject   *sql.Stmt
 	insertEvent, insertPayload *sql.Stmt
 	integrationsOf, markDue    *sql.Stmt
+	enqueue                    *sql.Stmt
 	all                        []*sql.Stmt
 }
 
@@ -31,6 +32,7 @@ func (s *statements) prepare(ctx context.Context, db *sql.DB) error {
 		{&s.insertPayload, `INSERT INTO payloads (organization, id, salt, body) VALUES (?, ?, ?, ?)`},
 		{&s.integrationsOf, `SELECT id FROM integrations WHERE organization = ?`},
 		{&s.markDue, markDueSQL},
+		{&s.enqueue, enqueueSQL},
 	} {
 		stmt, err := db.PrepareContext(ctx, p.text) //nolint:sqlclosecheck // close closes them all
 		if err != nil {

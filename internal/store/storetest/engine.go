@@ -34,6 +34,11 @@ type Engine interface {
 // Accepting is what ingestion asks.
 type Accepting interface {
 	Accept(ctx context.Context, batch []store.Inbound) ([]store.Receipt, error)
+	Enqueue(ctx context.Context, batch []store.Inbound) error
+	Merge(ctx context.Context, k store.InboxKey, limit int, decode store.Decode) (store.Merged, error)
+	SetAside(ctx context.Context, k store.InboxKey, reason string) error
+	RetryAside(ctx context.Context) error
+	Backlogs(ctx context.Context, organization string) ([]store.Backlog, error)
 }
 
 // Delivering is what delivery asks.
@@ -97,7 +102,7 @@ type group map[string]func(b *bench)
 func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) Engine) {
 	t.Helper()
 	for area, tests := range map[string]group{
-		"accept": accepting, "events": events, "deletions": deletions, "links": links, "order": order,
+		"accept": accepting, "inbox": inbox, "events": events, "deletions": deletions, "links": links, "order": order,
 		"due": due, "calls": calls, "fence": fence, "reads": reads, "leases": leases,
 		"integrations": integrations, "reprojections": reprojections, "accounts": accounts, "concurrency": concurrency,
 	} {

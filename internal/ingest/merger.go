@@ -1,0 +1,201 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/didomi"
+	"consentsync/internal/store"
+)
+
+// Queued is the outcome of a webhook that is in the inbox: it is on disk, and
+// what becomes of it is known when it is merged.
+const Queued consent.Outcome = "queued"
+
+// Inbox is what merging needs of the database.
+type Inbox interface {
+	store.Backlogs
+	Merge(ctx context.Context, k store.InboxKey, limit int, decode store.Decode) (store.Merged, error)
+	SetAside(ctx context.Context, k store.InboxKey, reason string) error
+	RetryAside(ctx context.Context) error
+}
+
+const (
+	// mostMerged bounds a transaction, which other writers wait for.
+	mostMerged = 64
+	// leastMerged is how many are merged at once in a rush, so that accepting
+	// waits for a few milliseconds at most.
+	leastMerged = 16
+	// share is how much of the time merging takes in a rush: one part in so
+	// many.
+	share = 4
+	// lag is how old the inbox may become before merging takes all the time
+	// that it needs, whatever arrives.
+	lag = 30 * time.Second
+	// look is how often the inbox is looked at without being woken.
+	look = time.Second
+)
+
+// merger merges what is in the inbox, what may turn something off first, and
+// the organizations in turn.
+//
+// In a rush it keeps to a quarter of the time. That is far more than delivery
+// can use, since Actito takes a hundred calls a minute, and leaves the rest to
+// accepting, for which Didomi waits.
+type merger struct {
+	store   Inbox
+	rush    func() bool
+	due     func()
+	log     *slog.Logger
+	metrics *commitMetrics
+	now     func() time.Time
+	wake    chan struct{}
+	served  string // the organization whose turn was last
+}
+
+// nudge says that something came into the inbox. It never blocks.
+func (m *merger) nudge() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (m *merger) run(ctx context.Context) error {
+	if err := m.store.RetryAside(ctx); err != nil && ctx.Err() == nil {
+		m.log.ErrorContext(ctx, "what was set aside of the inbox could not be put back", "error", err)
+	}
+	for ctx.Err() == nil {
+		start := m.now()
+		n, behind, err := m.round(ctx)
+		if err != nil && ctx.Err() == nil {
+			m.log.ErrorContext(ctx, "the inbox could not be merged", "error", err)
+		}
+		switch {
+		case n == 0 || err != nil:
+			m.rest(ctx, look, m.wake)
+		case m.rush() && behind < lag:
+			m.rest(ctx, (share-1)*m.now().Sub(start), nil)
+		}
+	}
+	return nil
+}
+
+func (m *merger) rest(ctx context.Context, d time.Duration, wake <-chan struct{}) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-wake:
+	case <-timer.C:
+	}
+}
+
+// round merges a part of the most urgent lane that is not empty, of each
+// organization, or in a rush of one. It tells how many webhooks left the inbox,
+// and how long the oldest had waited.
+func (m *merger) round(ctx context.Context) (n int, behind time.Duration, err error) {
+	backlogs, err := m.store.Backlogs(ctx, "")
+	if err != nil {
+		return 0, 0, err
+	}
+	lane := store.AsideLane
+	for _, b := range backlogs {
+		if b.Lane < store.AsideLane {
+			behind = max(behind, m.now().Sub(b.Oldest.Std()))
+		}
+		lane = min(lane, b.Lane)
+	}
+	m.metrics.behind.Set(behind.Seconds())
+	if lane == store.AsideLane {
+		return 0, 0, nil
+	}
+	for _, k := range m.turn(backlogs, lane) {
+		merged, err := m.merge(ctx, k)
+		if err != nil {
+			return n, behind, err
+		}
+		m.served = k.Organization
+		if n += merged; m.rush() {
+			break
+		}
+	}
+	return n, behind, nil
+}
+
+// turn gives the inboxes that have something in a lane, those after the one
+// that was served last first.
+func (m *merger) turn(backlogs []store.Backlog, lane store.Lane) []store.InboxKey {
+	var later, earlier []store.InboxKey
+	for _, b := range backlogs { // sorted by organization
+		switch {
+		case b.Lane != lane:
+		case b.Organization > m.served:
+			later = append(later, b.InboxKey)
+		default:
+			earlier = append(earlier, b.InboxKey)
+		}
+	}
+	return append(later, earlier...)
+}
+
+// merge merges a part of a lane. When that fails for a reason that may lie in
+// one of its webhooks, the first is tried alone, and set aside if it fails too.
+func (m *merger) merge(ctx context.Context, k store.InboxKey) (int, error) {
+	limit := mostMerged
+	if m.rush() {
+		limit = leastMerged
+	}
+	merged, err := m.try(ctx, k, limit)
+	if err != nil && consent.KindOf(err) != consent.Transient && ctx.Err() == nil {
+		if merged, err = m.try(ctx, k, 1); err != nil && consent.KindOf(err) != consent.Transient && ctx.Err() == nil {
+			m.log.ErrorContext(ctx, "a webhook of the inbox cannot be merged and is set aside", "organization", k.Organization, "error", err)
+			m.metrics.aside.Inc()
+			return 1, m.store.SetAside(ctx, k, consent.MessageOf(err))
+		}
+	}
+	if err != nil {
+		return 0, err
+	}
+	m.metrics.merged.Add(float64(merged.Webhooks - merged.Aside))
+	m.metrics.aside.Add(float64(merged.Aside))
+	if merged.Aside > 0 {
+		m.log.ErrorContext(ctx, "webhooks of the inbox cannot be read and are set aside", "organization", k.Organization, "webhooks", merged.Aside)
+	}
+	if merged.Due {
+		m.due()
+	}
+	return merged.Webhooks, nil
+}
+
+func (m *merger) try(ctx context.Context, k store.InboxKey, limit int) (merged store.Merged, err error) {
+	defer func() {
+		// A fault of ours in one webhook must not end the process, which would
+		// meet it again.
+		if p := recover(); p != nil {
+			err = &consent.Error{Kind: consent.Internal, Op: "ingest.merger", Err: fmt.Errorf("panic: %v", p)}
+		}
+	}()
+	return m.store.Merge(ctx, k, limit, decode)
+}
+
+// decode reads a webhook out of the inbox as it was read when it came.
+func decode(q store.Queued) (store.Inbound, error) {
+	return inbound(q.Organization, q.Payload)
+}
+
+// inbound decodes a webhook's body.
+func inbound(organization string, body []byte) (store.Inbound, error) {
+	payload, err := didomi.Parse(body)
+	if err != nil {
+		return store.Inbound{}, err
+	}
+	message, err := payload.Message(organization)
+	if err != nil {
+		return store.Inbound{}, err
+	}
+	return store.Inbound{Organization: organization, Message: message, Canonical: payload.Canonical(), Payload: body}, nil
+}

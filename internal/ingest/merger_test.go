@@ -1,0 +1,164 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+// shelf is an Inbox of names, of which a test sees in what order they leave.
+type shelf struct {
+	waiting map[store.InboxKey][]string
+	since   time.Time
+	left    []string
+	took    time.Duration // for one webhook
+	bad     string        // cannot be merged
+	panics  string
+	down    bool
+	retried int
+}
+
+func (s *shelf) Backlogs(context.Context, string) ([]store.Backlog, error) {
+	if s.down {
+		return nil, consent.Errorf(consent.Transient, "test", "the database is away")
+	}
+	var all []store.Backlog
+	for k, names := range s.waiting {
+		if len(names) > 0 {
+			all = append(all, store.Backlog{InboxKey: k, Last: int64(len(names)), Oldest: consent.TimeOf(s.since)})
+		}
+	}
+	slices.SortFunc(all, func(a, b store.Backlog) int {
+		return slices.Compare([]string{a.Organization, string(rune('0' + a.Lane))}, []string{b.Organization, string(rune('0' + b.Lane))})
+	})
+	return all, nil
+}
+
+func (s *shelf) Merge(_ context.Context, k store.InboxKey, limit int, _ store.Decode) (store.Merged, error) {
+	part := s.waiting[k][:min(limit, len(s.waiting[k]))]
+	if slices.Contains(part, s.panics) {
+		panic("a fault of ours")
+	}
+	if slices.Contains(part, s.bad) {
+		return store.Merged{}, errors.New("a value that the database refuses")
+	}
+	time.Sleep(time.Duration(len(part)) * s.took)
+	s.left = append(s.left, part...)
+	s.waiting[k] = s.waiting[k][len(part):]
+	return store.Merged{Webhooks: len(part), Due: true}, nil
+}
+
+func (s *shelf) SetAside(_ context.Context, k store.InboxKey, _ string) error {
+	aside := store.InboxKey{Organization: k.Organization, Lane: store.AsideLane}
+	s.waiting[aside] = append(s.waiting[aside], s.waiting[k][0])
+	s.waiting[k] = s.waiting[k][1:]
+	return nil
+}
+
+func (s *shelf) RetryAside(context.Context) error { s.retried++; return nil }
+
+func urgent(organization string) store.InboxKey { return store.InboxKey{Organization: organization} }
+
+func ordinary(organization string) store.InboxKey {
+	return store.InboxKey{Organization: organization, Lane: store.OrdinaryLane}
+}
+
+// merging runs a merger for some time and gives how often delivery was woken.
+func merging(t *testing.T, s *shelf, rush bool, d time.Duration) (due int) {
+	t.Helper()
+	m := &merger{
+		store: s, rush: func() bool { return rush }, due: func() { due++ }, log: slog.New(slog.DiscardHandler),
+		metrics: newCommitMetrics(nil), now: time.Now, wake: make(chan struct{}, 1),
+	}
+	ctx, stop := context.WithTimeout(t.Context(), d)
+	defer stop()
+	if err := m.run(ctx); err != nil {
+		t.Error(err)
+	}
+	return due
+}
+
+func TestWithdrawalsAreMergedFirst(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{since: time.Now(), waiting: map[store.InboxKey][]string{
+			ordinary("a"): {"a1", "a2"}, urgent("b"): {"b1"}, ordinary("b"): {"b2"}, urgent("c"): {"c1"},
+		}}
+		due := merging(t, s, false, time.Millisecond)
+		if diff := cmp.Diff([]string{"b1", "c1", "a1", "a2", "b2"}, s.left); diff != "" {
+			t.Error(diff)
+		}
+		if due != 4 || s.retried != 1 {
+			t.Errorf("delivery was woken %d times, what was set aside was put back %d times", due, s.retried)
+		}
+	})
+}
+
+// In a rush a few are merged at a time, and merging keeps to its share.
+func TestInARushMergingKeepsToItsShare(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		many := slices.Repeat([]string{"x"}, 1_000_000)
+		s := &shelf{since: time.Now(), took: time.Millisecond, waiting: map[store.InboxKey][]string{urgent("a"): many, urgent("b"): many}}
+		merging(t, s, true, 8*time.Second)
+		if n := len(s.left); n < 1900 || n > 2100 {
+			t.Errorf("%d were merged in 8 s, want a quarter of 8,000", n)
+		}
+		a, b := 1_000_000-len(s.waiting[urgent("a")]), 1_000_000-len(s.waiting[urgent("b")])
+		if a-b > leastMerged || b-a > leastMerged {
+			t.Errorf("of one organization %d were merged, of the other %d", a, b)
+		}
+	})
+}
+
+func TestALateInboxIsMergedWhateverArrives(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{since: time.Now().Add(-lag), took: time.Millisecond, waiting: map[store.InboxKey][]string{ordinary("a"): slices.Repeat([]string{"x"}, 1_000_000)}}
+		merging(t, s, true, 4*time.Second)
+		if n := len(s.left); n < 3900 {
+			t.Errorf("%d were merged in 4 s, want 4,000", n)
+		}
+	})
+}
+
+// One webhook that cannot be merged holds up nobody else, and stays.
+func TestWhatCannotBeMergedIsSetAside(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{since: time.Now(), bad: "bad", panics: "worse", waiting: map[store.InboxKey][]string{ordinary("a"): {"1", "bad", "2", "worse", "3"}}}
+		merging(t, s, false, time.Second)
+		if diff := cmp.Diff([]string{"1", "2", "3"}, s.left); diff != "" {
+			t.Error(diff)
+		}
+		aside := s.waiting[store.InboxKey{Organization: "a", Lane: store.AsideLane}]
+		if diff := cmp.Diff([]string{"bad", "worse"}, aside); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestADatabaseThatIsAwaySetsNothingAside(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{since: time.Now(), down: true, waiting: map[store.InboxKey][]string{ordinary("a"): {"1"}}}
+		merging(t, s, false, 3*time.Second)
+		if len(s.left) > 0 || len(s.waiting) != 1 {
+			t.Errorf("left: %v, waiting: %v", s.left, s.waiting)
+		}
+		s.down = false
+		merging(t, s, false, time.Second)
+		if len(s.left) != 1 {
+			t.Error("it was not merged when the database was back")
+		}
+	})
+}

@@ -1,0 +1,181 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+// Enqueue puts webhooks into the inbox, to be merged by Merge.
+func (e *Engine) Enqueue(ctx context.Context, batch []store.Inbound) error {
+	for i := range batch {
+		if err := store.Check(batch[i].Message); err != nil {
+			return err
+		}
+	}
+	return e.inTx(ctx, func(tx *sql.Tx) error {
+		now := consent.TimeOf(e.now())
+		enqueue := tx.StmtContext(ctx, e.stmts.enqueue)
+		for i := range batch {
+			in := &batch[i]
+			e.seq++
+			if _, err := enqueue.ExecContext(ctx, in.Organization, int64(store.LaneOf(in)), e.seq, int64(now), blob(in.Payload)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+const (
+	enqueueSQL   = `INSERT INTO inbox (organization, lane, seq, arrived_at, body) VALUES (?, ?, ?, ?, ?)`
+	nextInboxSQL = `SELECT seq, arrived_at, body FROM inbox WHERE organization = ? AND lane = ? ORDER BY seq LIMIT ?`
+	takeInboxSQL = `DELETE FROM inbox WHERE organization = ? AND lane = ? AND seq BETWEEN ? AND ?`
+	asideSQL     = `UPDATE inbox SET lane = 2, reason = ? WHERE organization = ? AND lane = ? AND seq = ?`
+	// Both find the lanes by jumping from one to the next, however much is in
+	// them.
+	inboxLanesSQL = `WITH RECURSIVE lanes (organization, lane) AS (
+			SELECT * FROM (SELECT organization, lane FROM inbox ORDER BY organization, lane LIMIT 1)
+			UNION ALL
+			SELECT (SELECT i.organization FROM inbox i WHERE (i.organization, i.lane) > (l.organization, l.lane) ORDER BY i.organization, i.lane LIMIT 1),
+			       (SELECT i.lane FROM inbox i WHERE (i.organization, i.lane) > (l.organization, l.lane) ORDER BY i.organization, i.lane LIMIT 1)
+			FROM lanes l WHERE l.organization IS NOT NULL)
+		SELECT organization, lane FROM lanes WHERE organization IS NOT NULL`
+	laneEndsSQL = `SELECT (SELECT seq FROM inbox WHERE organization = ?1 AND lane = ?2 ORDER BY seq LIMIT 1),
+		(SELECT arrived_at FROM inbox WHERE organization = ?1 AND lane = ?2 ORDER BY seq LIMIT 1),
+		(SELECT seq FROM inbox WHERE organization = ?1 AND lane = ?2 ORDER BY seq DESC LIMIT 1)`
+)
+
+// Merge merges the oldest webhooks of a lane, at most limit, in one
+// transaction with their leaving the inbox. What cannot be decoded is set
+// aside.
+func (e *Engine) Merge(ctx context.Context, k store.InboxKey, limit int, decode store.Decode) (m store.Merged, err error) {
+	err = e.inTx(ctx, func(tx *sql.Tx) error {
+		queued, err := queuedIn(ctx, tx, k, limit)
+		if err != nil || len(queued) == 0 {
+			return err
+		}
+		t := &acceptTx{e: e, tx: tx, bound: map[*sql.Stmt]prepared{}}
+		var aside map[int64]string
+		if m, aside, err = store.MergeQueued(ctx, t, e.hasher, queued, decode, consent.TimeOf(e.now())); err != nil {
+			return err
+		}
+		for seq, reason := range aside {
+			if _, err := tx.ExecContext(ctx, asideSQL, reason, k.Organization, int64(k.Lane), seq); err != nil {
+				return err
+			}
+		}
+		_, err = tx.ExecContext(ctx, takeInboxSQL, k.Organization, int64(k.Lane), queued[0].Seq, queued[len(queued)-1].Seq)
+		return err
+	})
+	return m, err
+}
+
+func queuedIn(ctx context.Context, tx *sql.Tx, k store.InboxKey, limit int) ([]store.Queued, error) {
+	rows, err := tx.QueryContext(ctx, nextInboxSQL, k.Organization, int64(k.Lane), limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var queued []store.Queued
+	for rows.Next() {
+		q := store.Queued{Organization: k.Organization}
+		if err := rows.Scan(&q.Seq, &q.ArrivedAt, &q.Payload); err != nil {
+			return nil, err
+		}
+		queued = append(queued, q)
+	}
+	return queued, rows.Err()
+}
+
+// SetAside takes the oldest webhook of a lane out of the way, with the reason
+// why it cannot be merged.
+func (e *Engine) SetAside(ctx context.Context, k store.InboxKey, reason string) error {
+	return e.inTx(ctx, func(tx *sql.Tx) error {
+		queued, err := queuedIn(ctx, tx, k, 1)
+		if err != nil || len(queued) == 0 {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, asideSQL, reason, k.Organization, int64(k.Lane), queued[0].Seq)
+		return err
+	})
+}
+
+// RetryAside puts back what was set aside: a newer version of the program may
+// know what to do with it.
+func (e *Engine) RetryAside(ctx context.Context) error {
+	return e.inTx(ctx, func(tx *sql.Tx) error {
+		lanes, err := lanesIn(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for _, k := range lanes {
+			if k.Lane != store.AsideLane {
+				continue
+			}
+			if _, err := tx.ExecContext(ctx, `UPDATE inbox SET lane = 0, reason = '' WHERE organization = ? AND lane = 2`, k.Organization); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// querier is a transaction or a pool.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func lanesIn(ctx context.Context, q querier) ([]store.InboxKey, error) {
+	rows, err := q.QueryContext(ctx, inboxLanesSQL)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var lanes []store.InboxKey
+	for rows.Next() {
+		var k store.InboxKey
+		if err := rows.Scan(&k.Organization, &k.Lane); err != nil {
+			return nil, err
+		}
+		lanes = append(lanes, k)
+	}
+	return lanes, rows.Err()
+}
+
+// Backlogs tells what waits in the lanes of an organization's inbox, or of all
+// inboxes if the organization is empty. Lanes in which nothing waits are left
+// out.
+func (e *Engine) Backlogs(ctx context.Context, organization string) ([]store.Backlog, error) {
+	lanes := []store.InboxKey{{Organization: organization}, {Organization: organization, Lane: store.OrdinaryLane}, {Organization: organization, Lane: store.AsideLane}}
+	if organization == "" {
+		var err error
+		if lanes, err = lanesIn(ctx, e.read); err != nil {
+			return nil, classify(err)
+		}
+	}
+	var backlogs []store.Backlog
+	for _, k := range lanes {
+		var first, oldest, last sql.NullInt64
+		if err := e.read.QueryRowContext(ctx, laneEndsSQL, k.Organization, int64(k.Lane)).Scan(&first, &oldest, &last); err != nil {
+			return nil, classify(err)
+		}
+		if first.Valid {
+			backlogs = append(backlogs, store.Backlog{InboxKey: k, First: first.Int64, Last: last.Int64, Oldest: consent.Time(oldest.Int64)})
+		}
+	}
+	return backlogs, nil
+}
+
+// lastSeq gives the highest sequence number in use.
+func (e *Engine) lastSeq(ctx context.Context) (int64, error) {
+	backlogs, err := e.Backlogs(ctx, "")
+	var last int64
+	for _, b := range backlogs {
+		last = max(last, b.Last)
+	}
+	return last, err
+}
