@@ -24,6 +24,7 @@ const (
 	// so that nobody but the sender has to know what a person chose.
 	senders          = 5
 	peopleOfASender  = 4
+	peopleOfARush    = 40 // who send at the same moment
 	mostEventsOfSoak = 400 // of one person: a trace shows 500
 )
 
@@ -95,8 +96,11 @@ func TestKillMinus9(t *testing.T) {
 
 	s.checkAcknowledged()
 	s.checkEnd()
-	t.Logf("%d kills, %d starts, %d events of %d people acknowledged in %d posts, %d calls, %d overlaps at most",
-		rounds, restarts, s.sent.Load(), len(s.people), s.posts.Load(), b.actito.CallCount(), b.actito.MaxOverlap())
+	t.Logf("%d kills, %d starts, %d events of %d people acknowledged in %d posts, %d of them by way of the inbox, %d calls, %d overlaps at most",
+		rounds, restarts, s.sent.Load(), len(s.people), s.posts.Load(), s.queued.Load(), b.actito.CallCount(), b.actito.MaxOverlap())
+	if s.queued.Load() == 0 {
+		t.Error("no rush was ever taken into the inbox")
+	}
 	p.terminate()
 	if code := p.exit(); code != 0 {
 		t.Errorf("after SIGTERM the exit code is %d: %s", code, &p.stderr)
@@ -122,6 +126,7 @@ type soak struct {
 	wg     sync.WaitGroup
 	people []*chooser
 	sent   atomic.Int64 // events acknowledged
+	queued atomic.Int64 // of them, those that went into the inbox
 	posts  atomic.Int64 // that it took
 }
 
@@ -143,7 +148,41 @@ func startSoak(t *testing.T, b *bundle, seed uint64) *soak {
 		s.people = append(s.people, own...)
 		s.wg.Go(func() { s.send(own, random) })
 	}
+	random := rand.New(rand.NewPCG(seed, 100))
+	var rush []*chooser
+	for i := range peopleOfARush {
+		c := newChooser(fmt.Sprintf("r%d", i), plain, random)
+		mustPut(t, b, c.email)
+		rush = append(rush, c)
+	}
+	s.people = append(s.people, rush...)
+	s.wg.Go(func() { s.sendAtOnce(rush, random) })
 	return s
+}
+
+// sendAtOnce makes rushes: an event of each of some people in the same moment,
+// more than can be merged at once.
+func (s *soak) sendAtOnce(people []*chooser, random *rand.Rand) {
+	for {
+		select {
+		case <-s.stop:
+			return
+		default:
+		}
+		var rush sync.WaitGroup
+		for _, c := range people {
+			if c.count < mostEventsOfSoak {
+				messages := c.next()
+				rush.Go(func() {
+					for _, m := range messages {
+						s.deliver(m)
+					}
+				})
+			}
+		}
+		rush.Wait()
+		pause(time.Duration(100+random.IntN(300)) * time.Millisecond)
+	}
 }
 
 // send makes up events of some people until the soak stops. Like Didomi it
@@ -182,6 +221,9 @@ func (s *soak) deliver(m []byte) {
 		switch status {
 		case http.StatusOK:
 			s.sent.Add(1)
+			if bytes.Contains(answer, []byte(`"queued"`)) {
+				s.queued.Add(1)
+			}
 			return
 		case 0, http.StatusServiceUnavailable:
 			if time.Now().Before(deadline) {

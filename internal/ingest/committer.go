@@ -48,7 +48,8 @@ const writers = 3
 // A webhook is merged in the transaction that accepts it. Only in a rush, when
 // more wait than can be merged, the transaction takes them into the inbox as
 // they are, which is several times cheaper, and merging follows. Merging
-// does not depend on the order, so the two ways may mix.
+// does not depend on the order, so the two ways may mix. When merging has
+// fallen too far behind, webhooks wait for it again: see lag.
 type Committer struct {
 	store   Store
 	due     func() // something became due for delivery
@@ -63,9 +64,10 @@ type Committer struct {
 	crowded atomic.Int64 // when there was last a crowd, in nanoseconds
 }
 
-// rush tells whether more webhooks come than can be merged at once.
+// rush tells whether more webhooks come than can be merged at once, and the
+// inbox may take them.
 func (c *Committer) rush() bool {
-	return time.Now().UnixNano()-c.crowded.Load() < int64(calm)
+	return time.Now().UnixNano()-c.crowded.Load() < int64(calm) && !c.merger.late.Load()
 }
 
 type request struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"consentsync/internal/consent"
@@ -32,9 +33,10 @@ const (
 	// share is how much of the time merging takes in a rush: one part in so
 	// many.
 	share = 4
-	// lag is how old the inbox may become before merging takes all the time
-	// that it needs, whatever arrives.
-	lag = 30 * time.Second
+	// lag is how old the inbox may become before nothing more goes into it:
+	// then webhooks wait for merging, which bounds both its size and how late
+	// a withdrawal can be because of a flood.
+	lag = 10 * time.Second
 	// look is how often the inbox is looked at without being woken.
 	look = time.Second
 )
@@ -47,7 +49,8 @@ const (
 // accepting, for which Didomi waits.
 type merger struct {
 	store   Inbox
-	rush    func() bool
+	rush    func() bool // more webhooks come than can be merged at once
+	late    atomic.Bool // the inbox has become older than lag
 	due     func()
 	log     *slog.Logger
 	metrics *commitMetrics
@@ -70,14 +73,14 @@ func (m *merger) run(ctx context.Context) error {
 	}
 	for ctx.Err() == nil {
 		start := m.now()
-		n, behind, err := m.round(ctx)
+		n, err := m.round(ctx)
 		if err != nil && ctx.Err() == nil {
 			m.log.ErrorContext(ctx, "the inbox could not be merged", "error", err)
 		}
 		switch {
 		case n == 0 || err != nil:
 			m.rest(ctx, look, m.wake)
-		case m.rush() && behind < lag:
+		case m.rush():
 			m.rest(ctx, (share-1)*m.now().Sub(start), nil)
 		}
 	}
@@ -95,35 +98,35 @@ func (m *merger) rest(ctx context.Context, d time.Duration, wake <-chan struct{}
 }
 
 // round merges a part of the most urgent lane that is not empty, of each
-// organization, or in a rush of one. It tells how many webhooks left the inbox,
-// and how long the oldest had waited.
-func (m *merger) round(ctx context.Context) (n int, behind time.Duration, err error) {
+// organization, or in a rush of one. It tells how many webhooks left the inbox.
+func (m *merger) round(ctx context.Context) (n int, err error) {
 	backlogs, err := m.store.Backlogs(ctx, "")
 	if err != nil {
-		return 0, 0, err
+		return 0, err
 	}
-	lane := store.AsideLane
+	lane, behind := store.AsideLane, time.Duration(0)
 	for _, b := range backlogs {
 		if b.Lane < store.AsideLane {
 			behind = max(behind, m.now().Sub(b.Oldest.Std()))
 		}
 		lane = min(lane, b.Lane)
 	}
+	m.late.Store(behind > lag)
 	m.metrics.behind.Set(behind.Seconds())
 	if lane == store.AsideLane {
-		return 0, 0, nil
+		return 0, nil
 	}
 	for _, k := range m.turn(backlogs, lane) {
 		merged, err := m.merge(ctx, k)
 		if err != nil {
-			return n, behind, err
+			return n, err
 		}
 		m.served = k.Organization
 		if n += merged; m.rush() {
 			break
 		}
 	}
-	return n, behind, nil
+	return n, nil
 }
 
 // turn gives the inboxes that have something in a lane, those after the one

@@ -120,14 +120,41 @@ func TestInARushMergingKeepsToItsShare(t *testing.T) {
 	})
 }
 
-func TestALateInboxIsMergedWhateverArrives(t *testing.T) {
+// What a flood may delay a withdrawal by is bounded: an inbox that has become
+// too old takes nothing more until it is younger again.
+func TestALateInboxTakesNothingMore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := &shelf{since: time.Now().Add(-lag), took: time.Millisecond, waiting: map[store.InboxKey][]string{ordinary("a"): slices.Repeat([]string{"x"}, 1_000_000)}}
-		merging(t, s, true, 4*time.Second)
-		if n := len(s.left); n < 3900 {
-			t.Errorf("%d were merged in 4 s, want 4,000", n)
+		g := newGate(func([]store.Inbound) error { return nil })
+		s := &shelf{since: time.Now(), took: time.Second, waiting: map[store.InboxKey][]string{ordinary("a"): slices.Repeat([]string{"x"}, 100)}}
+		g.Inbox = s
+		c := NewCommitter(g, func() {}, slog.New(slog.DiscardHandler), nil)
+		c.crowded.Store(time.Now().Add(time.Hour).UnixNano()) // a rush that does not end
+		close(g.open)
+		say := func() consent.Outcome {
+			r, err := c.Accept(t.Context(), store.Inbound{})
+			if err != nil {
+				t.Error(err)
+			}
+			return r.Outcome
 		}
+		if got := say(); got != Queued {
+			t.Errorf("in a rush a webhook is %q", got)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- c.Run(ctx) }()
+		time.Sleep(lag + 60*time.Second) // a merge takes 16 s here, and its rest three times as long
+		if got := say(); got == Queued {
+			t.Error("an inbox that is too old still takes webhooks")
+		}
+		time.Sleep(5 * time.Minute)
+		if got := say(); got != Queued {
+			t.Errorf("once the inbox is empty a webhook of a rush is %q", got)
+		}
+		stop()
+		<-ended
+		c.Close()
 	})
 }
 

@@ -73,10 +73,15 @@ type AcceptTx interface {
 	Remember(ctx context.Context, entries []LedgerEntry) (fresh []bool, err error)
 	// PeopleOf finds whom the event with this digest was about.
 	PeopleOf(ctx context.Context, organization string, entity Digest) ([]PersonKey, error)
-	// Bury keeps a tombstone for an event; the earlier of two stays.
-	Bury(ctx context.Context, organization string, entity Digest, at consent.Time) error
-	// Buried gives the tombstone of an event; ok is false if there is none.
+	// Bury keeps a tombstone for an event, with the event of ours that is its
+	// deletion.
+	Bury(ctx context.Context, organization string, entity Digest, deletion ID, at consent.Time) error
+	// Buried gives the time of the earliest tombstone of an event; ok is false
+	// if there is none.
 	Buried(ctx context.Context, organization string, entity Digest) (at consent.Time, ok bool, err error)
+	// AttributeDeletions makes the deletions of an event, of which nobody knew
+	// whom they were about, part of a person's history.
+	AttributeDeletions(ctx context.Context, organization string, entity Digest, person PersonKey) error
 	// AnyBuried tells whether the organization has tombstones at all.
 	AnyBuried(ctx context.Context, organization string) (bool, error)
 	// LoadSubjects reads and locks subjects; missing ones are left out.
@@ -249,7 +254,7 @@ func (a *acceptance) exhume() error {
 			continue
 		}
 		entity := a.h.Entity(r.in.Organization, false, t.EventID)
-		if err := a.tx.Bury(a.ctx, r.in.Organization, entity, t.At); err != nil {
+		if err := a.tx.Bury(a.ctx, r.in.Organization, entity, r.event.ID, t.At); err != nil {
 			return err
 		}
 		people, err := a.tx.PeopleOf(a.ctx, r.in.Organization, entity)
@@ -291,14 +296,19 @@ func (a *acceptance) exhumeFor(r *row) error {
 		if s.EventID == "" {
 			continue
 		}
-		at, ok, err := a.tx.Buried(a.ctx, r.in.Organization, a.h.Entity(r.in.Organization, false, s.EventID))
+		entity := a.h.Entity(r.in.Organization, false, s.EventID)
+		at, ok, err := a.tx.Buried(a.ctx, r.in.Organization, entity)
 		if err != nil {
 			return err
 		}
-		if ok {
-			// The deletion is applied to the subject together with the event.
-			r.effects.Tombstone = &consent.Tombstone{EventID: s.EventID, At: at}
-			r.buriedAt = []PersonKey{r.person}
+		if !ok {
+			continue
+		}
+		// The deletion is applied to the subject together with the event.
+		r.effects.Tombstone = &consent.Tombstone{EventID: s.EventID, At: at}
+		r.buriedAt = []PersonKey{r.person}
+		if err := a.tx.AttributeDeletions(a.ctx, r.in.Organization, entity, r.person); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
@@ -101,20 +100,28 @@ func (t *acceptTx) PeopleOf(ctx context.Context, organization string, entity sto
 	return people, rows.Err()
 }
 
-func (t *acceptTx) Bury(ctx context.Context, organization string, entity store.Digest, at consent.Time) error {
-	_, err := t.tx.ExecContext(ctx, `INSERT INTO tombstones (organization, entity, at) VALUES (?, ?, ?)
-		ON CONFLICT DO UPDATE SET at = min(at, excluded.at)`, organization, entity[:], int64(at))
+func (t *acceptTx) Bury(ctx context.Context, organization string, entity store.Digest, deletion store.ID, at consent.Time) error {
+	_, err := t.tx.ExecContext(ctx, `INSERT INTO tombstones (organization, entity, deletion, at) VALUES (?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET at = min(at, excluded.at)`, organization, entity[:], deletion[:], int64(at))
 	return err
 }
 
 func (t *acceptTx) Buried(ctx context.Context, organization string, entity store.Digest) (consent.Time, bool, error) {
-	var at int64
-	err := t.tx.QueryRowContext(ctx, `SELECT at FROM tombstones WHERE organization = ? AND entity = ?`, organization, entity[:]).Scan(&at)
-	if errors.Is(err, sql.ErrNoRows) {
-		return 0, false, nil
-	}
-	return consent.Time(at), err == nil, err
+	var at sql.NullInt64
+	err := t.tx.QueryRowContext(ctx, buriedSQL, organization, entity[:]).Scan(&at)
+	return consent.Time(at.Int64), at.Valid && err == nil, err
 }
+
+func (t *acceptTx) AttributeDeletions(ctx context.Context, organization string, entity store.Digest, person store.PersonKey) error {
+	_, err := t.tx.ExecContext(ctx, attributeSQL, person[:], organization, entity[:], make([]byte, len(person)))
+	return err
+}
+
+const (
+	buriedSQL    = `SELECT min(at) FROM tombstones WHERE organization = ? AND entity = ?`
+	attributeSQL = `UPDATE events SET person = ?1 WHERE organization = ?2
+		AND id IN (SELECT deletion FROM tombstones WHERE organization = ?2 AND entity = ?3) AND person = ?4`
+)
 
 func (t *acceptTx) AnyBuried(ctx context.Context, organization string) (any bool, err error) {
 	err = t.tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM tombstones WHERE organization = ?)`, organization).Scan(&any)

@@ -96,6 +96,8 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"Finish":                {finishSQL, one},
 		"Acquire":               {recoverSQL, "SEARCH deliveries USING INDEX deliveries_in_flight (organization=? AND integration=?)"},
 		"markDue":               {markDueSQL, ""}, // inserts, and looks for nothing but the row in its way
+		"Buried":                {buriedSQL, "SEARCH tombstones USING PRIMARY KEY (organization=? AND entity=?)"},
+		"AttributeDeletions":    {attributeSQL, "SEARCH events USING PRIMARY KEY (organization=? AND id=?)"},
 		"Merge":                 {nextInboxSQL, "SEARCH inbox USING PRIMARY KEY (organization=? AND lane=?)"},
 		"Merge, leaving":        {takeInboxSQL, "SEARCH inbox USING PRIMARY KEY (organization=? AND lane=? AND seq>? AND seq<?)"},
 		"Backlogs":              {laneEndsSQL, "SEARCH inbox USING PRIMARY KEY (organization=? AND lane=?)"},

@@ -10,6 +10,7 @@ import (
 var deletions = group{
 	"R6 after the event":                                  deletedAfter,
 	"R6 before the event":                                 deletedBefore,
+	"R6 a deletion that came first is in the trace":       deletedBeforeInTrace,
 	"R6 in one batch, in both orders":                     deletedInBatch,
 	"R6 an event known only as a cause":                   deletedCause,
 	"R6 an event that several name as their cause":        deletedCauseOfSeveral,
@@ -51,6 +52,22 @@ func deletedBefore(b *bench) {
 	b.same("class", b.delivery(k, "ana").Class, store.LiveWithdrawal)
 	b.accept(acme, as(event("e", at(-8), yes("p")), "bob", ""))
 	b.same("for whoever it is about", b.verdict("bob"), ended)
+}
+
+func deletedBeforeInTrace(b *bench) {
+	b.accept(acme, deletion("e"), deletion("other"))
+	b.accept(acme, change(deletion("e"), func(m *consent.Message) { m.CreatedAt = 1 })) // once more, in other words
+	b.accept(acme, event("e", at(-9), yes("p")))
+	b.accept(acme, as(event("e", at(-8), yes("p")), "bob", "")) // the first keeps it
+	count := func(person string) map[consent.MessageType]int {
+		n := map[consent.MessageType]int{}
+		for _, e := range b.trace(acme, b.person(acme, person)).Events {
+			n[e.Type]++
+		}
+		return n
+	}
+	b.same("events of ana", count("ana"), map[consent.MessageType]int{consent.EventCreated: 1, consent.EventDeleted: 2})
+	b.same("events of bob", count("bob"), map[consent.MessageType]int{consent.EventCreated: 1})
 }
 
 func deletedInBatch(b *bench) {

@@ -66,17 +66,6 @@ CREATE TABLE reprojections (
   PRIMARY KEY (organization, integration)
 ) WITHOUT ROWID, STRICT;
 
--- Webhooks that were accepted but are not merged yet: see docs/design.md.
-CREATE TABLE inbox (
-  organization TEXT NOT NULL,
-  lane         INTEGER NOT NULL,          -- 0 withdrawals, 1 the rest, 2 set aside
-  seq          INTEGER NOT NULL,
-  arrived_at   INTEGER NOT NULL,
-  body         BLOB NOT NULL,
-  reason       TEXT NOT NULL DEFAULT '',  -- why it was set aside
-  PRIMARY KEY (organization, lane, seq)
-) WITHOUT ROWID, STRICT;
-
 -- What was seen already, for ever, as keyed hashes only.
 CREATE TABLE ledger (
   organization TEXT NOT NULL,
@@ -186,6 +175,6 @@ CREATE TABLE calls (
 -- +goose Down
 -- +goose StatementBegin
 DROP TABLE calls; DROP TABLE left_out; DROP TABLE deliveries; DROP TABLE people; DROP TABLE payloads;
-DROP TABLE events; DROP TABLE inbox; DROP TABLE tombstones; DROP TABLE ledger; DROP TABLE reprojections; DROP TABLE integrations;
+DROP TABLE events; DROP TABLE tombstones; DROP TABLE ledger; DROP TABLE reprojections; DROP TABLE integrations;
 DROP TABLE licences; DROP TABLE webhook_clients; DROP TABLE organizations; DROP TABLE secret_keys; DROP TABLE pings;
 -- +goose StatementEnd
