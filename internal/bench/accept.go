@@ -17,8 +17,10 @@ type side struct {
 	*process
 	*load
 	perSecond []float64
+	sustained []float64 // what was left to be merged included
 	latencies []time.Duration
 	cpu       time.Duration
+	drain     func(ctx context.Context) error // waits for what is left to be done; nil if nothing is
 }
 
 // accept compares the program with the bare server, and takes the program's
@@ -48,7 +50,8 @@ func (b *bench) accept(ctx context.Context, r *report) (err error) {
 				return err
 			}
 		}
-		progress("round %d: %.0f/s, bare %.0f/s, ratio %.2f", n+1, ours.perSecond[n], bare.perSecond[n], ours.perSecond[n]/bare.perSecond[n])
+		progress("round %d: %.0f/s, with all merged %.0f/s, bare %.0f/s, ratio %.2f", n+1,
+			ours.perSecond[n], ours.sustained[n], bare.perSecond[n], ours.perSecond[n]/bare.perSecond[n])
 	}
 	r.peak, err = ours.peakMemory()
 	r.ours, r.bare = ours.figures(), bare.figures()
@@ -80,7 +83,30 @@ func (b *bench) ours(ctx context.Context, data filled) (*side, error) {
 	if err != nil {
 		return nil, errors.Join(err, p.stop())
 	}
+	s.drain = p.merged
 	return s, nil
+}
+
+// merged waits until nothing that was accepted is left in the program's inbox.
+func (p *process) merged(ctx context.Context) error {
+	for {
+		waiting := 0.0
+		for name, sign := range map[string]float64{
+			"consentsync_inbox_queued_total": 1, "consentsync_inbox_merged_total": -1, "consentsync_inbox_set_aside_total": -1,
+		} {
+			n, err := p.metric(ctx, name)
+			if err != nil {
+				return err
+			}
+			waiting += sign * n
+		}
+		if waiting <= 0 {
+			return nil
+		}
+		if err := wait(ctx, 20*time.Millisecond); err != nil {
+			return err
+		}
+	}
 }
 
 func (b *bench) side(ctx context.Context, p *process, data filled) (*side, error) {
@@ -121,10 +147,17 @@ func (s *side) measure(ctx context.Context, d time.Duration) error {
 	if err != nil {
 		return err
 	}
+	began, sent := time.Now(), s.sent.Load()
 	r, err := s.run(ctx, d)
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.target, err)
 	}
+	if s.drain != nil {
+		if err := s.drain(ctx); err != nil {
+			return err
+		}
+	}
+	s.sustained = append(s.sustained, float64(s.sent.Load()-sent)/time.Since(began).Seconds())
 	after, err := s.cpuTime()
 	s.perSecond = append(s.perSecond, r.perSecond)
 	s.latencies = append(s.latencies, r.latencies...)
@@ -135,13 +168,14 @@ func (s *side) measure(ctx context.Context, d time.Duration) error {
 // figures are what is reported of a server.
 type figures struct {
 	perSecond []float64 // of each round
+	sustained []float64
 	p50, p99  time.Duration
 	cpu       time.Duration // of the server, for one request
 }
 
 func (s *side) figures() figures {
 	return figures{
-		perSecond: s.perSecond, p50: percentile(s.latencies, .5), p99: percentile(s.latencies, .99),
+		perSecond: s.perSecond, sustained: s.sustained, p50: percentile(s.latencies, .5), p99: percentile(s.latencies, .99),
 		cpu: s.cpu / time.Duration(max(1, s.sent.Load())),
 	}
 }

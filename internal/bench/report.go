@@ -56,6 +56,8 @@ func (r *report) text(ctx context.Context, o options) string {
 		line("durable accepts a second, median", fmt.Sprintf("%.0f", median(r.ours.perSecond)), fmt.Sprintf("%.0f", median(r.bare.perSecond)),
 			fmt.Sprintf("**%.2f** (%.2f to %.2f)", median(ratios), slices.Min(ratios), slices.Max(ratios)),
 			fmt.Sprintf("at least %.1f", leastRatio), yes(median(ratios) >= leastRatio))
+		line("webhooks a second until all are merged, median", fmt.Sprintf("%.0f", median(r.ours.sustained)), fmt.Sprintf("%.0f", median(r.bare.perSecond)),
+			fmt.Sprintf("%.2f", median(r.ours.sustained)/median(r.bare.perSecond)), "", "")
 		for _, x := range []struct {
 			name       string
 			ours, bare time.Duration

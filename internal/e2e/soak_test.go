@@ -24,7 +24,7 @@ const (
 	// so that nobody but the sender has to know what a person chose.
 	senders          = 5
 	peopleOfASender  = 4
-	peopleOfARush    = 40 // who send at the same moment
+	peopleOfARush    = 40  // who send at the same moment
 	mostEventsOfSoak = 400 // of one person: a trace shows 500
 )
 

@@ -61,6 +61,7 @@ type Due struct {
 	Class     Class
 	ConsentAt consent.Time
 	At        consent.Time
+	Events    int // how many events make it due
 	// HoldGrants: see Delivery.
 	HoldGrants bool
 }

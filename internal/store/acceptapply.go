@@ -218,9 +218,18 @@ func (a *acceptance) save() error {
 // markDue makes each person due once, with the most urgent class of the batch.
 func (a *acceptance) markDue() error {
 	merged := make(map[SubjectKey]Due, len(a.due))
-	for _, d := range a.due {
-		old, held := merged[d.SubjectKey]
-		if !held || d.Class < old.Class || d.Class == old.Class && d.ConsentAt < old.ConsentAt {
+	for i := range a.rows {
+		for n, j := range a.rows[i].due {
+			d := a.due[j]
+			old, held := merged[d.SubjectKey]
+			d.Events = old.Events
+			if !slices.ContainsFunc(a.rows[i].due[:n], func(k int) bool { return a.due[k].SubjectKey == d.SubjectKey }) {
+				d.Events++ // once for each event, however much it says
+			}
+			if held && (old.Class < d.Class || old.Class == d.Class && old.ConsentAt <= d.ConsentAt) {
+				old.Events = d.Events
+				d = old
+			}
 			merged[d.SubjectKey] = d
 		}
 	}

@@ -61,6 +61,11 @@ type DeliveryKey struct {
 	Person       PersonKey
 }
 
+// IntegrationKey names the integration.
+func (k DeliveryKey) IntegrationKey() IntegrationKey {
+	return IntegrationKey{Organization: k.Organization, ID: k.Integration}
+}
+
 // DeliveryState says how far a delivery is.
 type DeliveryState string
 
@@ -68,6 +73,7 @@ type DeliveryState string
 const (
 	Pending   DeliveryState = "pending"
 	InFlight  DeliveryState = "in_flight"
+	Sent      DeliveryState = "sent" // in a bulk load, not confirmed yet
 	Waiting   DeliveryState = "waiting"
 	Synced    DeliveryState = "synced"
 	Unmatched DeliveryState = "unmatched"

@@ -211,7 +211,7 @@ func (t *acceptTx) MarkDue(ctx context.Context, due []store.Due) ([]bool, error)
 			return nil, err
 		}
 		for _, id := range integrations {
-			if _, err := t.in(ctx, t.e.stmts.markDue).ExecContext(ctx, d.Organization, id, d.Person[:], int64(d.Class), int64(d.ConsentAt), int64(d.At), d.HoldGrants); err != nil {
+			if _, err := t.in(ctx, t.e.stmts.markDue).ExecContext(ctx, d.Organization, id, d.Person[:], int64(d.Class), int64(d.ConsentAt), int64(d.At), d.HoldGrants, d.Events); err != nil {
 				return nil, err
 			}
 			marked[i] = true

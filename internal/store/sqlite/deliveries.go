@@ -27,7 +27,7 @@ const (
 	promoteSQL = `UPDATE deliveries SET class = CASE WHEN state = 'unmatched' THEN max(class, 1) ELSE class END,
 			state = CASE WHEN state IN ('waiting', 'unmatched') THEN 'pending' ELSE state END, next_at = 0
 		WHERE organization = ? AND integration = ? AND target = ? AND next_at > 0 AND next_at <= ?`
-	beginSQL = `UPDATE deliveries SET state = 'in_flight', class = 2, epoch = ?, known = ?, attempted_at = ?, next_at = 0, updated_at = ?
+	beginSQL = `UPDATE deliveries SET state = 'in_flight', class = 2, epoch = ?, known = ?, attempted_at = ?, next_at = 0, updated_at = ?, marks = 0
 		WHERE organization = ? AND integration = ? AND target = ? AND person = ? AND version = ? AND state = 'pending'`
 )
 
@@ -134,12 +134,21 @@ func (e *Engine) Begin(ctx context.Context, l store.Lease, s store.Start) (ok bo
 		if ok, err = holds(ctx, tx, l, now); err != nil || !ok {
 			return err
 		}
+		marks, err := marksOf(ctx, tx, []any{s.Organization, s.Integration, string(s.Target), s.Person[:]})
+		if err != nil {
+			return err
+		}
 		res, err := tx.ExecContext(ctx, beginSQL, l.Epoch, doubt, int64(now), int64(now), s.Organization, s.Integration, string(s.Target), s.Person[:], s.Version)
 		if err != nil {
 			return err
 		}
 		n, err := res.RowsAffected()
 		if ok = n == 1; err != nil || !ok {
+			return err
+		}
+		sums := tally{}
+		sums.looked(marks)
+		if err := sums.store(ctx, tx, s.IntegrationKey()); err != nil {
 			return err
 		}
 		return insertCall(ctx, tx, s.Call)
@@ -181,6 +190,9 @@ func (e *Engine) Finish(ctx context.Context, l store.Lease, f store.Finish) erro
 		if err != nil {
 			return err
 		}
+		if err := (tally{store.CountCalls: int64(len(f.Calls))}).store(ctx, tx, f.IntegrationKey()); err != nil {
+			return err
+		}
 		return insertCalls(ctx, tx, f.Calls)
 	})
 	if err == nil && refused {
@@ -217,13 +229,35 @@ func (e *Engine) Settle(ctx context.Context, l store.Lease, settled []store.Sett
 		} else if !ok {
 			return errLeaseGone("sqlite.Settle")
 		}
+		sums := make(map[store.IntegrationKey]tally)
 		for _, s := range settled {
+			key := []any{s.Organization, s.Integration, string(s.Target), s.Person[:]}
+			marks, err := marksOf(ctx, tx, key)
+			if err != nil {
+				return err
+			}
 			if err := recordLeftOut(ctx, tx, s.DeliveryKey, s.LeftOut); err != nil {
 				return err
 			}
-			if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 'synced', attempts = 0, last_error = '', next_at = 0, updated_at = ?
-				WHERE organization = ? AND integration = ? AND target = ? AND person = ? AND version = ? AND state = 'pending'`,
-				now, s.Organization, s.Integration, string(s.Target), s.Person[:], s.Version); err != nil {
+			res, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 'synced', attempts = 0, last_error = '', next_at = 0, updated_at = ?, marks = 0
+				WHERE `+oneDelivery+` AND version = ? AND state = 'pending'`, append(append([]any{now}, key...), s.Version)...)
+			if err != nil {
+				return err
+			}
+			if n, err := res.RowsAffected(); err != nil {
+				return err
+			} else if n == 0 || marks == 0 { // marked by nobody: the rest of something that was sent
+				continue
+			}
+			k := s.IntegrationKey()
+			if sums[k] == nil {
+				sums[k] = tally{}
+			}
+			sums[k].looked(marks)
+			sums[k][store.CountUnchanged]++
+		}
+		for k, t := range sums {
+			if err := t.store(ctx, tx, k); err != nil {
 				return err
 			}
 		}
@@ -247,7 +281,8 @@ func (e *Engine) Fail(ctx context.Context, l store.Lease, k store.DeliveryKey, v
 }
 
 // RecordRead stores what a read of the profile showed. due makes the delivery
-// due, because it differs from what is wanted. When the lease has gone the
+// due, because it differs from what is wanted; one that was sent by a bulk load
+// is compared with what was read in any case. When the lease has gone the
 // profile may have been written since: what was read is refused with Conflict.
 func (e *Engine) RecordRead(ctx context.Context, l store.Lease, f store.Finish, due bool) error {
 	known, err := toJSON(f.Known)
@@ -264,11 +299,14 @@ func (e *Engine) RecordRead(ctx context.Context, l store.Lease, f store.Finish, 
 			return insertCalls(ctx, tx, f.Calls)
 		}
 		if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET known = ?1, readback = ?2, readback_at = ?3, updated_at = ?4, calls = calls + ?5,
-				state = CASE WHEN ?6 THEN 'pending' ELSE state END, class = CASE WHEN ?6 THEN ?7 ELSE class END, due_at = CASE WHEN ?6 THEN ?4 ELSE due_at END,
+				state = CASE WHEN ?6 OR state = 'sent' THEN 'pending' ELSE state END, class = CASE WHEN ?6 THEN ?7 ELSE class END, due_at = CASE WHEN ?6 THEN ?4 ELSE due_at END,
 				version = version + ?6
 			WHERE organization = ?8 AND integration = ?9 AND target = ?10 AND person = ?11 AND state <> 'in_flight'`,
 			known, f.Readback, int64(f.ReadbackAt), now, len(f.Calls), due, int64(f.Class),
 			f.Organization, f.Integration, string(f.Target), f.Person[:]); err != nil {
+			return err
+		}
+		if err := (tally{store.CountCalls: int64(len(f.Calls))}).store(ctx, tx, f.IntegrationKey()); err != nil {
 			return err
 		}
 		return insertCalls(ctx, tx, f.Calls)

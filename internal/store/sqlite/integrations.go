@@ -160,7 +160,7 @@ func (e *Engine) DeleteIntegration(ctx context.Context, k store.IntegrationKey) 
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, consent.Errorf(consent.NotFound, "sqlite.DeleteIntegration", "no such integration"))
 		}
-		for _, table := range []string{"reprojections", "left_out"} {
+		for _, table := range []string{"reprojections", "left_out", "counts", "loads"} {
 			if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE organization = ? AND integration = ?`, k.Organization, k.ID); err != nil { //nolint:gosec // constants
 				return err
 			}
@@ -168,18 +168,15 @@ func (e *Engine) DeleteIntegration(ctx context.Context, k store.IntegrationKey) 
 		return nil
 	})
 	ctx = context.WithoutCancel(ctx) // nobody could ask for the rest again
-	for more := true; err == nil && more; {
-		err = e.inTx(ctx, func(tx *sql.Tx) error {
-			res, err := tx.ExecContext(ctx, `DELETE FROM deliveries WHERE (organization, integration, target, person) IN (
-				SELECT organization, integration, target, person FROM deliveries WHERE organization = ? AND integration = ? LIMIT ?)`,
-				k.Organization, k.ID, forgetChunk)
-			if err != nil {
-				return err
-			}
-			n, err := res.RowsAffected()
-			more = n == forgetChunk
-			return err
-		})
+	for _, deletion := range []string{
+		`DELETE FROM deliveries WHERE (organization, integration, target, person) IN (
+			SELECT organization, integration, target, person FROM deliveries WHERE organization = ? AND integration = ? LIMIT ?)`,
+		`DELETE FROM load_rows WHERE (organization, integration, load, number) IN (
+			SELECT organization, integration, load, number FROM load_rows WHERE organization = ? AND integration = ? LIMIT ?)`,
+	} {
+		for more := true; err == nil && more; {
+			more, err = e.removeSome(ctx, deletion, k.Organization, k.ID)
+		}
 	}
 	return err
 }

@@ -98,6 +98,13 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"markDue":               {markDueSQL, ""}, // inserts, and looks for nothing but the row in its way
 		"Buried":                {buriedSQL, "SEARCH tombstones USING PRIMARY KEY (organization=? AND entity=?)"},
 		"AttributeDeletions":    {attributeSQL, "SEARCH events USING PRIMARY KEY (organization=? AND id=?)"},
+		"DuePage":               {selectDeliveries + duePage, "SEARCH deliveries USING INDEX deliveries_due (organization=? AND integration=? AND target=? AND class=? AND <expr>=? AND (consent_at,person)>(?,?))"},
+		"Queue":                 {countDueSQL, "SEARCH deliveries USING COVERING INDEX deliveries_due (organization=? AND integration=? AND target=? AND class=?)"},
+		"OpenLoads":             {openLoadsSQL, "SEARCH loads USING INDEX loads_open (organization=? AND integration=?)"},
+		"Loads":                 {newestLoadsSQL, "SEARCH loads USING PRIMARY KEY (organization=? AND integration=?)"},
+		"LoadRows":              {loadRowsSQL, "SEARCH r USING PRIMARY KEY (organization=? AND integration=? AND load=? AND number>?)"},
+		"JoinLoad":              {joinSQL, one},
+		"EndRows":               {endDeliverySQL, one},
 		"Merge":                 {nextInboxSQL, "SEARCH inbox USING PRIMARY KEY (organization=? AND lane=?)"},
 		"Merge, leaving":        {takeInboxSQL, "SEARCH inbox USING PRIMARY KEY (organization=? AND lane=? AND seq>? AND seq<?)"},
 		"Backlogs":              {laneEndsSQL, "SEARCH inbox USING PRIMARY KEY (organization=? AND lane=?)"},
@@ -112,7 +119,7 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		for _, step := range e.rows(t, "EXPLAIN QUERY PLAN "+x.query, make([]any, parameters(x.query))...) {
 			detail := step[3]
 			found = found || detail == x.want
-			if strings.HasPrefix(detail, "SCAN") && detail != "SCAN CONSTANT ROW" {
+			if strings.HasPrefix(detail, "SCAN") && detail != "SCAN CONSTANT ROW" && detail != "SCAN (subquery-1)" {
 				t.Errorf("%s reads a whole table: %s", name, detail)
 			}
 			if strings.Contains(detail, "TEMP B-TREE") && name != "PeopleOf" { // the few people of one event

@@ -57,18 +57,21 @@ func (s *statements) close() {
 // that waits keeps its time, so that a flood of updates cannot defeat the
 // back-off; only a withdrawal shortens it, to 5 s after the last attempt.
 //
+// One that is in a bulk load stays in it, and is compared again when the load
+// ends; only a withdrawal goes at once (R22).
+//
 // held says that its grants wait for a yes (R23). Live consent is never held.
-const markDueSQL = `INSERT INTO deliveries (organization, integration, target, person, state, class, consent_at, due_at, updated_at, held)
-VALUES (?1, ?2, 'actito', ?3, 'pending', ?4, ?5, ?6, ?6, ?7)
+const markDueSQL = `INSERT INTO deliveries (organization, integration, target, person, state, class, consent_at, due_at, updated_at, held, marks)
+VALUES (?1, ?2, 'actito', ?3, 'pending', ?4, ?5, ?6, ?6, ?7, ?8)
 ON CONFLICT DO UPDATE SET
-  version = version + 1, held = excluded.held,
+  version = version + 1, marks = marks + excluded.marks, held = excluded.held,
   consent_at = CASE WHEN state IN ('pending', 'waiting') AND class <= excluded.class
                     THEN CASE WHEN class < excluded.class THEN consent_at ELSE min(consent_at, excluded.consent_at) END
                     ELSE excluded.consent_at END,
   due_at = CASE WHEN state IN ('pending', 'waiting') AND class <= excluded.class THEN due_at ELSE excluded.due_at END,
-  class = CASE WHEN state IN ('pending', 'in_flight', 'waiting') THEN min(class, excluded.class) ELSE excluded.class END,
+  class = CASE WHEN state IN ('pending', 'in_flight', 'waiting', 'sent') THEN min(class, excluded.class) ELSE excluded.class END,
   attempts = CASE WHEN state = 'failed' THEN 0 ELSE attempts END,
   next_at = CASE WHEN state <> 'waiting' THEN 0
                  WHEN excluded.class = 0 THEN min(next_at, attempted_at + 5000000)
                  ELSE next_at END,
-  state = CASE WHEN state IN ('in_flight', 'waiting') THEN state ELSE 'pending' END`
+  state = CASE WHEN state IN ('in_flight', 'waiting') OR state = 'sent' AND excluded.class > 0 THEN state ELSE 'pending' END`

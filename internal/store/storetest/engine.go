@@ -21,6 +21,7 @@ import (
 type Engine interface {
 	Accepting
 	Delivering
+	Loading
 	People
 	Integrations
 	Accounts
@@ -55,6 +56,24 @@ type Delivering interface {
 	Settle(ctx context.Context, l store.Lease, settled []store.Settled) error
 	RecordRead(ctx context.Context, l store.Lease, f store.Finish, due bool) error
 	Reopen(ctx context.Context, k store.IntegrationKey, after consent.Time) error
+}
+
+// Loading is what the bulk lane and the plan ask.
+type Loading interface {
+	Queue(ctx context.Context, k store.IntegrationKey, t store.Target, c store.Class) (store.Queue, error)
+	DuePage(ctx context.Context, k store.IntegrationKey, t store.Target, c store.Class, after store.DueCursor, limit int) ([]*store.Delivery, error)
+	Counts(ctx context.Context, k store.IntegrationKey) (map[string]int64, error)
+	ReportPlan(ctx context.Context, l store.Lease, plan []byte) error
+	Plan(ctx context.Context, licence string) ([]byte, error)
+	OpenLoads(ctx context.Context, k store.IntegrationKey) ([]*store.Load, error)
+	Loads(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.Load, error)
+	SaveLoad(ctx context.Context, l store.Lease, load *store.Load) error
+	JoinLoad(ctx context.Context, l store.Lease, load *store.Load, joining []store.Joining) ([]bool, error)
+	LoadRows(ctx context.Context, load *store.Load, state store.RowState, after, limit int) ([]store.LoadRow, error)
+	RefuseRows(ctx context.Context, l store.Lease, load *store.Load, refused []store.RowRefusal) (int, error)
+	SampleRows(ctx context.Context, l store.Lease, load *store.Load, rows []int) error
+	EndRows(ctx context.Context, l store.Lease, load *store.Load, rows []store.LoadRow) (int, error)
+	ForgetRows(ctx context.Context, load *store.Load) (more bool, err error)
 }
 
 // People is what explaining and comparing people asks.
@@ -103,7 +122,7 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) Engine) {
 	t.Helper()
 	for area, tests := range map[string]group{
 		"accept": accepting, "inbox": inbox, "events": events, "deletions": deletions, "links": links, "order": order,
-		"due": due, "calls": calls, "fence": fence, "reads": reads, "leases": leases,
+		"due": due, "loads": loads, "queues": queues, "calls": calls, "fence": fence, "reads": reads, "leases": leases,
 		"integrations": integrations, "reprojections": reprojections, "accounts": accounts, "concurrency": concurrency,
 	} {
 		t.Run(area, func(t *testing.T) {

@@ -1,0 +1,327 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+const (
+	loadColumns = `organization, integration, id, state, epoch, columns, people, withdrawals, refused, execution, outcome, reason,
+		created_at, started_at, ended_at`
+	// The index is named, for SQLite would rather walk through all loads.
+	openLoadsSQL   = `SELECT ` + loadColumns + ` FROM loads INDEXED BY loads_open WHERE organization = ? AND integration = ? AND state <> 'done' ORDER BY id`
+	newestLoadsSQL = `SELECT ` + loadColumns + ` FROM loads WHERE organization = ? AND integration = ? ORDER BY id DESC LIMIT ?`
+	loadRowsSQL    = `SELECT r.number, r.person, r.version, r.class, r.due_at, r.cells, r.rest, r.refused, r.state, coalesce(p.user_id, '')
+		FROM load_rows r LEFT JOIN people p ON p.organization = r.organization AND p.person = r.person
+		WHERE r.organization = ? AND r.integration = ? AND r.load = ? AND r.state = ? AND r.number > ? ORDER BY r.number LIMIT ?`
+	joinSQL = `UPDATE deliveries SET state = 'sent', class = 2, known = ?, attempted_at = ?, next_at = 0, updated_at = ?, marks = 0
+		WHERE organization = ? AND integration = ? AND target = ? AND person = ? AND version = ? AND state = 'pending' AND readback = 0 AND readback_at = 0`
+	endDeliverySQL = `UPDATE deliveries SET state = ?, class = ?, due_at = ?, version = ?, attempts = ?, known = ?, last_error = ?,
+		readback = ?, readback_at = ?, updated_at = ? WHERE ` + oneDelivery
+)
+
+func (e *Engine) queryLoads(ctx context.Context, query string, args ...any) ([]*store.Load, error) {
+	rows, err := e.read.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	var found []*store.Load
+	for rows.Next() {
+		var l store.Load
+		var id []byte
+		var columns string
+		if err := rows.Scan(&l.Organization, &l.ID, &id, &l.State, &l.Epoch, &columns, &l.People, &l.Withdrawals, &l.Refused, &l.Execution,
+			&l.Outcome, &l.Reason, &l.CreatedAt, &l.StartedAt, &l.EndedAt); err != nil {
+			return nil, classify(err)
+		}
+		l.LoadID = store.ID(id)
+		if err := fromJSON(columns, &l.Columns); err != nil {
+			return nil, err
+		}
+		found = append(found, &l)
+	}
+	return found, classify(rows.Err())
+}
+
+// OpenLoads gives the loads of an integration that are not done, the oldest
+// first.
+func (e *Engine) OpenLoads(ctx context.Context, k store.IntegrationKey) ([]*store.Load, error) {
+	return e.queryLoads(ctx, openLoadsSQL, k.Organization, k.ID)
+}
+
+// Loads gives the newest loads of an integration.
+func (e *Engine) Loads(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.Load, error) {
+	return e.queryLoads(ctx, newestLoadsSQL, k.Organization, k.ID, limit)
+}
+
+// underLease runs f in a transaction if the lease is held, and gives Conflict
+// otherwise.
+func (e *Engine) underLease(ctx context.Context, l store.Lease, op string, f func(tx *sql.Tx, now consent.Time) error) error {
+	return e.inTx(ctx, func(tx *sql.Tx) error {
+		now := consent.TimeOf(e.now())
+		if ok, err := holds(ctx, tx, l, now); err != nil {
+			return err
+		} else if !ok {
+			return errLeaseGone(op)
+		}
+		return f(tx, now)
+	})
+}
+
+// SaveLoad stores a load under the lease: a new one, or how far it has come.
+// Conflict if the lease has gone.
+func (e *Engine) SaveLoad(ctx context.Context, l store.Lease, load *store.Load) error {
+	columns, err := toJSON(load.Columns)
+	if err != nil {
+		return err
+	}
+	return e.underLease(ctx, l, "sqlite.SaveLoad", func(tx *sql.Tx, _ consent.Time) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO loads (`+loadColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET state = excluded.state, execution = excluded.execution, outcome = excluded.outcome,
+			reason = excluded.reason, started_at = excluded.started_at, ended_at = excluded.ended_at`,
+			load.Organization, load.ID, load.LoadID[:], string(load.State), load.Epoch, columns, load.People, load.Withdrawals, load.Refused,
+			load.Execution, string(load.Outcome), load.Reason, int64(load.CreatedAt), int64(load.StartedAt), int64(load.EndedAt))
+		return err
+	})
+}
+
+// ForgetRows removes the rows of a load that is done, some at a time, and
+// tells whether there are more.
+func (e *Engine) ForgetRows(ctx context.Context, load *store.Load) (more bool, err error) {
+	return e.removeSome(ctx, `DELETE FROM load_rows WHERE organization = ?1 AND integration = ?2 AND load = ?3 AND number IN (
+		SELECT number FROM load_rows WHERE organization = ?1 AND integration = ?2 AND load = ?3 LIMIT ?4)`,
+		load.Organization, load.ID, load.LoadID[:])
+}
+
+// removeSome runs a deletion whose last argument bounds it, and tells whether
+// there may be more to remove.
+func (e *Engine) removeSome(ctx context.Context, deletion string, args ...any) (more bool, err error) {
+	err = e.inTx(ctx, func(tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx, deletion, append(args, forgetChunk)...)
+		if err != nil {
+			return err
+		}
+		n, err := res.RowsAffected()
+		more = n == forgetChunk
+		return err
+	})
+	return more, err
+}
+
+// JoinLoad puts deliveries into a load that is being built, in the order
+// given, and tells which were taken: those that are still due, in the version
+// given, with no read outstanding. Conflict if the lease has gone.
+func (e *Engine) JoinLoad(ctx context.Context, l store.Lease, load *store.Load, joining []store.Joining) (taken []bool, err error) {
+	taken = make([]bool, len(joining))
+	people, withdrawals := load.People, load.Withdrawals
+	err = e.underLease(ctx, l, "sqlite.JoinLoad", func(tx *sql.Tx, now consent.Time) error {
+		sums := tally{}
+		for n := range joining {
+			j := &joining[n]
+			key := []any{load.Organization, load.ID, string(store.TargetActito), j.Person[:]}
+			marks, err := marksOf(ctx, tx, key)
+			if err != nil {
+				return err
+			}
+			doubt, err := toJSON(j.Doubt)
+			if err != nil {
+				return err
+			}
+			res, err := tx.ExecContext(ctx, joinSQL, append(append([]any{doubt, int64(now), int64(now)}, key...), j.Version)...)
+			if err != nil {
+				return err
+			}
+			if k, err := res.RowsAffected(); err != nil || k == 0 {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			people++
+			if j.Withdraws() {
+				withdrawals++
+			}
+			taken[n], j.Row = true, int(people)
+			sums.looked(marks)
+			sums[store.CountLoaded]++
+			if _, err := tx.ExecContext(ctx, `INSERT INTO load_rows (organization, integration, load, number, person, version, class, due_at, cells, rest)
+				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, load.Organization, load.ID, load.LoadID[:], j.Row, j.Person[:], j.Version, int64(j.Class), int64(j.DueAt),
+				cells(j.On), j.Rest); err != nil {
+				return err
+			}
+		}
+		if err := sums.store(ctx, tx, load.IntegrationKey); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE loads SET people = ?, withdrawals = ? WHERE organization = ? AND integration = ? AND id = ?`,
+			people, withdrawals, load.Organization, load.ID, load.LoadID[:])
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	load.People, load.Withdrawals = people, withdrawals
+	return taken, nil
+}
+
+// cells writes a row's values as the digits that LoadRows reads.
+func cells(on []bool) string {
+	var b strings.Builder
+	for _, v := range on {
+		if v {
+			b.WriteByte('1')
+		} else {
+			b.WriteByte('0')
+		}
+	}
+	return b.String()
+}
+
+// LoadRows gives rows of a load in a state, by number, from after one.
+func (e *Engine) LoadRows(ctx context.Context, load *store.Load, state store.RowState, after, limit int) ([]store.LoadRow, error) {
+	rows, err := e.read.QueryContext(ctx, loadRowsSQL, load.Organization, load.ID, load.LoadID[:], int64(state), after, limit)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	var found []store.LoadRow
+	for rows.Next() {
+		var r store.LoadRow
+		var person []byte
+		var digits string
+		if err := rows.Scan(&r.Row, &person, &r.Version, &r.Class, &r.DueAt, &digits, &r.Rest, &r.Refused, &r.State, &r.UserID); err != nil {
+			return nil, classify(err)
+		}
+		r.Person = store.PersonKey(person)
+		for _, digit := range digits {
+			r.On = append(r.On, digit == '1')
+		}
+		found = append(found, r)
+	}
+	return found, classify(rows.Err())
+}
+
+// RefuseRows records which rows of a load Actito refused, and tells how many
+// of them could be found in it. Conflict if the lease has gone.
+func (e *Engine) RefuseRows(ctx context.Context, l store.Lease, load *store.Load, refused []store.RowRefusal) (found int, err error) {
+	err = e.underLease(ctx, l, "sqlite.RefuseRows", func(tx *sql.Tx, _ consent.Time) error {
+		found = 0
+		for _, r := range refused {
+			where, what := `number = ?`, any(r.Row)
+			if r.Row == 0 {
+				person := e.hasher.Person(load.Organization, consent.Subject{OrganizationUserID: r.UserID})
+				where, what = `person = ?`, person[:]
+			}
+			reason := r.Reason
+			if reason == "" {
+				reason = "Actito refused the row and gave no reason"
+			}
+			res, err := tx.ExecContext(ctx, `UPDATE load_rows SET refused = ? WHERE organization = ? AND integration = ? AND load = ? AND `+where, //nolint:gosec // constants
+				reason, load.Organization, load.ID, load.LoadID[:], what)
+			if err != nil {
+				return err
+			}
+			n, err := res.RowsAffected()
+			if err != nil {
+				return err
+			}
+			found += int(n)
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE loads SET refused = (SELECT count(*) FROM load_rows WHERE organization = ?1 AND integration = ?2 AND load = ?3 AND refused <> '')
+			WHERE organization = ?1 AND integration = ?2 AND id = ?3`, load.Organization, load.ID, load.LoadID[:])
+		return err
+	})
+	return found, err
+}
+
+// SampleRows has some of a load's open rows that are not refused read back, to
+// tell about the others. Conflict if the lease has gone.
+func (e *Engine) SampleRows(ctx context.Context, l store.Lease, load *store.Load, rows []int) error {
+	return e.underLease(ctx, l, "sqlite.SampleRows", func(tx *sql.Tx, now consent.Time) error {
+		for _, row := range rows {
+			if _, err := tx.ExecContext(ctx, `UPDATE load_rows SET state = 1 WHERE organization = ? AND integration = ? AND load = ? AND number = ? AND state = 0`,
+				load.Organization, load.ID, load.LoadID[:], row); err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET readback = max(readback, 1), readback_at = ?1
+				WHERE organization = ?2 AND integration = ?3 AND target = 'actito' AND state = 'sent' AND person = (
+					SELECT person FROM load_rows WHERE organization = ?2 AND integration = ?3 AND load = ?4 AND number = ?5)`,
+				int64(now), load.Organization, load.ID, load.LoadID[:], row); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// EndRows records what became of people of a load that has ended: see
+// store.EndRow. It tells how many rows are in another state than before.
+// Conflict if the lease has gone.
+func (e *Engine) EndRows(ctx context.Context, l store.Lease, load *store.Load, rows []store.LoadRow) (moved int, err error) {
+	err = e.underLease(ctx, l, "sqlite.EndRows", func(tx *sql.Tx, now consent.Time) error {
+		moved = 0
+		for n := range rows {
+			state, err := endRow(ctx, tx, load, &rows[n], now)
+			if err != nil {
+				return err
+			}
+			if state == rows[n].State {
+				continue
+			}
+			moved++
+			if _, err := tx.ExecContext(ctx, `UPDATE load_rows SET state = ? WHERE organization = ? AND integration = ? AND load = ? AND number = ?`,
+				int64(state), load.Organization, load.ID, load.LoadID[:], rows[n].Row); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return moved, err
+}
+
+func endRow(ctx context.Context, tx *sql.Tx, load *store.Load, r *store.LoadRow, now consent.Time) (store.RowState, error) {
+	key := []any{load.Organization, load.ID, string(store.TargetActito), r.Person[:]}
+	d, err := scanDelivery(tx.QueryRowContext(ctx, selectDeliveries+oneDelivery, key...))
+	if err == sql.ErrNoRows { //nolint:errorlint // database/sql returns it bare
+		return store.RowDone, nil // forgotten meanwhile
+	} else if err != nil {
+		return r.State, err
+	}
+	state, changed := store.EndRow(load, r, d, now)
+	if changed {
+		known, err := toJSON(d.Known)
+		if err != nil {
+			return state, err
+		}
+		if _, err := tx.ExecContext(ctx, endDeliverySQL, append([]any{string(d.State), int64(d.Class), int64(d.DueAt), d.Version, d.Attempts, known, d.LastError,
+			d.Readback, int64(d.ReadbackAt), int64(d.UpdatedAt)}, key...)...); err != nil {
+			return state, err
+		}
+	}
+	if r.State == store.RowAgain || load.Outcome == store.LoadNotApplied || state == r.State && !changed {
+		return state, nil
+	}
+	return state, insertCall(ctx, tx, callOf(load, r, now))
+}
+
+// callOf is the load as it stands in a person's trace.
+func callOf(load *store.Load, r *store.LoadRow, now consent.Time) store.Call {
+	c := store.Call{
+		Organization: load.Organization, Person: r.Person, ID: load.LoadID, Integration: load.ID, Operation: "load",
+		Subscriptions: r.Difference(load.Columns).Subscriptions, StartedAt: load.StartedAt, AnsweredAt: now, Outcome: "ok",
+	}
+	switch {
+	case load.Outcome == store.LoadUnclear:
+		c.Outcome, c.Detail = consent.Unclear.String(), load.Reason
+	case r.Refused != "":
+		c.Outcome, c.Detail = consent.Invalid.String(), r.Refused
+	case load.Outcome == store.LoadUntold:
+		c.Detail = "Actito tells nothing of single rows: the profile is read"
+	}
+	return c
+}
