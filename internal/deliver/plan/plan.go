@@ -1,9 +1,15 @@
-// Package plan decides what the next call is spent on. It is pure: it keeps a
-// tally and is told the time.
+// Package plan decides what the next call is spent on, how fast calls are made,
+// when none are made, and what goes by bulk instead. It is pure: it is told the
+// time and what happened; whoever shares it between goroutines locks it.
 //
 // It guarantees that a live withdrawal goes before everything else, that lower
 // classes get at most one call in twenty while a higher one has anything due,
-// and none while a live withdrawal has waited over two seconds.
+// and none while a live withdrawal has waited over two seconds (Tally); that
+// the integrations of a licence are served in turn (Turns); that the pace
+// follows what Actito can take, within the ceiling (Pace); that an outage is
+// met with probes, not with a storm (Circuit); and that bulk loads are spent
+// where calls are too slow, withdrawals first, and never the last two of the
+// day (Lanes).
 package plan
 
 import (
