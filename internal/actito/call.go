@@ -2,6 +2,7 @@ package actito
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -25,39 +26,90 @@ type call struct {
 	method string
 	path   string // encoded, begins with a slash
 	body   []byte
+	upload *upload // the body, where it is a file
+	accept string  // application/json when empty
 	// private holds the values sent, which must not come back in an error.
 	private []string
 }
 
+// upload is a body of known length that is read anew for each attempt.
+type upload struct {
+	contentType string
+	size        int64
+	open        func() io.Reader
+	// private gives those of the values in the file that a text repeats.
+	private func(text string) []string
+}
+
 func (r call) writes() bool { return r.method != http.MethodGet }
 
-// call makes a call with a token, and once more with a new token after a 401,
-// which says that nothing was applied. It gives the body of a read's answer.
-func (c *Client) call(ctx context.Context, req call) ([]byte, error) {
+// call makes a call with a token. It gives the body of a read's answer.
+func (c *Client) call(ctx context.Context, req call) (body []byte, err error) {
+	err = c.withToken(ctx, func(token string) error {
+		body, err = c.send(ctx, req, token)
+		return err
+	})
+	return body, err
+}
+
+// withToken tries with a token, and once more with a new one after a 401, which
+// says that nothing was applied.
+func (c *Client) withToken(ctx context.Context, try func(token string) error) error {
 	tok, err := c.tokens.get(ctx, 0)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	body, err := c.send(ctx, req, tok.value)
+	err = try(tok.value)
 	if statusOf(err) != http.StatusUnauthorized {
-		return body, err
+		return err
 	}
 	if tok, err = c.tokens.get(ctx, tok.epoch); err != nil {
-		return nil, err
+		return err
 	}
-	return c.send(ctx, req, tok.value)
+	return try(tok.value)
 }
 
 func (c *Client) send(ctx context.Context, req call, token string) ([]byte, error) {
+	resp, err := c.do(ctx, req, token)
+	if err != nil {
+		return nil, err
+	}
+	if req.writes() {
+		// The status alone is the answer. The body is read, as far as it is
+		// short, to keep the connection.
+		_, _ = io.CopyN(io.Discard, resp.Body, maxRefusal)
+		resp.Body.Close()
+		return nil, nil
+	}
+	body, err := outbound.ReadBody(resp, maxAnswer)
+	return body, brokenOff(req.op, err)
+}
+
+// brokenOff is the error of a read whose answer could not be had whole.
+func brokenOff(op string, err error) error {
+	if err == nil || consent.KindOf(err) == consent.TooLarge {
+		return err
+	}
+	return &consent.Error{Kind: consent.Transient, Op: op, Err: err, Message: "Actito's answer broke off"}
+}
+
+// do sends a request and gives the answer if that is a success; the caller
+// closes it.
+func (c *Client) do(ctx context.Context, req call, token string) (*http.Response, error) {
 	hr, err := http.NewRequestWithContext(ctx, req.method, c.base+req.path, nil)
 	if err != nil {
 		return nil, errBaseURL(req.op)
 	}
 	hr.Header.Set("Authorization", "Bearer "+token)
-	hr.Header.Set("Accept", "application/json")
-	if req.body != nil {
-		// Set without GetBody, so that net/http cannot repeat a write by
-		// itself, whichever transport the client was given.
+	hr.Header.Set("Accept", cmp.Or(req.accept, "application/json"))
+	// Bodies are set without GetBody, so that net/http cannot repeat a write by
+	// itself, whichever transport the client was given.
+	switch {
+	case req.upload != nil:
+		hr.Body = io.NopCloser(req.upload.open())
+		hr.ContentLength = req.upload.size
+		hr.Header.Set("Content-Type", req.upload.contentType)
+	case req.body != nil:
 		hr.Body = io.NopCloser(bytes.NewReader(req.body))
 		hr.ContentLength = int64(len(req.body))
 		hr.Header.Set("Content-Type", "application/json")
@@ -74,21 +126,7 @@ func (c *Client) send(ctx context.Context, req call, token string) ([]byte, erro
 	if resp.StatusCode/100 != 2 {
 		return nil, c.refusal(req, resp, token)
 	}
-	if req.writes() {
-		// The status alone is the answer. The body is read, as far as it is
-		// short, to keep the connection.
-		_, _ = io.CopyN(io.Discard, resp.Body, maxRefusal)
-		resp.Body.Close()
-		return nil, nil
-	}
-	body, err := outbound.ReadBody(resp, maxAnswer)
-	if err != nil && consent.KindOf(err) != consent.TooLarge {
-		err = &consent.Error{
-			Kind: consent.Transient, Op: req.op, Err: err,
-			Message: "Actito's answer broke off",
-		}
-	}
-	return body, err
+	return resp, nil
 }
 
 // refusal turns an answer that is not a success into an error, and closes it.
@@ -103,6 +141,9 @@ func (c *Client) refusal(req call, resp *http.Response, token string) *consent.E
 		e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), c.now())
 	case consent.Invalid, consent.Conflict, consent.Forbidden, consent.NotFound:
 		secrets := append([]string{c.apiKey, token}, req.private...)
+		if req.upload != nil {
+			secrets = append(secrets, req.upload.private(string(body))...)
+		}
 		if said := excerpt(string(body), secrets); said != "" {
 			e.Message += "; Actito says: " + said
 		}

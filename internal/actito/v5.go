@@ -18,11 +18,17 @@ type dialect interface {
 	update(Ref, Change) (call, error)
 	create(Ref, Change) (call, error)
 	replace(Ref, Change) (call, error)
+	etl(entity, id string) call
+	trigger(Load, *scratch) (call, error)
+	execution(entity, id string) call
+	resultFile(base string, link resultLink) (call, bool)
 
 	parseEntities([]byte) ([]Entity, error)
 	parseTables([]byte) ([]TableRef, error)
 	parseStructure([]byte) (Table, error)
 	parseProfile([]byte) (Profile, error)
+	parseTrigger(Load, http.Header, []byte) string
+	parseExecution(body []byte, keyAttribute string) (*report, error)
 }
 
 // v5 is version 5 of the API. The package comment says what of it is
