@@ -333,7 +333,7 @@ func TestDocumentHoldsTheConstants(t *testing.T) {
 		{"Attribute.kind", schemas["Attribute"].Value.Properties["kind"].Value.Enum, words(consent.String, consent.Integer, consent.Decimal,
 			consent.Boolean, consent.Date, consent.Timestamp)},
 		{"Integration.status", schemas["Integration"].Value.Properties["status"].Value.Enum, words(store.Active, store.Paused, store.Suspended)},
-		{"PersonIntegration.status", schemas["PersonIntegration"].Value.Properties["status"].Value.Enum, words(store.Pending, store.InFlight,
+		{"PersonIntegration.status", schemas["PersonIntegration"].Value.Properties["status"].Value.Enum, words(store.Pending, store.InFlight, store.Sent,
 			store.Waiting, store.Synced, store.Unmatched, store.Failed)},
 		{"TraceOfAnswer.outcome", schemas["TraceOfAnswer"].Value.Properties["outcome"].Value.Enum, outcomes},
 	} {

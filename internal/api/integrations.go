@@ -77,6 +77,15 @@ func (a *API) getIntegration(r *http.Request) (int, any, error) {
 	return a.on(r, func(k store.IntegrationKey) (*integration.View, error) { return a.Integrations.Get(r.Context(), k) })
 }
 
+func (a *API) getPlan(r *http.Request) (int, any, error) {
+	k, err := a.key(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	plan, err := a.Integrations.Plan(r.Context(), k)
+	return http.StatusOK, plan, err
+}
+
 func (a *API) changeIntegration(r *http.Request) (int, any, error) {
 	body, err := readBody(r)
 	if err != nil {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"iter"
 
 	"consentsync/internal/actito"
 	"consentsync/internal/consent"
@@ -28,17 +29,23 @@ func (t *targets) Target(i *store.Integration) (deliver.Target, error) {
 	return &profiles{
 		client: t.accounts.Client(p.BaseURL, secrets.PrivateAPIKey),
 		ref:    actito.Ref{Entity: p.EntityID, TableID: i.Snapshot.TableID, KeyAttribute: p.UserUniqueKey},
+		etl:    p.ETLID,
 	}, nil
 }
 
-func (t *targets) Paced(ctx context.Context, pace func(context.Context) error) context.Context {
-	return outbound.WithPace(ctx, pace)
+func (t *targets) Paced(ctx context.Context, pace func(context.Context) error, meter func(deliver.Exchange)) context.Context {
+	ctx = outbound.WithPace(ctx, pace)
+	if meter == nil {
+		return ctx
+	}
+	return outbound.WithMeter(ctx, func(e outbound.Exchange) { meter(deliver.Exchange(e)) })
 }
 
 // profiles is the profile table of one integration.
 type profiles struct {
 	client *actito.Client
 	ref    actito.Ref
+	etl    string // empty for no bulk loads
 }
 
 func (p *profiles) of(userID string) actito.Ref {
@@ -66,3 +73,60 @@ func (p *profiles) Check(ctx context.Context) (deliver.Structure, error) {
 }
 
 func (p *profiles) Generation() uint64 { return p.client.TokenEpoch() }
+
+func (p *profiles) Bulk() deliver.Bulk {
+	if p.etl == "" {
+		return nil
+	}
+	return (*bulk)(p)
+}
+
+// bulk is the ETL of one integration.
+type bulk profiles
+
+func (b *bulk) Load(ctx context.Context, columns []string, rows iter.Seq2[store.LoadRow, error]) (string, error) {
+	return b.client.TriggerLoad(ctx, actito.Load{
+		Entity: b.ref.Entity, ETLID: b.etl, KeyAttribute: b.ref.KeyAttribute, Subscriptions: columns,
+		Rows: func(yield func(actito.LoadRow, error) bool) {
+			for r, err := range rows {
+				if !yield(actito.LoadRow{Key: r.UserID, On: r.On}, err) {
+					return
+				}
+			}
+		},
+	})
+}
+
+func (b *bulk) Result(ctx context.Context, execution string) (deliver.LoadResult, error) {
+	r, err := b.client.LoadResult(ctx, b.ref.Entity, execution, b.ref.KeyAttribute)
+	if err != nil {
+		return deliver.LoadResult{}, err
+	}
+	result := deliver.LoadResult{Running: r.State == actito.LoadRunning, Failed: r.State == actito.LoadFailed, Reason: r.Reason, Told: r.Told}
+	if result.Failed && result.Reason == "" {
+		result.Reason = r.Status
+	}
+	if r.Refused != nil {
+		result.Refused = func(yield func(store.RowRefusal, error) bool) {
+			for row, err := range r.Refused {
+				refusal := store.RowRefusal{Row: row.Row, UserID: row.Key, Reason: row.Reason}
+				if row.Key != "" {
+					refusal.Row = 0 // how Actito counts rows is a guess, the key is none
+				}
+				if !yield(refusal, err) {
+					return
+				}
+			}
+		}
+	}
+	return result, nil
+}
+
+func (b *bulk) RowBytes(userID string, columns int) int {
+	if !actito.LoadableKey(userID) {
+		return 0
+	}
+	return actito.RowBytes(userID, columns)
+}
+
+func (b *bulk) MostBytes() int { return actito.MaxLoadBytes }

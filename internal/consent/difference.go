@@ -129,6 +129,19 @@ func (k Known) Confirm(d Difference, at Time) Known {
 	return k
 }
 
+// Confirmed tells whether the CRM ever confirmed anything of the profile: then
+// there is one.
+func (k Known) Confirmed() bool {
+	for _, facts := range []map[string]Fact{k.Subscriptions, k.Attributes} {
+		for _, f := range facts {
+			if f.ConfirmedAt > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func (k Known) clone() Known {
 	c := Known{Subscriptions: maps.Clone(k.Subscriptions), Attributes: maps.Clone(k.Attributes)}
 	if c.Subscriptions == nil {

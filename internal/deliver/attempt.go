@@ -17,6 +17,7 @@ type job struct {
 	target      Target
 	userID      string
 	projection  consent.Projection
+	whole       consent.Difference // all that differs
 	send        consent.Difference // what goes now
 	rest        bool               // something is to follow in a call of its own
 	readOnly    bool               // only the delayed read is due (R16)
@@ -354,6 +355,9 @@ func (a *attempt) call(ctx context.Context, call store.Call, f func(context.Cont
 	call.Outcome = "ok"
 	if err != nil {
 		call.Outcome, call.Detail = consent.KindOf(err).String(), message(err)
+	}
+	if err == nil || slices.Contains([]consent.Kind{consent.NotFound, consent.Invalid, consent.Conflict}, consent.KindOf(err)) {
+		a.definite()
 	}
 	a.finish.Calls = append(a.finish.Calls, call)
 	a.metrics.called(call)

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
-
-	"consentsync/internal/store"
 )
 
 // budget is how often and how widely a licence may be called. In any minute it
@@ -58,20 +56,6 @@ func (b *budget) width() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.concurrency
-}
-
-// strictest gives the limits that all integrations of a licence agree to.
-func strictest(integrations []*store.Integration) (perMinute, concurrency int) {
-	for n, i := range integrations {
-		p := i.Settings.Properties
-		if n == 0 || p.CallsPerMinute < perMinute {
-			perMinute = p.CallsPerMinute
-		}
-		if n == 0 || p.Concurrency < concurrency {
-			concurrency = p.Concurrency
-		}
-	}
-	return perMinute, concurrency
 }
 
 // wait tells how long it is until a call may be made: 0 when one may be made

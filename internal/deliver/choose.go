@@ -27,8 +27,15 @@ func (c *courier) choose(ctx context.Context, working []*store.Integration) (*jo
 	if !ok {
 		return nil, nil
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.turns[class].Served(turnOf(jobs[class].Organization, jobs[class].Integration))
 	return jobs[class], nil
 }
+
+// turnOf names whose turn it is: within a class the integrations of a licence
+// are served in turn.
+func turnOf(organization, integration string) string { return organization + "\x00" + integration }
 
 // since tells since when a job waits for its turn. One that failed before has
 // had its turn: it waits for its profile, not for the budget.
@@ -39,10 +46,10 @@ func (c *courier) since(j *job) consent.Time {
 	return j.DueAt
 }
 
-// first gives the job of a class that has the oldest consent, of all
-// integrations.
+// first gives the first job of a class, of the integration whose turn it is.
 func (c *courier) first(ctx context.Context, working []*store.Integration, class store.Class) (*job, error) {
-	var best *job
+	var jobs []*job
+	var waiting []plan.Waiting
 	for _, i := range working {
 		target, err := c.targets.Target(i)
 		if err != nil {
@@ -53,11 +60,17 @@ func (c *courier) first(ctx context.Context, working []*store.Integration, class
 		if err != nil {
 			return nil, err
 		}
-		if j != nil && (best == nil || j.before(best)) {
-			best = j
+		if j != nil {
+			jobs, waiting = append(jobs, j), append(waiting, plan.Waiting{Key: turnOf(j.Organization, j.Integration), Since: j.DueAt})
 		}
 	}
-	return best, nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	next := c.turns[class].Next(waiting)
+	if next < 0 {
+		return nil, nil
+	}
+	return jobs[next], nil
 }
 
 // firstOf gives the first job of a class that needs a call. What needs none is
@@ -155,15 +168,6 @@ func (c *courier) readback(ctx context.Context, i *store.Integration, target Tar
 	return nil, nil
 }
 
-// before orders jobs of one class: those not tried yet first, then the oldest
-// consent, as NextDue does within an integration.
-func (j *job) before(o *job) bool {
-	if tried, other := j.Attempts > 0, o.Attempts > 0; tried != other {
-		return other
-	}
-	return j.ConsentAt < o.ConsentAt
-}
-
 func (c *courier) isBusy(j *job) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -187,11 +191,11 @@ func (c *courier) prepare(ctx context.Context, i *store.Integration, target Targ
 				j.projection.LeftOut = append(j.projection.LeftOut, consent.LeftOut{Name: name, Reason: "the subscription no longer exists in Actito"})
 			}
 		}
-		difference := consent.Differ(j.projection, d.Known, &i.Snapshot, c.clock(), c.stale)
+		j.whole = consent.Differ(j.projection, d.Known, &i.Snapshot, c.clock(), c.stale)
 		if d.HoldGrants {
-			difference = difference.WithoutGrants()
+			j.whole = j.whole.WithoutGrants()
 		}
-		j.send, j.rest = difference.Portion(d.Known, h.distrusted(), h.proven)
+		j.send, j.rest = j.whole.Portion(d.Known, h.distrusted(), h.proven)
 	})
 	j.projection.LeftOut = append(j.projection.LeftOut, d.Known.Refusals(j.projection)...)
 	return j, nil

@@ -12,6 +12,8 @@ package deliver
 
 import (
 	"context"
+	"iter"
+	"time"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
@@ -24,6 +26,7 @@ type Store interface {
 	Acquire(ctx context.Context, node string) ([]store.Lease, error)
 	Release(ctx context.Context, node string) error
 	Block(ctx context.Context, l store.Lease, until consent.Time) error
+	ReportPlan(ctx context.Context, l store.Lease, plan []byte) error
 
 	IntegrationsOfLicence(ctx context.Context, licence string) ([]*store.Integration, error)
 	SetStatus(ctx context.Context, k store.IntegrationKey, from, to store.IntegrationStatus, reason string) (bool, error)
@@ -38,6 +41,24 @@ type Store interface {
 	Fail(ctx context.Context, l store.Lease, k store.DeliveryKey, version int64, reason string) error
 	RecordRead(ctx context.Context, l store.Lease, f store.Finish, due bool) error
 	Reopen(ctx context.Context, k store.IntegrationKey, after consent.Time) error
+
+	Loads
+}
+
+// Loads is what the bulk lane needs of the database.
+type Loads interface {
+	Queue(ctx context.Context, k store.IntegrationKey, t store.Target, c store.Class) (store.Queue, error)
+	DuePage(ctx context.Context, k store.IntegrationKey, t store.Target, c store.Class, after store.DueCursor, limit int) ([]*store.Delivery, error)
+	Delivery(ctx context.Context, k store.DeliveryKey) (*store.Delivery, error)
+	OpenLoads(ctx context.Context, k store.IntegrationKey) ([]*store.Load, error)
+	Loads(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.Load, error)
+	SaveLoad(ctx context.Context, l store.Lease, load *store.Load) error
+	JoinLoad(ctx context.Context, l store.Lease, load *store.Load, joining []store.Joining) ([]bool, error)
+	LoadRows(ctx context.Context, load *store.Load, state store.RowState, after, limit int) ([]store.LoadRow, error)
+	RefuseRows(ctx context.Context, l store.Lease, load *store.Load, refused []store.RowRefusal) (int, error)
+	SampleRows(ctx context.Context, l store.Lease, load *store.Load, rows []int) error
+	EndRows(ctx context.Context, l store.Lease, load *store.Load, rows []store.LoadRow) (int, error)
+	ForgetRows(ctx context.Context, load *store.Load) (more bool, err error)
 }
 
 // Target is the other end of one integration. Its errors are consent.Errors
@@ -55,6 +76,37 @@ type Target interface {
 	Check(ctx context.Context) (Structure, error)
 	// Generation changes whenever the credentials in use do (R18).
 	Generation() uint64
+	// Bulk is the operation that takes many profiles at once; nil if the
+	// integration has none.
+	Bulk() Bulk
+}
+
+// Bulk takes many profiles in one call. Its errors are those of a Target.
+type Bulk interface {
+	// Load hands a file of rows over, with a subscription for each column, and
+	// gives the id of the execution that then begins. The rows are read once; an
+	// error in them ends it, and nothing is sent.
+	Load(ctx context.Context, columns []string, rows iter.Seq2[store.LoadRow, error]) (execution string, err error)
+	// Result tells how far an execution is.
+	Result(ctx context.Context, execution string) (LoadResult, error)
+	// RowBytes bounds what a profile adds to a file; 0 when its key cannot
+	// stand in one.
+	RowBytes(userID string, columns int) int
+	// MostBytes is what a file may hold.
+	MostBytes() int
+}
+
+// LoadResult is what is told of an execution.
+type LoadResult struct {
+	Running bool
+	// Failed tells that it failed as a whole, after it applied some rows
+	// perhaps; Reason tells why.
+	Failed bool
+	Reason string
+	// Told tells that every row which is not among Refused was applied. Where it
+	// is false, nobody may be taken for synced.
+	Told    bool
+	Refused iter.Seq2[store.RowRefusal, error] // nil for none; read once
 }
 
 // Held is what a profile holds, as far as the answer tells. Subscriptions is
@@ -68,10 +120,17 @@ type Held struct {
 // Structure is what a table has.
 type Structure struct{ Subscriptions []string }
 
+// Exchange is one request to the other end as it went.
+type Exchange struct {
+	Writes bool
+	Took   time.Duration
+	Status int // 0 when there was no answer
+}
+
 // Targets opens the target of an integration.
 type Targets interface {
 	Target(i *store.Integration) (Target, error)
 	// Paced gives a context under which every request to the other end first
-	// waits for the pace.
-	Paced(ctx context.Context, pace func(context.Context) error) context.Context
+	// waits for the pace, and is then told to the meter, if there is one.
+	Paced(ctx context.Context, pace func(context.Context) error, meter func(Exchange)) context.Context
 }

@@ -3,6 +3,7 @@ package deliver
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -38,12 +39,20 @@ type courier struct {
 	mu      sync.Mutex
 	lease   store.Lease
 	current []*store.Integration
+	pace    *plan.Pace
 	spend   *budget
+	circuit plan.Circuit
 	health  map[store.IntegrationKey]*health
+	loaders map[store.IntegrationKey]*loader
 	busy    map[string]bool // profiles with a call under way, and "" for a probe
 	tally   plan.Tally
+	turns   [plan.Classes]plan.Turns
 	blocked consent.Time
 	calls   sync.WaitGroup
+
+	node      string
+	heldSince consent.Time // when this node took the lease
+	reported  report
 }
 
 func (c *courier) clock() consent.Time { return consent.TimeOf(c.now()) }
@@ -103,8 +112,10 @@ func (c *courier) unmatchedDelay(attempts int) time.Duration {
 // run delivers until ctx ends, then waits for the calls under way, which have
 // a context of their own: they end well, or when the lease is lost.
 func (c *courier) run(ctx, calls context.Context) {
+	defer c.metrics.licences.drop(c.currentLease().Licence)
 	defer c.calls.Wait()
 	for ctx.Err() == nil {
+		c.report(ctx)
 		wait, err := c.step(ctx, calls)
 		if err != nil && ctx.Err() == nil {
 			c.log.ErrorContext(ctx, "looking for work failed", "error", err)
@@ -141,6 +152,9 @@ func (c *courier) step(ctx, calls context.Context) (time.Duration, error) {
 	case !c.free():
 		return poll, nil // a call that ends wakes us
 	}
+	if c.outage(calls) {
+		return poll, nil // a probe that ends wakes us
+	}
 	if wait := c.budget().wait(c.now()); wait > 0 {
 		return wait, nil
 	}
@@ -162,9 +176,10 @@ func (c *courier) find(ctx, calls context.Context) (*job, error) {
 		return nil, err
 	}
 	working, err := c.tend(ctx, calls, integrations)
-	if err != nil || len(working) == 0 {
+	if err != nil {
 		return nil, err
 	}
+	c.lanes(calls, integrations)
 	return c.choose(ctx, working)
 }
 
@@ -184,22 +199,36 @@ func (c *courier) refresh(ctx context.Context) ([]*store.Integration, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.current = integrations
+	c.forget(integrations)
 	if len(integrations) == 0 {
 		return nil, nil
 	}
-	perMinute, concurrency := strictest(integrations)
-	if c.spend == nil {
-		now := c.now()
-		quiet := time.Hour
-		if c.lease.IdleSince > 0 {
-			// The last owner may have called until its next renewal was due.
-			quiet = max(0, consent.TimeOf(now).Sub(c.lease.IdleSince)-store.LeaseLife/3)
-		}
-		c.spend = newBudget(perMinute, concurrency, now, quiet)
-		c.blocked = c.lease.BlockedUntil
-	}
-	c.spend.set(perMinute, concurrency)
+	c.adapt(ceiling(integrations))
 	return integrations, nil
+}
+
+// forget drops what is kept of integrations that are gone. The caller holds
+// c.mu.
+func (c *courier) forget(integrations []*store.Integration) {
+	there, turns := make(map[store.IntegrationKey]bool), make(map[string]bool)
+	for _, i := range integrations {
+		there[store.IntegrationKey{Organization: i.Organization, ID: i.ID}] = true
+		turns[turnOf(i.Organization, i.ID)] = true
+	}
+	maps.DeleteFunc(c.loaders, func(k store.IntegrationKey, _ *loader) bool { return !there[k] })
+	maps.DeleteFunc(c.health, func(k store.IntegrationKey, _ *health) bool { return !there[k] })
+	for class := range c.turns {
+		c.turns[class].Forget(turns)
+	}
+}
+
+// quietFor tells how long nobody has called the licence, as far as is known.
+func (c *courier) quietFor(now time.Time) time.Duration {
+	if c.lease.IdleSince == 0 {
+		return time.Hour
+	}
+	// The last owner may have called until its next renewal was due.
+	return max(0, consent.TimeOf(now).Sub(c.lease.IdleSince)-store.LeaseLife/3)
 }
 
 // tend promotes what has waited its time, probes suspended integrations, and
@@ -220,7 +249,7 @@ func (c *courier) tend(ctx, calls context.Context, integrations []*store.Integra
 			return nil, err
 		}
 		rests := false
-		c.with(i, func(h *health) { rests = h.pauseUntil > now || h.closed["update"] > now })
+		c.with(i, func(h *health) { rests = h.closed["update"] > now })
 		if !rests {
 			working = append(working, i)
 		}
@@ -231,7 +260,7 @@ func (c *courier) tend(ctx, calls context.Context, integrations []*store.Integra
 // start runs a job in the background, its first request paid for.
 func (c *courier) start(calls context.Context, j *job) {
 	p := c.budget().purse(c.now())
-	c.occupy(j.profile(), func() { c.attempt(c.targets.Paced(calls, p.pay), j, c.clock()) })
+	c.occupy(j.profile(), func() { c.attempt(c.targets.Paced(calls, p.pay, c.meter), j, c.clock()) })
 }
 
 // occupy runs f in the background as one of the calls that may be under way at

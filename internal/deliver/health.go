@@ -27,8 +27,6 @@ type health struct {
 	closed     map[string]consent.Time // by operation
 	probeAt    consent.Time
 	probes     int
-	troubled   map[string]bool // user ids of the profiles that failed in a row
-	pauseUntil consent.Time
 }
 
 const (
@@ -42,7 +40,7 @@ func (c *courier) of(i *store.Integration) *health {
 	k := store.IntegrationKey{Organization: i.Organization, ID: i.ID}
 	h := c.health[k]
 	if h == nil || h.revision != i.Revision {
-		h = &health{revision: i.Revision, checkedAt: c.clock(), troubled: map[string]bool{}, proven: map[string]bool{}, refusals: map[string]int{}, closed: map[string]consent.Time{}}
+		h = &health{revision: i.Revision, checkedAt: c.clock(), proven: map[string]bool{}, refusals: map[string]int{}, closed: map[string]consent.Time{}}
 		c.health[k] = h
 	}
 	return h
@@ -60,7 +58,6 @@ func (c *courier) alive(ctx context.Context, j *job, d consent.Difference) {
 	restored := false
 	c.with(j.integration, func(h *health) {
 		h.last404, h.probes = false, 0
-		clear(h.troubled)
 		for name := range d.Attributes {
 			delete(h.refusals, name)
 			h.proven[name] = true
@@ -75,29 +72,6 @@ func (c *courier) alive(ctx context.Context, j *job, d consent.Difference) {
 	if restored && j.integration.StatusReason != "" {
 		c.setStatus(ctx, j.integration, store.Active, store.Active, "")
 	}
-}
-
-const (
-	// manyTroubles is after how many profiles in a row the other end is
-	// believed to be in trouble, not the profiles.
-	manyTroubles = 5
-	// longestRest is short: the next withdrawal may be for a healthy profile.
-	longestRest = 5 * time.Second
-)
-
-// trouble notes a call that failed for no fault of the profile. After several
-// profiles in a row the integration rests for a moment, so that an outage does
-// not turn into a storm.
-func (c *courier) trouble(j *job) {
-	c.with(j.integration, func(h *health) {
-		if h.pauseUntil > c.clock() {
-			return // it rests already; this call was under way when that began
-		}
-		h.troubled[j.userID] = true
-		if n := len(h.troubled); n >= manyTroubles {
-			h.pauseUntil = c.clock().Add(min(longestRest, c.jitter(n-manyTroubles, store.LiveWithdrawal)))
-		}
-	})
 }
 
 // trusts404 tells whether a 404 may be taken for a missing profile without a
@@ -205,7 +179,7 @@ func (c *courier) look(ctx context.Context, i *store.Integration) {
 	c.with(i, func(h *health) { since = h.checkedAt })
 	target, err := c.targets.Target(i)
 	if err == nil {
-		ctx := c.targets.Paced(ctx, c.budget().limiter.Wait)
+		ctx := c.targets.Paced(ctx, c.budget().limiter.Wait, nil)
 		_, err = c.checkTable(ctx, i, target)
 	}
 	if err != nil {

@@ -12,6 +12,9 @@ type metrics struct {
 	noCall   prometheus.Counter
 	delay    *prometheus.HistogramVec
 	finishes *prometheus.CounterVec
+	loads    *prometheus.CounterVec
+	rows     *prometheus.CounterVec
+	licences *licences
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -29,11 +32,49 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		finishes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "consentsync_deliveries_total", Help: "Delivery attempts by the state that they ended in.",
 		}, []string{"state"}),
+		loads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "consentsync_bulk_loads_total", Help: "Bulk loads that were handed over, or could not be, and those that ended, by outcome.",
+		}, []string{"outcome"}),
+		rows: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "consentsync_bulk_people_total", Help: "People in bulk loads that ended, by outcome.",
+		}, []string{"outcome"}),
+		licences: &licences{plans: make(map[string]store.LicencePlan)},
 	}
 	if r != nil {
-		r.MustRegister(m.calls, m.noCall, m.delay, m.finishes)
+		r.MustRegister(m.calls, m.noCall, m.delay, m.finishes, m.loads, m.rows, m.licences)
 	}
 	return m
+}
+
+// loadStarted counts that a file was handed over, or could not be.
+func (m *metrics) loadStarted(err error) {
+	outcome := "started"
+	if err != nil {
+		outcome = consent.KindOf(err).String()
+	}
+	m.loads.WithLabelValues(outcome).Inc()
+}
+
+// loadEnded counts a load of which everything is recorded.
+func (m *metrics) loadEnded(l *store.Load) {
+	m.loads.WithLabelValues("ended " + string(l.Outcome)).Inc()
+	m.rows.WithLabelValues(string(l.Outcome)).Add(float64(l.People))
+}
+
+// loaded observes how long it took until people of a load were in effect.
+func (m *metrics) loaded(rows []store.LoadRow, now consent.Time) {
+	for _, r := range rows {
+		if r.Refused == "" {
+			m.delay.WithLabelValues(kindOf(r.Withdraws())).Observe(now.Sub(r.DueAt).Seconds())
+		}
+	}
+}
+
+func kindOf(withdraws bool) string {
+	if withdraws {
+		return "withdrawal"
+	}
+	return "other"
 }
 
 func (m *metrics) called(c store.Call) { m.calls.WithLabelValues(c.Operation, c.Outcome).Inc() }
@@ -45,9 +86,5 @@ func (m *metrics) finished(j *job, f *store.Finish, now consent.Time) {
 	if f.State != store.Synced || f.LastError != "" {
 		return
 	}
-	kind := "other"
-	if j.send.Withdraws() {
-		kind = "withdrawal"
-	}
-	m.delay.WithLabelValues(kind).Observe(now.Sub(j.DueAt).Seconds())
+	m.delay.WithLabelValues(kindOf(j.send.Withdraws())).Observe(now.Sub(j.DueAt).Seconds())
 }

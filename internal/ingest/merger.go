@@ -26,7 +26,7 @@ type Inbox interface {
 
 const (
 	// mostMerged bounds a transaction, which other writers wait for.
-	mostMerged = 64
+	mostMerged = 128
 	// leastMerged is how many are merged at once in a rush, so that accepting
 	// waits for a few milliseconds at most.
 	leastMerged = 16

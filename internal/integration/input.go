@@ -201,6 +201,16 @@ func (in *input) validateNumbers(fields map[string]string) {
 	if p.Concurrency < 1 || p.Concurrency > mostConcurrency {
 		fields["properties.concurrency"] = fmt.Sprintf("must be a whole number from 1 to %d", mostConcurrency)
 	}
+	if p.ReservedCallsPerMinute < 0 || p.ReservedCallsPerMinute > 0 && p.ReservedCallsPerMinute >= p.CallsPerMinute {
+		fields["properties.reserved_calls_per_minute"] = "must be 0 or more, and less than calls_per_minute, of which it leaves so many to your other tools"
+	}
+	for name, seconds := range map[string]int{
+		"bulk_after_seconds": p.BulkAfterSeconds, "bulk_withdrawals_after_seconds": p.BulkWithdrawalsAfterSeconds,
+	} {
+		if seconds < 0 {
+			fields["properties."+name] = "must be a positive whole number of seconds, or be left out"
+		}
+	}
 }
 
 func (in *input) validateRegulations(fields map[string]string) {

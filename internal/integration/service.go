@@ -28,6 +28,9 @@ type Store interface {
 	Reprojection(ctx context.Context, k store.IntegrationKey) (store.Reprojection, bool, error)
 	AdvanceReprojection(ctx context.Context, r store.Reprojection, due []store.Due) error
 	MakeDue(ctx context.Context, k store.DeliveryKey, class store.Class, consentAt consent.Time) error
+	Plan(ctx context.Context, licence string) ([]byte, error)
+	Loads(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.Load, error)
+	Counts(ctx context.Context, k store.IntegrationKey) (map[string]int64, error)
 	store.Backlogs
 }
 

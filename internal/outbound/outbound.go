@@ -98,6 +98,33 @@ func WithPace(ctx context.Context, pace func(context.Context) error) context.Con
 	return context.WithValue(ctx, paceKey{}, pace)
 }
 
+// Exchange is one request as it went.
+type Exchange struct {
+	Writes bool          // it was no GET and no HEAD
+	Took   time.Duration // from the end of the pace's wait to the head of the answer
+	Status int           // 0 when there was no answer
+}
+
+type meterKey struct{}
+
+// WithMeter has meter told of every request under the context once its head was
+// answered, or it failed. A request that was certainly not sent is not told.
+func WithMeter(ctx context.Context, meter func(Exchange)) context.Context {
+	return context.WithValue(ctx, meterKey{}, meter)
+}
+
+func measure(req *http.Request, began time.Time, resp *http.Response) {
+	meter, ok := req.Context().Value(meterKey{}).(func(Exchange))
+	if !ok || meter == nil {
+		return
+	}
+	e := Exchange{Writes: req.Method != http.MethodGet && req.Method != http.MethodHead, Took: time.Since(began)}
+	if resp != nil {
+		e.Status = resp.StatusCode
+	}
+	meter(e)
+}
+
 type transport struct {
 	base      *http.Transport
 	userAgent string
@@ -132,7 +159,11 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		// HEAD change nothing and may be repeated.
 		out.GetBody = nil
 	}
+	began := time.Now()
 	resp, err := t.base.RoundTrip(out)
+	if err == nil || connected.Load() {
+		measure(req, began, resp)
+	}
 	if err != nil {
 		cancel()
 		return nil, &exchangeError{err: err, connected: connected.Load()}

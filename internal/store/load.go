@@ -122,6 +122,8 @@ func EndRow(l *Load, r *LoadRow, d *Delivery, now consent.Time) (state RowState,
 			return RowDone, true
 		}
 		return RowDone, false
+	case r.State == RowSampled:
+		return RowDone, false // it was read, and is compared by itself
 	case l.Outcome == LoadUnclear:
 		if sent {
 			r.release(d, "it is not known whether a bulk load was applied", now)

@@ -177,9 +177,19 @@ type Properties struct {
 	Regulations    []string         `json:"regulations"`
 	Attributes     []AttributeEntry `json:"attributes,omitzero"` // nil is all metadata, empty is none
 	CallsPerMinute int              `json:"calls_per_minute"`
-	Concurrency    int              `json:"concurrency"`
-	Licence        string           `json:"licence,omitempty"`
-	ETLID          string           `json:"etl_id,omitempty"`
+	// ReservedCallsPerMinute of them are left to the customer's other tools.
+	ReservedCallsPerMinute int    `json:"reserved_calls_per_minute,omitempty"`
+	Concurrency            int    `json:"concurrency"`
+	Licence                string `json:"licence,omitempty"`
+	ETLID                  string `json:"etl_id,omitempty"`
+	// ETLUpdatesOnly says that the ETL never creates profiles. Without it, and
+	// without UpsertMode, only profiles that are known to exist go in bulk.
+	ETLUpdatesOnly bool `json:"etl_updates_only,omitempty"`
+	// A backlog that would take longer than BulkAfterSeconds one by one goes in
+	// bulk, withdrawals already when the last would wait longer than
+	// BulkWithdrawalsAfterSeconds; 0 means 15 and 10 minutes.
+	BulkAfterSeconds            int `json:"bulk_after_seconds,omitempty"`
+	BulkWithdrawalsAfterSeconds int `json:"bulk_withdrawals_after_seconds,omitempty"`
 }
 
 // AttributeEntry is one entry of properties.attributes: the key of a piece of

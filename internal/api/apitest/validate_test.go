@@ -54,7 +54,7 @@ func TestValidator(t *testing.T) {
 		{name: "a wanted subscription that is null", request: user, status: 200, body: strings.Replace(good, `"N":true`, `"N":null`, 1), want: "wanted"},
 		{name: "a wanted attribute that is an object", request: user, status: 200, body: strings.Replace(good, `"a":null`, `"a":{}`, 1), want: "wanted"},
 		{name: "an empty time", request: user, status: 200, body: strings.Replace(good, `"at":"2026-11-02T09:30:00.000000Z"`, `"at":""`, 1), want: "date-time"},
-		{name: "a word that is not in the list", request: user, status: 200, body: strings.Replace(good, `"synced"`, `"sent"`, 1), want: "status"},
+		{name: "a word that is not in the list", request: user, status: 200, body: strings.Replace(good, `"synced"`, `"on_its_way"`, 1), want: "status"},
 		{name: "a status that is not promised", request: user, status: 202, body: good, want: "status is not supported"},
 		{name: "another content type", request: user, status: 200, contentType: "text/plain", body: good, want: "Content-Type"},
 		{name: "no JSON", request: user, status: 200, body: "{", want: "decode"},

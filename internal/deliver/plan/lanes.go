@@ -14,8 +14,11 @@ const (
 	// reserve is how many of the day's loads are never spent: an operator can
 	// still load by hand, and a load that was not counted does no harm.
 	reserve = 2
-	// minRows is how many people make a load worth one of the day's.
-	minRows = 100
+	// forWithdrawals are kept for withdrawals alone, so that a day of many
+	// grants leaves them a way.
+	forWithdrawals = 4
+	// MinRows is how many people make a load worth one of the day's.
+	MinRows = 100
 	// freeLoads may be started at once for other than withdrawals; then a
 	// load for them waits a quarter of an even share of the day.
 	freeLoads = 6
@@ -113,8 +116,11 @@ func (l Lanes) obstacle(urgent bool, rows, left int) string {
 	if l.UnderWay {
 		return "a load is under way"
 	}
-	if rows < minRows {
-		return fmt.Sprintf("a load is not worth it below %d people", minRows)
+	if rows < MinRows {
+		return fmt.Sprintf("a load is not worth it below %d people", MinRows)
+	}
+	if !urgent && left > 0 && left <= forWithdrawals {
+		return fmt.Sprintf("%d of %d loads are used, the last %d are for withdrawals", len(l.LoadsToday), l.LoadsPerDay, forWithdrawals)
 	}
 	if left == 0 {
 		return fmt.Sprintf("%d of %d loads are used, %d are kept", len(l.LoadsToday), l.LoadsPerDay, reserve)

@@ -51,8 +51,12 @@ const (
 // Merge merges the oldest webhooks of a lane, at most limit, in one
 // transaction with their leaving the inbox. What cannot be decoded is set
 // aside.
+//
+// Alone among the writes it does not wait for the disk: a merge that is lost
+// with the power leaves its webhooks in the inbox, and whatever is written
+// after it is on disk only together with it.
 func (e *Engine) Merge(ctx context.Context, k store.InboxKey, limit int, decode store.Decode) (m store.Merged, err error) {
-	err = e.inTx(ctx, func(tx *sql.Tx) error {
+	err = e.commit(ctx, func(tx *sql.Tx) error {
 		queued, err := queuedIn(ctx, tx, k, limit)
 		if err != nil || len(queued) == 0 {
 			return err

@@ -1,0 +1,216 @@
+package deliver
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+// advance lets a load that is open go on: it is asked how far it is, or what
+// became of it is recorded, or one that a crash left behind is let go. It tells
+// when to look again.
+func (c *courier) advance(ctx context.Context, i *store.Integration, target Target, l *loader, load *store.Load) (time.Duration, error) {
+	switch load.State {
+	case store.LoadBuilding:
+		if err := c.endLoad(ctx, load, store.LoadNotApplied, "the load was given up while it was made"); err != nil {
+			return 0, err
+		}
+	case store.LoadStarted:
+		if err := c.endLoad(ctx, load, store.LoadUnclear, "it is not known whether Actito got the file"); err != nil {
+			return 0, err
+		}
+	case store.LoadRunning:
+		wait, err := c.follow(ctx, i, target, l, load)
+		if err != nil || load.State == store.LoadRunning {
+			return wait, err
+		}
+	}
+	return c.finishLoad(ctx, i, load)
+}
+
+// follow asks how an execution stands, ever more rarely.
+func (c *courier) follow(ctx context.Context, i *store.Integration, target Target, l *loader, load *store.Load) (time.Duration, error) {
+	age := c.clock().Sub(load.StartedAt)
+	wait := min(time.Minute, max(2*time.Second, age/8))
+	if target.Bulk() == nil {
+		return wait, c.endLoad(ctx, load, store.LoadUnclear, "properties.etl_id was removed while a load was under way")
+	}
+	var result LoadResult
+	err := c.seated(ctx, load.LoadID, func(ctx context.Context) (err error) {
+		result, err = target.Bulk().Result(ctx, load.Execution)
+		return err
+	})
+	switch {
+	case age > longestLoad && (err != nil || result.Running):
+		c.closeLane(ctx, i, l, laneRest, fmt.Sprintf("execution %s of ETL %s does not end", load.Execution, i.Settings.Properties.ETLID))
+		return wait, c.endLoad(ctx, load, store.LoadUnclear, "Actito did not end the load")
+	case err != nil:
+		c.log.WarnContext(ctx, "a bulk load could not be asked after", "integration", i.ID, "error", err)
+		return wait, nil
+	case result.Running:
+		return wait, nil
+	case result.Failed:
+		c.closeLane(ctx, i, l, laneRest, "Actito gave the load up: "+result.Reason)
+		return wait, c.endLoad(ctx, load, store.LoadUnclear, "Actito gave the load up: "+result.Reason)
+	}
+	told, err := c.refuse(ctx, load, result)
+	if err != nil {
+		c.log.WarnContext(ctx, "what Actito refused of a bulk load could not be read", "integration", i.ID, "error", err)
+		return wait, nil
+	}
+	c.mu.Lock()
+	l.took = age
+	c.mu.Unlock()
+	outcome := store.LoadUntold
+	if told {
+		outcome = store.LoadConfirmed
+	}
+	return wait, c.endLoad(ctx, load, outcome, "")
+}
+
+// refuse records the rows that were refused. told is false when they cannot be
+// relied on to be all.
+func (c *courier) refuse(ctx context.Context, load *store.Load, result LoadResult) (told bool, err error) {
+	told = result.Told
+	var batch []store.RowRefusal
+	flush := func() error {
+		found, err := c.store.RefuseRows(ctx, c.currentLease(), load, batch)
+		told = told && found == len(batch)
+		batch = batch[:0]
+		return err
+	}
+	if result.Refused != nil {
+		for refusal, err := range result.Refused {
+			if err != nil {
+				return false, err
+			}
+			if batch = append(batch, refusal); len(batch) == buildPage {
+				if err := flush(); err != nil {
+					return false, err
+				}
+			}
+		}
+	}
+	return told, flush()
+}
+
+// finishLoad records, person by person, what became of a load that has ended,
+// and tells when to look again for those who are not done yet.
+func (c *courier) finishLoad(ctx context.Context, i *store.Integration, load *store.Load) (time.Duration, error) {
+	left, err := c.endRows(ctx, load, store.RowOpen)
+	if err != nil {
+		return 0, err
+	}
+	sampled, err := c.store.LoadRows(ctx, load, store.RowSampled, 0, sampleSize)
+	if err != nil {
+		return 0, err
+	}
+	switch {
+	case load.Outcome == store.LoadUntold && len(sampled) > 0:
+		return lookEvery, c.judge(ctx, i, load, sampled)
+	case load.Outcome == store.LoadUntold && left > 0:
+		return lookEvery, c.sample(ctx, load)
+	case load.Outcome == store.LoadUnclear && c.clock().Sub(load.EndedAt) < lateLoad:
+		c.nudge()
+		return time.Minute, nil
+	}
+	for _, state := range []store.RowState{store.RowSampled, store.RowAgain} {
+		n, err := c.endRows(ctx, load, state)
+		if err != nil {
+			return 0, err
+		}
+		left += n
+	}
+	if left > 0 {
+		return lookEvery, nil // in flight: looked at again
+	}
+	load.State = store.LoadDone
+	if err := c.store.SaveLoad(ctx, c.currentLease(), load); err != nil {
+		return 0, err
+	}
+	c.metrics.loadEnded(load)
+	c.nudge()
+	for more := true; more; {
+		if more, err = c.store.ForgetRows(ctx, load); err != nil {
+			return 0, err
+		}
+	}
+	return lookEvery, nil
+}
+
+// endRows records the ends of all rows in a state, and tells how many stay in
+// it.
+func (c *courier) endRows(ctx context.Context, load *store.Load, state store.RowState) (left int, err error) {
+	for after := 0; ; {
+		page, err := c.store.LoadRows(ctx, load, state, after, buildPage)
+		if err != nil {
+			return left, err
+		}
+		if len(page) == 0 {
+			return left, nil
+		}
+		moved, err := c.store.EndRows(ctx, c.currentLease(), load, page)
+		if err != nil {
+			return left, err
+		}
+		if load.Outcome == store.LoadConfirmed && state == store.RowOpen {
+			c.metrics.loaded(page, c.clock())
+		}
+		left += len(page) - moved
+		after = page[len(page)-1].Row
+	}
+}
+
+// sampleSize is how many profiles are read to tell about the others of a load.
+const sampleSize = 20
+
+// sample chooses grants of which Actito told nothing, spread over the load, to
+// be read back.
+func (c *courier) sample(ctx context.Context, load *store.Load) error {
+	var rows []int
+	step := max(1, int(load.People)/sampleSize)
+	for after := 0; len(rows) < sampleSize; after += step {
+		page, err := c.store.LoadRows(ctx, load, store.RowOpen, after, 1)
+		if err != nil {
+			return err
+		}
+		if len(page) == 0 {
+			break
+		}
+		if n := len(rows); n == 0 || rows[n-1] != page[0].Row {
+			rows = append(rows, page[0].Row)
+		}
+		after = max(after, page[0].Row-step)
+	}
+	return c.store.SampleRows(ctx, c.currentLease(), load, rows)
+}
+
+// judge looks whether the profiles that were read hold what the load should
+// have written: then the load is believed, otherwise it is unclear.
+func (c *courier) judge(ctx context.Context, i *store.Integration, load *store.Load, sampled []store.LoadRow) error {
+	for _, r := range sampled {
+		d, err := c.store.Delivery(ctx, store.DeliveryKey{Organization: load.Organization, Integration: load.ID, Target: store.TargetActito, Person: r.Person})
+		if consent.KindOf(err) == consent.NotFound {
+			continue
+		} else if err != nil {
+			return err
+		}
+		switch {
+		case d.State == store.Sent:
+			return nil // not read yet
+		case d.Version != r.Version:
+			continue // something newer was sent
+		}
+		for n, name := range load.Columns {
+			if fact := d.Known.Subscriptions[name]; fact.Unknown || fact.Value != any(r.On[n]) {
+				c.log.WarnContext(ctx, "a profile does not hold what a bulk load should have written", "integration", i.ID, "load", load.LoadID.String(), "person", r.Person.String())
+				return c.endLoad(ctx, load, store.LoadUnclear, "profiles that were read do not hold what the load should have written")
+			}
+		}
+	}
+	load.Outcome = store.LoadConfirmed
+	return c.store.SaveLoad(ctx, c.currentLease(), load)
+}
