@@ -103,7 +103,7 @@ func (p *process) merged(ctx context.Context) error {
 		if waiting <= 0 {
 			return nil
 		}
-		if err := wait(ctx, 20*time.Millisecond); err != nil {
+		if err := wait(ctx, 200*time.Millisecond); err != nil {
 			return err
 		}
 	}

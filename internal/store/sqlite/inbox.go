@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
@@ -30,20 +31,12 @@ func (e *Engine) Enqueue(ctx context.Context, batch []store.Inbound) error {
 }
 
 const (
-	enqueueSQL   = `INSERT INTO inbox (organization, lane, seq, arrived_at, body) VALUES (?, ?, ?, ?, ?)`
-	nextInboxSQL = `SELECT seq, arrived_at, body FROM inbox WHERE organization = ? AND lane = ? ORDER BY seq LIMIT ?`
-	takeInboxSQL = `DELETE FROM inbox WHERE organization = ? AND lane = ? AND seq BETWEEN ? AND ?`
-	asideSQL     = `UPDATE inbox SET lane = 2, reason = ? WHERE organization = ? AND lane = ? AND seq = ?`
-	// Both find the lanes by jumping from one to the next, however much is in
-	// them.
-	inboxLanesSQL = `WITH RECURSIVE lanes (organization, lane) AS (
-			SELECT * FROM (SELECT organization, lane FROM inbox ORDER BY organization, lane LIMIT 1)
-			UNION ALL
-			SELECT (SELECT i.organization FROM inbox i WHERE (i.organization, i.lane) > (l.organization, l.lane) ORDER BY i.organization, i.lane LIMIT 1),
-			       (SELECT i.lane FROM inbox i WHERE (i.organization, i.lane) > (l.organization, l.lane) ORDER BY i.organization, i.lane LIMIT 1)
-			FROM lanes l WHERE l.organization IS NOT NULL)
-		SELECT organization, lane FROM lanes WHERE organization IS NOT NULL`
-	laneEndsSQL = `SELECT (SELECT seq FROM inbox WHERE organization = ?1 AND lane = ?2 ORDER BY seq LIMIT 1),
+	enqueueSQL            = `INSERT INTO inbox (organization, lane, seq, arrived_at, body) VALUES (?, ?, ?, ?, ?)`
+	nextInboxSQL          = `SELECT seq, arrived_at, body FROM inbox WHERE organization = ? AND lane = ? ORDER BY seq LIMIT ?`
+	takeInboxSQL          = `DELETE FROM inbox WHERE organization = ? AND lane = ? AND seq BETWEEN ? AND ?`
+	asideSQL              = `UPDATE inbox SET lane = 2, reason = ? WHERE organization = ? AND lane = ? AND seq = ?`
+	nextInOrganizationSQL = `SELECT organization FROM inbox WHERE organization > ? ORDER BY organization LIMIT 1`
+	laneEndsSQL           = `SELECT (SELECT seq FROM inbox WHERE organization = ?1 AND lane = ?2 ORDER BY seq LIMIT 1),
 		(SELECT arrived_at FROM inbox WHERE organization = ?1 AND lane = ?2 ORDER BY seq LIMIT 1),
 		(SELECT seq FROM inbox WHERE organization = ?1 AND lane = ?2 ORDER BY seq DESC LIMIT 1)`
 )
@@ -110,16 +103,13 @@ func (e *Engine) SetAside(ctx context.Context, k store.InboxKey, reason string) 
 // RetryAside puts back what was set aside: a newer version of the program may
 // know what to do with it.
 func (e *Engine) RetryAside(ctx context.Context) error {
+	organizations, err := e.waiting(ctx)
+	if err != nil {
+		return err
+	}
 	return e.inTx(ctx, func(tx *sql.Tx) error {
-		lanes, err := lanesIn(ctx, tx)
-		if err != nil {
-			return err
-		}
-		for _, k := range lanes {
-			if k.Lane != store.AsideLane {
-				continue
-			}
-			if _, err := tx.ExecContext(ctx, `UPDATE inbox SET lane = 0, reason = '' WHERE organization = ? AND lane = 2`, k.Organization); err != nil {
+		for _, organization := range organizations {
+			if _, err := tx.ExecContext(ctx, `UPDATE inbox SET lane = 0, reason = '' WHERE organization = ? AND lane = 2`, organization); err != nil {
 				return err
 			}
 		}
@@ -127,48 +117,42 @@ func (e *Engine) RetryAside(ctx context.Context) error {
 	})
 }
 
-// querier is a transaction or a pool.
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
-func lanesIn(ctx context.Context, q querier) ([]store.InboxKey, error) {
-	rows, err := q.QueryContext(ctx, inboxLanesSQL)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var lanes []store.InboxKey
-	for rows.Next() {
-		var k store.InboxKey
-		if err := rows.Scan(&k.Organization, &k.Lane); err != nil {
-			return nil, err
+// waiting lists the organizations that have something in their inbox. It jumps
+// from one to the next, however much each has.
+func (e *Engine) waiting(ctx context.Context) (organizations []string, err error) {
+	for last := ""; ; {
+		err := e.read.QueryRowContext(ctx, nextInOrganizationSQL, last).Scan(&last)
+		if errors.Is(err, sql.ErrNoRows) {
+			return organizations, nil
+		} else if err != nil {
+			return nil, classify(err)
 		}
-		lanes = append(lanes, k)
+		organizations = append(organizations, last)
 	}
-	return lanes, rows.Err()
 }
 
 // Backlogs tells what waits in the lanes of an organization's inbox, or of all
 // inboxes if the organization is empty. Lanes in which nothing waits are left
 // out.
 func (e *Engine) Backlogs(ctx context.Context, organization string) ([]store.Backlog, error) {
-	lanes := []store.InboxKey{{Organization: organization}, {Organization: organization, Lane: store.OrdinaryLane}, {Organization: organization, Lane: store.AsideLane}}
+	organizations := []string{organization}
 	if organization == "" {
 		var err error
-		if lanes, err = lanesIn(ctx, e.read); err != nil {
-			return nil, classify(err)
+		if organizations, err = e.waiting(ctx); err != nil {
+			return nil, err
 		}
 	}
 	var backlogs []store.Backlog
-	for _, k := range lanes {
-		var first, oldest, last sql.NullInt64
-		if err := e.read.QueryRowContext(ctx, laneEndsSQL, k.Organization, int64(k.Lane)).Scan(&first, &oldest, &last); err != nil {
-			return nil, classify(err)
-		}
-		if first.Valid {
-			backlogs = append(backlogs, store.Backlog{InboxKey: k, First: first.Int64, Last: last.Int64, Oldest: consent.Time(oldest.Int64)})
+	for _, organization := range organizations {
+		for _, lane := range []store.Lane{store.UrgentLane, store.OrdinaryLane, store.AsideLane} {
+			var first, oldest, last sql.NullInt64
+			if err := e.read.QueryRowContext(ctx, laneEndsSQL, organization, int64(lane)).Scan(&first, &oldest, &last); err != nil {
+				return nil, classify(err)
+			}
+			if first.Valid {
+				k := store.InboxKey{Organization: organization, Lane: lane}
+				backlogs = append(backlogs, store.Backlog{InboxKey: k, First: first.Int64, Last: last.Int64, Oldest: consent.Time(oldest.Int64)})
+			}
 		}
 	}
 	return backlogs, nil

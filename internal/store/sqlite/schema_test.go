@@ -107,6 +107,7 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"EndRows":               {endDeliverySQL, one},
 		"Merge":                 {nextInboxSQL, "SEARCH inbox USING PRIMARY KEY (organization=? AND lane=?)"},
 		"Merge, leaving":        {takeInboxSQL, "SEARCH inbox USING PRIMARY KEY (organization=? AND lane=? AND seq>? AND seq<?)"},
+		"Backlogs, whose":       {nextInOrganizationSQL, "SEARCH inbox USING PRIMARY KEY (organization>?)"},
 		"Backlogs":              {laneEndsSQL, "SEARCH inbox USING PRIMARY KEY (organization=? AND lane=?)"},
 		"loadSubject":           {loadSubjectSQL, "SEARCH people USING PRIMARY KEY (organization=? AND person=?)"},
 		"PeoplePage":            {peoplePageSQL, "SEARCH people USING PRIMARY KEY (organization=? AND person>?)"},
