@@ -97,7 +97,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher) 
 		Store: a.engine, Accounts: actito.NewAccounts(client), Sealer: keys.Sealer, Hasher: hasher,
 		AllowPrivate: a.cfg.AllowPrivateNetworks, Now: time.Now,
 	}
-	a.delivery = deliver.New(a.engine, &targets{service.Accounts, service.Secrets}, deliver.Options{
+	a.delivery = deliver.New(a.engine, &Targets{service.Accounts, service.Secrets}, deliver.Options{
 		Node: uuid.NewString(), Stale: a.cfg.ConfirmAfter, ReadbackDelay: a.cfg.ReadbackDelay, Log: a.log, Registerer: metrics,
 	})
 	reprojector := backfill.NewReprojector(a.engine, a.delivery.Wake, a.log)

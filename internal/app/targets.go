@@ -12,28 +12,30 @@ import (
 	"consentsync/internal/store"
 )
 
-// targets opens Actito profiles as delivery targets.
-type targets struct {
-	accounts *actito.Accounts
-	secrets  func(*store.Integration) (integration.Authentication, error)
+// Targets opens Actito profiles as delivery targets.
+type Targets struct {
+	Accounts *actito.Accounts
+	Secrets  func(*store.Integration) (integration.Authentication, error)
 }
 
-var _ deliver.Targets = (*targets)(nil)
+var _ deliver.Targets = (*Targets)(nil)
 
-func (t *targets) Target(i *store.Integration) (deliver.Target, error) {
-	secrets, err := t.secrets(i)
+// Target opens the profile table of an integration.
+func (t *Targets) Target(i *store.Integration) (deliver.Target, error) {
+	secrets, err := t.Secrets(i)
 	if err != nil {
 		return nil, &consent.Error{Kind: consent.Unauthorized, Message: "the stored API key cannot be opened: set it again", Err: err}
 	}
 	p := i.Settings.Properties
 	return &profiles{
-		client: t.accounts.Client(p.BaseURL, secrets.PrivateAPIKey),
+		client: t.Accounts.Client(p.BaseURL, secrets.PrivateAPIKey),
 		ref:    actito.Ref{Entity: p.EntityID, TableID: i.Snapshot.TableID, KeyAttribute: p.UserUniqueKey},
 		etl:    p.ETLID,
 	}, nil
 }
 
-func (t *targets) Paced(ctx context.Context, pace func(context.Context) error, meter func(deliver.Exchange)) context.Context {
+// Paced has every request under the context paced and metered.
+func (t *Targets) Paced(ctx context.Context, pace func(context.Context) error, meter func(deliver.Exchange)) context.Context {
 	ctx = outbound.WithPace(ctx, pace)
 	if meter == nil {
 		return ctx

@@ -2,6 +2,7 @@ package outbound
 
 import (
 	"errors"
+	"net/http"
 	"net/netip"
 	"strings"
 	"testing"
@@ -63,7 +64,7 @@ func TestGuardAddresses(t *testing.T) {
 
 func TestTransportSettings(t *testing.T) {
 	t.Parallel()
-	base := New(Options{}).Transport.(*transport).base
+	base := New(Options{}).Transport.(*transport).base.(*http.Transport)
 	if base.Proxy != nil || base.MaxIdleConnsPerHost < 8 || base.ResponseHeaderTimeout.Seconds() < 60 {
 		t.Errorf("settings: %+v", base)
 	}

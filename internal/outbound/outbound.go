@@ -38,6 +38,8 @@ type Options struct {
 	// Timeout limits one whole exchange, counted from the end of the pace's
 	// wait to the last byte of the answer; zero means 2 min.
 	Timeout time.Duration
+	// Network replaces the network, for simulations; nothing is dialled then.
+	Network http.RoundTripper
 }
 
 // New makes a client. It follows no redirect: a 3xx comes back as an answer.
@@ -70,9 +72,13 @@ func New(o Options) *http.Client {
 		IdleConnTimeout: 45 * time.Second,
 		Protocols:       protocols,
 	}
+	var network http.RoundTripper = base
+	if o.Network != nil {
+		network = o.Network
+	}
 	return &http.Client{
 		Transport: &transport{
-			base: base, userAgent: o.UserAgent, timeout: or(o.Timeout, 2*time.Minute),
+			base: network, userAgent: o.UserAgent, timeout: or(o.Timeout, 2*time.Minute),
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -126,7 +132,7 @@ func measure(req *http.Request, began time.Time, resp *http.Response) {
 }
 
 type transport struct {
-	base      *http.Transport
+	base      http.RoundTripper
 	userAgent string
 	timeout   time.Duration
 }
@@ -173,7 +179,11 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // CloseIdleConnections is called by http.Client's method of the same name.
-func (t *transport) CloseIdleConnections() { t.base.CloseIdleConnections() }
+func (t *transport) CloseIdleConnections() {
+	if base, ok := t.base.(*http.Transport); ok {
+		base.CloseIdleConnections()
+	}
+}
 
 // answer ends the exchange's time-out when its body is closed.
 type answer struct {

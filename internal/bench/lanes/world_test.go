@@ -1,0 +1,235 @@
+package lanes
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"consentsync/internal/actito"
+	"consentsync/internal/app"
+	"consentsync/internal/consent"
+	"consentsync/internal/deliver"
+	"consentsync/internal/integration"
+	"consentsync/internal/outbound"
+	"consentsync/internal/simulator"
+	"consentsync/internal/store"
+	"consentsync/internal/store/sqlite"
+)
+
+const organization = "acme-org"
+
+// world is the program's delivery with a simulated Actito, in the time of a
+// synctest bubble.
+type world struct {
+	*testing.T
+	engine *sqlite.Engine
+	hasher *store.Hasher
+	actito *simulator.Actito
+	key    store.IntegrationKey
+	due    func()
+
+	mu      sync.Mutex
+	changes []simulator.Change
+}
+
+// settings alter the integration before it is made.
+type settings func(*store.Properties)
+
+// inWorld runs f in a world of its own, and ends everything afterwards.
+func inWorld(t *testing.T, opts simulator.ActitoOptions, set settings, f func(w *world)) {
+	t.Helper()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		t.Helper()
+		w := &world{T: t, hasher: store.NewHasher([]byte("a key for benchmarks")), actito: simulator.NewActito(opts), due: func() {}}
+		defer w.actito.Close()
+		w.actito.OnChange(func(c simulator.Change) {
+			if !c.Edit {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				w.changes = append(w.changes, c)
+			}
+		})
+		var err error
+		w.engine, err = sqlite.Open(t.Context(), dir, sqlite.Options{})
+		w.must(err)
+		defer func() { w.must(w.engine.Close()) }()
+		w.engine.UseHasher(w.hasher)
+		w.integrate(set)
+		f(w)
+	})
+}
+
+func (w *world) must(err error) {
+	w.Helper()
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) integrate(set settings) {
+	w.Helper()
+	now := consent.TimeOf(time.Now())
+	i := &store.Integration{
+		Organization: organization, ID: "lanes", Status: store.Active, Revision: 1, Licence: "one", Sealed: []byte{0},
+		Settings: store.Settings{
+			TypeID: "actito",
+			Properties: store.Properties{
+				BaseURL: "https://actito.example", EntityID: simulator.SampleEntity, TableName: "Profiles", UserUniqueKey: "emailAddress",
+				Regulations: []string{consent.DefaultRegulation}, CallsPerMinute: 90, Concurrency: 4, ETLUpdatesOnly: true,
+			},
+			Mappings: []consent.Mapping{{ID: "Newsletter", Value: "consents_purposes_newsletter_enabled"}},
+		},
+		Snapshot:  consent.Snapshot{TakenAt: now, TableID: simulator.SampleTableID, Subscriptions: []consent.Subscription{{Name: "Newsletter", Since: now}}},
+		CreatedAt: now, UpdatedAt: now,
+	}
+	if set != nil {
+		set(&i.Settings.Properties)
+	}
+	w.key = store.IntegrationKey{Organization: organization, ID: i.ID}
+	w.must(w.engine.CreateIntegration(w.Context(), i))
+	r, _, err := w.engine.Reprojection(w.Context(), w.key)
+	w.must(err)
+	r.State = store.ReprojectionDone
+	w.must(w.engine.AdvanceReprojection(w.Context(), r, nil))
+}
+
+// deliver lets the delivery engine run until f returns.
+func (w *world) deliver(f func()) {
+	w.Helper()
+	client := outbound.New(outbound.Options{Network: inProcess{w.actito}, Timeout: 2 * time.Minute})
+	d := deliver.New(w.engine, &app.Targets{
+		Accounts: actito.NewAccounts(client),
+		Secrets: func(*store.Integration) (integration.Authentication, error) {
+			return integration.Authentication{PrivateAPIKey: simulator.SampleKey}, nil
+		},
+	}, deliver.Options{Node: "node", Log: slog.New(slog.DiscardHandler)})
+	w.due = d.Wake
+	ctx, stop := context.WithCancel(w.Context())
+	ended := make(chan error)
+	go func() { ended <- d.Run(ctx) }()
+	f()
+	stop()
+	w.must(<-ended)
+}
+
+// profiles makes so many people who have a profile, subscribed or not.
+func (w *world) profiles(n int, subscribed bool) []string {
+	w.Helper()
+	people := make([]string, n)
+	for i := range people {
+		people[i] = fmt.Sprintf("person.%07d@example.com", i)
+		_, err := w.actito.PutProfile(simulator.SampleEntity, simulator.SampleTableID,
+			map[string]any{"emailAddress": people[i]}, map[string]bool{"Newsletter": subscribed})
+		w.must(err)
+	}
+	return people
+}
+
+// choice is one webhook by which a person turns the newsletter on or off.
+func (w *world) choice(person string, on bool) store.Inbound {
+	id := store.NewID().String()
+	return store.Inbound{
+		Organization: organization, Canonical: []byte(id), Payload: []byte("{}"),
+		Message: &consent.Message{
+			Type: consent.EventCreated, EntityID: id, OrganizationUserID: person, Regulation: consent.DefaultRegulation,
+			CreatedAt: consent.TimeOf(time.Now()),
+			Choices:   []consent.Said{{Choice: consent.Choice{Kind: consent.OfPurpose, Purpose: "newsletter"}, Enabled: on}},
+		},
+	}
+}
+
+// accept takes webhooks, as many at once as the program does.
+func (w *world) accept(webhooks ...store.Inbound) {
+	w.Helper()
+	for batch := range slices.Chunk(webhooks, 256) {
+		_, err := w.engine.Accept(w.Context(), batch)
+		w.must(err)
+	}
+	w.due()
+}
+
+func (w *world) all(people []string, on bool) []store.Inbound {
+	var all []store.Inbound
+	for _, p := range people {
+		all = append(all, w.choice(p, on))
+	}
+	return all
+}
+
+// effects tells when the newsletter of each person became as given.
+func (w *world) effects(on bool) map[string]time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	first := make(map[string]time.Time)
+	for _, c := range w.changes {
+		person, _ := c.After.Attributes["emailAddress"].(string)
+		if _, seen := first[person]; !seen && c.After.Subscriptions["Newsletter"] == on {
+			first[person] = c.At
+		}
+	}
+	return first
+}
+
+// idle waits until nothing is due or under way.
+func (w *world) idle() {
+	w.Helper()
+	for {
+		busy := false
+		for class := range store.Class(3) {
+			q, err := w.engine.Queue(w.Context(), w.key, store.TargetActito, class)
+			w.must(err)
+			busy = busy || q.Due > 0
+		}
+		open, err := w.engine.OpenLoads(w.Context(), w.key)
+		w.must(err)
+		if !busy && len(open) == 0 {
+			return
+		}
+		time.Sleep(time.Second)
+	}
+}
+
+// percentile gives the value below which a share of the durations lies; it
+// sorts them.
+func percentile(values []time.Duration, share float64) time.Duration {
+	if len(values) == 0 {
+		return 0
+	}
+	slices.Sort(values)
+	return values[max(0, int(math.Ceil(share*float64(len(values))))-1)]
+}
+
+// inProcess is a network that leads to a handler, without connections, so that
+// the time of a bubble goes on while a call is under way.
+type inProcess struct{ handler http.Handler }
+
+func (n inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer := make(chan *http.Response, 1)
+	in := r.Clone(context.WithoutCancel(r.Context()))
+	if in.Body == nil {
+		in.Body = http.NoBody
+	}
+	in.RequestURI = r.URL.RequestURI()
+	go func() {
+		recorder := httptest.NewRecorder()
+		n.handler.ServeHTTP(recorder, in)
+		_ = in.Body.Close()
+		answer <- recorder.Result()
+	}()
+	select {
+	case resp := <-answer:
+		return resp, nil
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+}
+
