@@ -15,6 +15,8 @@ const (
 	RightReadProfiles  = "read_profiles"
 	RightWriteProfiles = "write_profiles"
 	RightReadTables    = "read_profile_table_structure"
+	RightReadImports   = "read_imports"
+	RightWriteImports  = "write_imports"
 )
 
 // access keeps API keys and the tokens made from them

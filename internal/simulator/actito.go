@@ -14,6 +14,10 @@ const (
 	SampleEntity  = "acme"
 	SampleTableID = "16"
 	SampleKey     = "sample-api-key"
+	// SampleETL changes profiles that are there, SampleETLUpsert makes new ones
+	// too. Both load SampleTable by emailAddress.
+	SampleETL       = "77"
+	SampleETLUpsert = "78"
 )
 
 // SubscriptionsShape says how a table's structure lists its subscriptions. The
@@ -58,6 +62,20 @@ type ActitoOptions struct {
 	// StringValues gives every attribute's value as a string, as V4 did.
 	StringValues bool
 
+	// LoadsPerDay of a table are taken, the rest get 429. 0 is the documented 24,
+	// a negative number is no limit.
+	LoadsPerDay int
+	// MaxLoadBytes of a file are taken: the documented 100 MB by default.
+	MaxLoadBytes int64
+	// LoadDelay passes before a load changes anything: 2 s by default, none when
+	// negative.
+	LoadDelay time.Duration
+	// LoadRowsPerSecond go into a table: 20,000 by default, as many as can be
+	// when negative.
+	LoadRowsPerSecond int
+	// LoadResults is LoadResultsRows by default.
+	LoadResults LoadResults
+
 	// Seed makes faults of a given probability repeatable.
 	Seed uint64
 	// KeepCalls is how many calls are remembered at least: 50,000 by default.
@@ -76,6 +94,7 @@ type Actito struct {
 	limits  *limits
 	faults  *faults
 	access  *access
+	loads   *loads
 
 	// life ends with Close.
 	life context.Context
@@ -104,11 +123,14 @@ func NewActito(opts ActitoOptions) *Actito {
 		limits:  newLimits(opts.MaxConcurrent, opts.CallsPerMinute),
 		faults:  &faults{rand: rand.New(rand.NewPCG(opts.Seed, opts.Seed))}, //nolint:gosec // has to be repeatable
 		access:  newAccess(opts.TokenLife),
+		loads:   newLoads(),
 		settled: sync.NewCond(&sync.Mutex{}),
 	}
 	a.life, a.end = context.WithCancel(context.Background())
 	if !opts.Bare {
 		a.AddTable(SampleEntity, SampleTable())
+		a.AddETL(SampleEntity, ETL{SampleETL, SampleTableID, "emailAddress", UpdateOnly})
+		a.AddETL(SampleEntity, ETL{SampleETLUpsert, SampleTableID, "emailAddress", CreateUpdate})
 		a.AddKey(SampleKey)
 	}
 	return a
@@ -133,6 +155,21 @@ func (o ActitoOptions) withDefaults() ActitoOptions {
 	if o.SubscriptionsShape == "" {
 		o.SubscriptionsShape = SubscriptionObjects
 	}
+	if o.LoadsPerDay == 0 {
+		o.LoadsPerDay = 24
+	}
+	if o.MaxLoadBytes == 0 {
+		o.MaxLoadBytes = 100_000_000
+	}
+	if o.LoadDelay == 0 {
+		o.LoadDelay = 2 * time.Second
+	}
+	if o.LoadRowsPerSecond == 0 {
+		o.LoadRowsPerSecond = 20_000
+	}
+	if o.LoadResults == "" {
+		o.LoadResults = LoadResultsRows
+	}
 	if o.KeepCalls == 0 {
 		o.KeepCalls = 50_000
 	}
@@ -146,7 +183,7 @@ func (a *Actito) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.serveControl(w, r)
 		return
 	}
-	q := readRequest(r)
+	q := readRequest(r, a.opts.MaxLoadBytes)
 	e := a.journal.begin(a.opts.Now(), q, a.namesOf(q))
 	out := a.handle(r.Context(), q, e)
 	// The client learns nothing before the books are closed: whoever sends its
@@ -191,7 +228,7 @@ func (a *Actito) handle(client context.Context, q *request, e *entry) outcome {
 func (a *Actito) apply(q *request, e *entry) outcome {
 	out := a.perform(q)
 	if q.kind.writes() && out.status < 300 {
-		e.applied()
+		e.applied(q.load)
 	}
 	return out
 }
@@ -214,7 +251,8 @@ func (a *Actito) applyLater(q *request, e *entry, d time.Duration) {
 	}()
 }
 
-// Settle returns when no late application is outstanding.
+// Settle returns when no late application is outstanding. It does not wait for
+// loads; SettleLoads does.
 func (a *Actito) Settle() {
 	a.settled.L.Lock()
 	defer a.settled.L.Unlock()
@@ -223,12 +261,13 @@ func (a *Actito) Settle() {
 	}
 }
 
-// Close ends everything that waits: withheld answers are broken off and late
-// applications dropped. Call it before closing the server, which would
+// Close ends everything that waits: withheld answers are broken off, late
+// applications dropped and loads left unfinished. Call it before closing the server, which would
 // otherwise wait for them.
 func (a *Actito) Close() {
 	a.end()
 	a.Settle()
+	a.SettleLoads()
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -40,6 +40,7 @@ type faultJSON struct {
 //	GET    /_simulator/profiles  all profiles
 //	POST   /_simulator/profiles  PutProfile: {"entity", "table", "attributes", "subscriptions"}
 //	GET    /_simulator/calls     the calls recorded; ?kind= picks one kind
+//	GET    /_simulator/loads     the loads begun
 //	POST   /_simulator/faults    Inject
 //	DELETE /_simulator/faults    ClearFaults
 //
@@ -53,6 +54,8 @@ func (a *Actito) serveControl(w http.ResponseWriter, r *http.Request) {
 		out = a.controlPut(r)
 	case "GET calls":
 		out = answer(http.StatusOK, a.callsOf(Kind(r.URL.Query().Get("kind"))))
+	case "GET loads":
+		out = answer(http.StatusOK, a.Loads())
 	case "POST faults":
 		out = a.controlInject(r)
 	case "DELETE faults":

@@ -32,6 +32,24 @@
 //   - how fast latency grows above 100 calls a minute;
 //   - that a call goes on when its client has left.
 //
+// Of the loads of files by ETLs, the call that begins one, the rules for files
+// and the number of loads a day are documented. Guessed are:
+//
+//   - the bodies: {"id": "1001"} with 202 for a load begun; {"id", "etl",
+//     "status", "rows", "rowsInError", "rowErrors": [{"row", "key", "message"}]}
+//     for an execution, see [LoadResults] for the other forms; and that of an ETL;
+//   - every status but SUCCESS;
+//   - that the header is looked at before the answer, the rows after it; that an
+//     unknown column, an attribute with many values and a column that is there
+//     twice are refused;
+//   - what a row does: it changes the columns of the file and nothing else, an
+//     empty cell blanks an attribute and turns a subscription off; the spellings
+//     of booleans beside TRUE, 1 and Y; that rows count from 1 after the header;
+//   - that a key's second row in a file is refused, and so is a row without a
+//     profile where the ETL makes none; that a refused row stops no other;
+//   - that a day is the last 24 hours and that refused files do not count;
+//   - how long a load takes, and that single calls are served during it.
+//
 // # Our guesses about Didomi
 //
 //   - the flat form of a webhook's payload, see [Flatten];

@@ -34,7 +34,18 @@ const (
 	EffectTruncate Effect = "truncate"
 	// EffectContent makes the change and answers Body instead, with 200 or Status.
 	EffectContent Effect = "content"
+	// EffectLoadStalls begins a load that changes nothing and never ends.
+	EffectLoadStalls Effect = "load-stalls"
+	// EffectLoadFails begins a load that changes nothing and fails.
+	EffectLoadFails Effect = "load-fails"
+	// EffectLoadFailsMidway begins a load that fails after half of its rows.
+	EffectLoadFailsMidway Effect = "load-fails-midway"
 )
+
+// ofLoads tells whether an effect shows in a load after its call.
+func (e Effect) ofLoads() bool {
+	return e == EffectLoadStalls || e == EffectLoadFails || e == EffectLoadFailsMidway
+}
 
 // Fault is something that goes wrong with the calls it matches.
 type Fault struct {
@@ -66,6 +77,9 @@ type Fault struct {
 }
 
 func (f Fault) check() error {
+	if f.Effect.ofLoads() && (f.Kind != KindTrigger || f.ApplyLate > 0) {
+		return fmt.Errorf("simulator: the effect %s is for calls of kind %s, and not for late ones", f.Effect, KindTrigger)
+	}
 	switch f.Effect {
 	case EffectNone, EffectTruncate:
 		if f.ApplyLate > 0 {
@@ -75,7 +89,8 @@ func (f Fault) check() error {
 		if f.Status < 200 || f.Status > 599 {
 			return fmt.Errorf("simulator: %d is not a status to answer", f.Status)
 		}
-	case EffectResetBefore, EffectResetAfter, EffectWithholdBefore, EffectWithholdAfter, EffectContent:
+	case EffectResetBefore, EffectResetAfter, EffectWithholdBefore, EffectWithholdAfter, EffectContent,
+		EffectLoadStalls, EffectLoadFails, EffectLoadFailsMidway:
 	default:
 		return fmt.Errorf("simulator: there is no effect %q", f.Effect)
 	}
@@ -169,6 +184,9 @@ func (c *faults) strikes(f *Fault) bool {
 // carryOut does what was asked for in the way that a fault leaves of it.
 func (a *Actito) carryOut(client context.Context, q *request, e *entry, f Fault) outcome {
 	var done outcome
+	if f.Effect.ofLoads() {
+		q.fate = f.Effect
+	}
 	if f.happensFirst() {
 		done = a.apply(q, e)
 	}

@@ -22,9 +22,14 @@ type Call struct {
 	Key           string         `json:"key,omitempty"`
 	Attributes    map[string]any `json:"attributes,omitempty"`
 	Subscriptions map[string]any `json:"subscriptions,omitempty"`
+	// ETL and Load are those that a call about loads names. FileBytes is the size
+	// of the file that came with it. Rows are not recorded.
+	ETL       string `json:"etl,omitempty"`
+	Load      string `json:"load,omitempty"`
+	FileBytes int    `json:"fileBytes,omitempty"`
 	// Status is what was answered, 0 when nothing was.
 	Status int `json:"status"`
-	// Applied tells whether the call changed what is stored.
+	// Applied tells whether the call changed what is stored, or began a load.
 	Applied bool `json:"applied"`
 	// Fault is the effect of the fault that struck, if one did.
 	Fault Effect `json:"fault,omitempty"`
@@ -60,6 +65,7 @@ func (j *journal) begin(now time.Time, q *request, names []string) *entry {
 		Started: now, Kind: q.kind, Method: q.method, Path: q.path,
 		Entity: q.entity, Table: q.table, Key: q.key.String(),
 		Attributes: q.attributes, Subscriptions: q.subscriptions,
+		ETL: q.etl, Load: q.load, FileBytes: len(q.file),
 	}
 	j.counts[q.kind]++
 	j.calls = append(j.calls, call)
@@ -91,10 +97,11 @@ func (e *entry) answered(now time.Time, status int) {
 	e.call.Finished, e.call.Status = now, status
 }
 
-func (e *entry) applied() {
+// applied notes that the call changed something, or began a load.
+func (e *entry) applied(load string) {
 	e.journal.mu.Lock()
 	defer e.journal.mu.Unlock()
-	e.call.Applied = true
+	e.call.Applied, e.call.Load = true, load
 }
 
 func (e *entry) met(effect Effect) {
@@ -163,12 +170,13 @@ func (a *Actito) MaxOverlap() int {
 // does not count.
 func (a *Actito) MaxConcurrent() int { return a.limits.maxSeen() }
 
-// ResetCounters forgets the calls recorded, the maxima and the calls of the last
-// minute. Calls under way go on counting.
+// ResetCounters forgets the calls recorded, the maxima, the calls of the last
+// minute and the loads of the day. Calls under way go on counting.
 func (a *Actito) ResetCounters() {
 	a.journal.mu.Lock()
 	a.journal.calls, a.journal.overlap = nil, 0
 	clear(a.journal.counts)
 	a.journal.mu.Unlock()
 	a.limits.reset()
+	a.loads.newDay()
 }

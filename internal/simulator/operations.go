@@ -35,6 +35,14 @@ func (a *Actito) perform(q *request) outcome {
 		out, err = a.change(q, a.replace)
 	case KindDelete:
 		out, err = a.change(q, a.remove)
+	case KindETL:
+		out, err = a.readETL(q)
+	case KindTrigger:
+		out, err = a.triggerLoad(q)
+	case KindExecution:
+		out, err = a.readExecution(q)
+	case KindRowErrors:
+		out, err = a.readRowErrors(q)
 	}
 	if no, ok := errors.AsType[*refusal](err); ok {
 		return refused(no)

@@ -26,14 +26,17 @@ const (
 	KindCreate    Kind = "create"
 	KindReplace   Kind = "replace"
 	KindDelete    Kind = "delete"
+	KindETL       Kind = "etl"       // one ETL
+	KindTrigger   Kind = "trigger"   // a file for an ETL
+	KindExecution Kind = "execution" // what became of it
+	KindRowErrors Kind = "row-errors"
 	KindUnknown   Kind = "unknown"
 )
 
-func (k Kind) writes() bool {
-	return k == KindUpdate || k == KindCreate || k == KindReplace || k == KindDelete
-}
+func (k Kind) writes() bool { return k.hasBody() || k == KindDelete || k == KindTrigger }
 
-func (k Kind) hasBody() bool { return k.writes() && k != KindDelete }
+// hasBody tells whether the body is a profile's JSON.
+func (k Kind) hasBody() bool { return k == KindUpdate || k == KindCreate || k == KindReplace }
 
 // right gives the right that a key needs for a call
 // (https://developers.actito.com/docs/integration-framework/apis/access-rights).
@@ -46,6 +49,10 @@ func (k Kind) right() string {
 		return RightReadProfiles
 	case KindUpdate, KindCreate, KindReplace, KindDelete:
 		return RightWriteProfiles
+	case KindETL, KindExecution, KindRowErrors:
+		return RightReadImports
+	case KindTrigger:
+		return RightWriteImports
 	default:
 		return ""
 	}
@@ -85,11 +92,14 @@ type request struct {
 	key           profileKey
 	attributes    map[string]any
 	subscriptions map[string]any
+	etl, load     string // the ids of an ETL and of an execution
+	file          []byte // of a load, as it came
+	fate          Effect // what an injected fault makes of a load
 	// refusal is set when the request makes no sense.
 	refusal *refusal
 }
 
-func readRequest(r *http.Request) *request {
+func readRequest(r *http.Request, maxFile int64) *request {
 	q := &request{
 		kind:          KindUnknown,
 		method:        r.Method,
@@ -98,10 +108,13 @@ func readRequest(r *http.Request) *request {
 		authorization: r.Header.Get("Authorization"),
 		accept:        strings.Join(r.Header.Values("Accept"), ","),
 	}
+	q.route()
+	if q.refusal == nil && q.kind == KindTrigger {
+		q.readFile(r, maxFile)
+	}
 	// Read to its end in any case: only then does the server notice that a
 	// client leaves.
 	body, err := io.ReadAll(io.LimitReader(r.Body, 16<<20))
-	q.route()
 	if q.refusal == nil && q.kind.hasBody() {
 		if err != nil {
 			q.refusal = refuse(http.StatusBadRequest, "the body cannot be read")
@@ -131,6 +144,10 @@ func (q *request) route() {
 	}
 	fits := func(n int, of string) bool {
 		return len(parts) == n && (category == "" || category == of)
+	}
+	if len(parts) > 3 && parts[0] == "v5" && parts[1] == "entities" && (category == "" || category == "mass-imports") &&
+		q.routeLoads(parts[2], parts[3:]) {
+		return
 	}
 	fixed := map[int]string{0: "v5", 1: "entities", 3: "profile-tables", 5: "profiles"}
 	for i, word := range fixed {

@@ -14,7 +14,9 @@ type Change struct {
 	At   time.Time
 	Kind Kind // update, create, replace or delete
 	// Edit is set when no call made the change but PutProfile or DeleteProfile.
-	Edit          bool
+	Edit bool
+	// Load is the id of the execution when a load made it.
+	Load          string
 	Entity, Table string
 	// Before is the zero Profile when there was none, After when there is none.
 	Before, After Profile
@@ -35,11 +37,7 @@ func (a *Actito) OnChange(f func(Change)) {
 func (a *Actito) AddTable(entityName string, def Table) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	e := a.entity(entityName)
-	if e == nil {
-		e = &entity{id: len(a.entities) + 1, name: entityName}
-		a.entities = append(a.entities, e)
-	}
+	e := a.madeEntity(entityName)
 	t := newTable(def)
 	for i, old := range e.tables {
 		if old.ID == t.ID {
@@ -48,6 +46,16 @@ func (a *Actito) AddTable(entityName string, def Table) {
 		}
 	}
 	e.tables = append(e.tables, t)
+}
+
+// madeEntity gives an entity that is made if need be, with Actito.mu held.
+func (a *Actito) madeEntity(name string) *entity {
+	e := a.entity(name)
+	if e == nil {
+		e = &entity{id: len(a.entities) + 1, name: name}
+		a.entities = append(a.entities, e)
+	}
+	return e
 }
 
 // RemoveTable makes a table answer 404, until RestoreTable.

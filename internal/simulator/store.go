@@ -37,6 +37,7 @@ type entity struct {
 	id     int
 	name   string
 	tables []*table
+	etls   []ETL
 }
 
 // table is a profile table with its profiles. Its methods are called with
