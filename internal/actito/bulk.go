@@ -250,6 +250,7 @@ func (c *Client) fetch(ctx context.Context, req call) (body []byte, err error) {
 		if err != nil {
 			return err
 		}
+		defer resp.Body.Close()
 		body, err = outbound.ReadBody(resp, maxResult)
 		return brokenOff(req.op, err)
 	})

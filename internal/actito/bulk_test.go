@@ -10,6 +10,7 @@ import (
 	"iter"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -39,7 +40,7 @@ func sampleLoad() Load {
 }
 
 // noScratch gives the test a folder of its own for temporary files, and fails if
-// one is left in it.
+// one is left in it, or left open where the system shows that.
 func noScratch(t *testing.T) {
 	t.Helper()
 	dir := t.TempDir()
@@ -47,6 +48,12 @@ func noScratch(t *testing.T) {
 	t.Cleanup(func() {
 		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 			t.Errorf("left behind: %v, %v", left, err)
+		}
+		open, _ := filepath.Glob("/proc/self/fd/*")
+		for _, fd := range open {
+			if to, err := os.Readlink(fd); err == nil && strings.HasPrefix(to, dir) {
+				t.Errorf("left open: %s", to)
+			}
 		}
 	})
 }
@@ -190,6 +197,24 @@ func TestTriggerLoadSendsNothing(t *testing.T) {
 	}
 }
 
+func TestTriggerLoadThatIsGivenUpReadsNoFurther(t *testing.T) {
+	noScratch(t)
+	f, c := newFake(t, nil, always(202, `{"id":1}`))
+	ctx, cancel := context.WithCancel(t.Context())
+	l, read := sampleLoad(), 0
+	l.Rows = func(yield func(LoadRow, error) bool) {
+		for read < 100 && yield(LoadRow{"a", []bool{true, true}}, nil) {
+			read++
+			cancel()
+		}
+	}
+	_, err := c.TriggerLoad(ctx, l)
+	wantKind(t, err, consent.Transient)
+	if read > 1 || len(f.seen()) > 0 {
+		t.Errorf("read %d rows, called %d times", read, len(f.seen()))
+	}
+}
+
 func TestTriggerLoadRenewsTheTokenOnceAndSendsTheFileAgain(t *testing.T) {
 	noScratch(t)
 	var mu sync.Mutex
@@ -263,7 +288,7 @@ func TestTriggerLoadHidesTheKeys(t *testing.T) {
 		t.Errorf("nothing useful is left in %s", said)
 	}
 	l.Rows = func(yield func(LoadRow, error) bool) {
-		for _, c := range strings.Split("abcdefghijklmnopqrstuvwxyz", "") {
+		for c := range strings.SplitSeq("abcdefghijklmnopqrstuvwxyz", "") {
 			for range 9 {
 				if !yield(LoadRow{c, []bool{true, true}}, nil) {
 					return
@@ -296,7 +321,10 @@ func TestTriggerLoadReadsTheID(t *testing.T) {
 		{body: `{"requester":{"id":12}}`},
 		{body: `{"id":".."}`},
 		{body: `{"id":"a/b"}`},
-		{body: `{}`}, {body: ``}, {body: `null`}, {body: `[]`},
+		{body: `{}`},
+		{body: ``},
+		{body: `null`},
+		{body: `[]`},
 	} {
 		_, c := newFake(t, nil, func(w http.ResponseWriter, _ *http.Request) {
 			if test.location != "" {

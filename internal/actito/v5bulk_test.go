@@ -70,6 +70,7 @@ func TestLoadResultShapes(t *testing.T) {
 		{`{"status":"SUCCESS","rows":{"total":5,"rejected":0}}`, LoadSucceeded, true, nil},
 		{`{"status":"SUCCESS","withErrors":false}`, LoadSucceeded, true, nil},
 		{`{"status":"SUCCESS","withErrors":true}`, LoadSucceeded, false, nil},
+		{`{"status":"SUCCESS","withErrors":true,"rowErrors":[]}`, LoadSucceeded, false, nil},
 		{`{"status":"SUCCESS","rowsInError":3}`, LoadSucceeded, false, nil},
 		{`{"status":"SUCCESS","rowsInError":-1}`, LoadSucceeded, false, nil},
 		{`{"status":"SUCCESS","rowsInError":0,"rowsIgnored":2}`, LoadSucceeded, false, nil},
@@ -137,7 +138,7 @@ func TestLoadResultErrors(t *testing.T) {
 func TestLoadResultMasksReasons(t *testing.T) {
 	t.Parallel()
 	_, c := newFake(t, nil, steps(
-		200, `{"status":"FAILED","message":"line 3: the value \"Zoe\" of zoe@example.com, customer C-12345, `+strings.Repeat("x ", 140)+`\"Adam is`+strings.Repeat(" cut", 90)+`\""}`,
+		200, `{"status":"FAILED","message":"line 3: the value \"Zoe\" of zoe@example.com, customer C-12345, `+strings.Repeat("x ", 110)+`\"Adam is`+strings.Repeat(" cut", 90)+`\""}`,
 		200, `{"status":"SUCCESS","rowErrors":[{"key":"Zoe","message":"ZOE is unknown"},{"key":"ben","message":"is unknown"}]}`,
 	))
 	failed, err := c.LoadResult(t.Context(), "acme", "12", "id")
