@@ -449,6 +449,7 @@ func (b *builder) needsAttributes() bool {
 func (b *builder) row(j *job, columns []string) (store.Joining, bool) {
 	join := store.Joining{LoadRow: store.LoadRow{
 		Person: j.Person, UserID: j.userID, Version: j.Version, Class: j.Class, DueAt: j.DueAt, Rest: len(j.whole.Attributes) > 0,
+		Stranger: !j.Known.Confirmed() && !b.i.Settings.UpsertMode,
 	}}
 	sent := 0
 	for _, name := range columns {

@@ -73,8 +73,11 @@ type LoadRow struct {
 	DueAt   consent.Time
 	On      []bool // one for each column
 	Rest    bool   // more is to be sent than the file can hold
-	Refused string // why Actito refused the row
-	State   RowState
+	// Stranger says that there may be no such profile, and that the load makes
+	// none: Actito may pass over the row and count it as no error.
+	Stranger bool
+	Refused  string // why Actito refused the row
+	State    RowState
 }
 
 // Withdraws tells whether the row turns a subscription off.
@@ -151,10 +154,9 @@ func EndRow(l *Load, r *LoadRow, d *Delivery, now consent.Time) (state RowState,
 		// the load (R22).
 		r.again(l, d, now)
 		return RowDone, true
-	case l.Outcome == LoadUntold:
-		if asSent && !r.Withdraws() {
-			return r.State, false // the sample decides
-		}
+	case l.Outcome == LoadUntold && asSent && !r.Withdraws():
+		return r.State, false // the sample decides
+	case l.Outcome == LoadUntold, r.Stranger && r.Withdraws():
 		d.Readback, d.ReadbackAt, d.UpdatedAt = max(1, d.Readback), now, now
 		return RowDone, true
 	}

@@ -165,14 +165,15 @@ func (w *world) all(people []string, on bool) []store.Inbound {
 	return all
 }
 
-// effects tells when the newsletter of each person became as given.
-func (w *world) effects(on bool) map[string]time.Time {
+// effects tells when the newsletter of each person became as given, by any
+// lane or only by single calls.
+func (w *world) effects(on, single bool) map[string]time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	first := make(map[string]time.Time)
 	for _, c := range w.changes {
 		person, _ := c.After.Attributes["emailAddress"].(string)
-		if _, seen := first[person]; !seen && c.After.Subscriptions["Newsletter"] == on {
+		if _, seen := first[person]; !seen && (!single || c.Load == "") && c.After.Subscriptions["Newsletter"] == on {
 			first[person] = c.At
 		}
 	}
@@ -232,4 +233,3 @@ func (n inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, r.Context().Err()
 	}
 }
-

@@ -77,7 +77,8 @@ func (l Lanes) Decide() Decision {
 		d.Reason = why
 		return d
 	}
-	leave := min(total/2, int(l.LoadTime.Minutes()*float64(l.PerMinute)))
+	// Never more than can be served in half the limit: the load may take longer.
+	leave := min(total/2, int(min(l.LoadTime, l.WithdrawalLimit/2).Minutes()*float64(l.PerMinute)))
 	if obstacle := l.obstacle(urgent, total-leave, d.LoadsLeft); obstacle != "" {
 		d.Reason = why + ", but " + obstacle
 		return d

@@ -15,7 +15,7 @@ const (
 	// The index is named, for SQLite would rather walk through all loads.
 	openLoadsSQL   = `SELECT ` + loadColumns + ` FROM loads INDEXED BY loads_open WHERE organization = ? AND integration = ? AND state <> 'done' ORDER BY id`
 	newestLoadsSQL = `SELECT ` + loadColumns + ` FROM loads WHERE organization = ? AND integration = ? ORDER BY id DESC LIMIT ?`
-	loadRowsSQL    = `SELECT r.number, r.person, r.version, r.class, r.due_at, r.cells, r.rest, r.refused, r.state, coalesce(p.user_id, '')
+	loadRowsSQL    = `SELECT r.number, r.person, r.version, r.class, r.due_at, r.cells, r.rest, r.stranger, r.refused, r.state, coalesce(p.user_id, '')
 		FROM load_rows r LEFT JOIN people p ON p.organization = r.organization AND p.person = r.person
 		WHERE r.organization = ? AND r.integration = ? AND r.load = ? AND r.state = ? AND r.number > ? ORDER BY r.number LIMIT ?`
 	joinSQL = `UPDATE deliveries SET state = 'sent', class = 2, known = ?, attempted_at = ?, next_at = 0, updated_at = ?, marks = 0
@@ -149,9 +149,9 @@ func (e *Engine) JoinLoad(ctx context.Context, l store.Lease, load *store.Load, 
 			taken[n], j.Row = true, int(people)
 			sums.looked(marks)
 			sums[store.CountLoaded]++
-			if _, err := tx.ExecContext(ctx, `INSERT INTO load_rows (organization, integration, load, number, person, version, class, due_at, cells, rest)
-				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, load.Organization, load.ID, load.LoadID[:], j.Row, j.Person[:], j.Version, int64(j.Class), int64(j.DueAt),
-				cells(j.On), j.Rest); err != nil {
+			if _, err := tx.ExecContext(ctx, `INSERT INTO load_rows (organization, integration, load, number, person, version, class, due_at, cells, rest, stranger)
+				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, load.Organization, load.ID, load.LoadID[:], j.Row, j.Person[:], j.Version, int64(j.Class), int64(j.DueAt),
+				cells(j.On), j.Rest, j.Stranger); err != nil {
 				return err
 			}
 		}
@@ -194,7 +194,7 @@ func (e *Engine) LoadRows(ctx context.Context, load *store.Load, state store.Row
 		var r store.LoadRow
 		var person []byte
 		var digits string
-		if err := rows.Scan(&r.Row, &person, &r.Version, &r.Class, &r.DueAt, &digits, &r.Rest, &r.Refused, &r.State, &r.UserID); err != nil {
+		if err := rows.Scan(&r.Row, &person, &r.Version, &r.Class, &r.DueAt, &digits, &r.Rest, &r.Stranger, &r.Refused, &r.State, &r.UserID); err != nil {
 			return nil, classify(err)
 		}
 		r.Person = store.PersonKey(person)

@@ -17,6 +17,7 @@ var loads = group{
 	"R14 what is in flight when it ends is looked at later": inFlightAtEnd,
 	"a refused row fails that person alone":                 refusedRow,
 	"R22 success without rows is read back":                 untoldLoad,
+	"who may have no profile is read back":                  strangersInLoad,
 	"R22 a sample tells about the grants":                   sampledLoad,
 	"an unclear load lets go, and is watched":               unclearLoad,
 	"a load that was not applied lets go":                   notAppliedLoad,
@@ -244,6 +245,21 @@ func untoldLoad(b *bench) {
 	d := b.delivery(k, "bob")
 	b.must(b.RecordRead(b.Context(), l, store.Finish{DeliveryKey: d.DeliveryKey, Class: store.Ordinary, Known: known(false)}, false))
 	b.same("once read it is compared", []any{b.delivery(k, "bob").State, b.delivery(k, "bob").Known}, []any{store.Pending, known(false)})
+}
+
+func strangersInLoad(b *bench) {
+	k := b.integrate(acme, "i")
+	l := b.lease("node")
+	b.accept(acme, event("e1", at(-9), no("p")), as(event("e2", at(-9), yes("p")), "bob", ""))
+	load := &store.Load{IntegrationKey: k, LoadID: store.NewID(), State: store.LoadBuilding, Columns: []string{"News"}}
+	b.must(b.SaveLoad(b.Context(), l, load))
+	ana, bob := b.joining(k, "ana", false), b.joining(k, "bob", true)
+	ana.Stranger, bob.Stranger = true, true
+	_, err := b.JoinLoad(b.Context(), l, load, []store.Joining{ana, bob})
+	b.must(err)
+	b.ended(l, load, store.LoadConfirmed)
+	b.same("a withdrawal is not believed, a grant is", b.states(k, "ana", "bob"), []store.DeliveryState{store.Sent, store.Synced})
+	b.same("it is to be read", b.readbacks(k), 1)
 }
 
 func sampledLoad(b *bench) {

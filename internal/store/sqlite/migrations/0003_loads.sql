@@ -34,6 +34,7 @@ CREATE TABLE load_rows (
   due_at       INTEGER NOT NULL,
   cells        TEXT NOT NULL,             -- '1' or '0' for each column
   rest         INTEGER NOT NULL,          -- more is to be sent than the file can hold
+  stranger     INTEGER NOT NULL,          -- whether there is such a profile is not known
   refused      TEXT NOT NULL DEFAULT '',
   state        INTEGER NOT NULL DEFAULT 0, -- 0 open, 1 a sample that is read, 2 to be compared again, 3 done
   PRIMARY KEY (organization, integration, load, number)
