@@ -75,8 +75,13 @@ func (c *courier) lane(ctx context.Context, i *store.Integration, l *loader) {
 	l.running, l.nextAt = false, c.clock().Add(wait)
 }
 
-// lookEvery is how often it is counted what is due.
-const lookEvery = 2 * time.Second
+const (
+	// lookEvery is how often it is counted what is due, at most.
+	lookEvery = 2 * time.Second
+	// lookShare bounds what counting a large backlog costs: one part in so many
+	// of the time.
+	lookShare = 50
+)
 
 func (c *courier) laneStep(ctx context.Context, i *store.Integration, l *loader) (time.Duration, error) {
 	k := store.IntegrationKey{Organization: i.Organization, ID: i.ID}
@@ -103,11 +108,13 @@ func (c *courier) laneStep(ctx context.Context, i *store.Integration, l *loader)
 			underWay = true
 		}
 	}
+	began := c.now()
 	decision, err := c.weigh(ctx, i, target, l, underWay)
+	wait := max(lookEvery, lookShare*c.now().Sub(began))
 	if err == nil && decision.Bulk && i.Status == store.Active {
 		err = c.load(ctx, i, target, l, decision)
 	}
-	return lookEvery, err
+	return wait, err
 }
 
 // weigh decides by which lane the backlog goes, and keeps what is to be told
