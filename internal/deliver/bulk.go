@@ -5,6 +5,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"consentsync/internal/consent"
@@ -254,7 +255,7 @@ func (c *courier) handOver(ctx context.Context, i *store.Integration, target Tar
 		return err
 	}
 	var execution string
-	err := c.seated(ctx, load.LoadID, func(ctx context.Context) (err error) {
+	err := c.seated(ctx, "load", load.LoadID, func(ctx context.Context) (err error) {
 		execution, err = target.Bulk().Load(ctx, load.Columns, c.fileRows(ctx, load))
 		return err
 	})
@@ -288,7 +289,7 @@ func (c *courier) handOver(ctx context.Context, i *store.Integration, target Tar
 
 // seated makes a call of the bulk lane as one of those that may be under way at
 // once.
-func (c *courier) seated(ctx context.Context, load store.ID, f func(ctx context.Context) error) error {
+func (c *courier) seated(ctx context.Context, operation string, load store.ID, f func(ctx context.Context) error) error {
 	name := "load " + load.String()
 	for {
 		c.mu.Lock()
@@ -312,14 +313,16 @@ func (c *courier) seated(ctx context.Context, load store.ID, f func(ctx context.
 		c.mu.Unlock()
 		c.nudge()
 	}()
-	return f(c.targets.Paced(ctx, c.budget().limiter.Wait, nil))
+	err := f(c.targets.Paced(ctx, c.budget().limiter.Wait, nil))
+	c.metrics.called(operation, outcomeOf(err))
+	return err
 }
 
 // fileRows reads what stands in a load, a page at a time.
 func (c *courier) fileRows(ctx context.Context, load *store.Load) iter.Seq2[store.LoadRow, error] {
 	return func(yield func(store.LoadRow, error) bool) {
 		for after := 0; ; {
-			page, err := c.store.LoadRows(ctx, load, store.RowOpen, after, 1000)
+			page, err := c.store.FileRows(ctx, load, after, 1000)
 			if err != nil {
 				yield(store.LoadRow{}, err)
 				return
@@ -404,10 +407,7 @@ func (b *builder) columns(ctx context.Context) ([]string, error) {
 			seen++
 			if b.fits(j) {
 				names := slices.Sorted(maps.Keys(j.whole.Subscriptions))
-				name := ""
-				for _, n := range names {
-					name += n + "\x00"
-				}
+				name := strings.Join(names, "\x00")
 				sets[name] = names
 				counts[name]++
 			}

@@ -26,7 +26,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "consentsync_deliveries_without_call_total", Help: "Deliveries that were due and needed no call.",
 		}),
 		delay: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "consentsync_due_to_effect_seconds", Help: "Time from a delivery becoming due to its confirmation by Actito.",
+			Name: "consentsync_consent_to_effect_seconds", Help: "Time from the acceptance of a consent to its confirmation by Actito.",
 			Buckets: []float64{.05, .1, .25, .5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200, 43200},
 		}, []string{"kind"}),
 		finishes: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -77,7 +77,9 @@ func kindOf(withdraws bool) string {
 	return "other"
 }
 
-func (m *metrics) called(c store.Call) { m.calls.WithLabelValues(c.Operation, c.Outcome).Inc() }
+func (m *metrics) called(operation, outcome string) {
+	m.calls.WithLabelValues(operation, outcome).Inc()
+}
 
 func (m *metrics) saved(n int) { m.noCall.Add(float64(n)) }
 

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"strings"
 
 	"consentsync/internal/consent"
@@ -18,6 +19,10 @@ const (
 	loadRowsSQL    = `SELECT r.number, r.person, r.version, r.class, r.due_at, r.cells, r.rest, r.stranger, r.refused, r.state, coalesce(p.user_id, '')
 		FROM load_rows r LEFT JOIN people p ON p.organization = r.organization AND p.person = r.person
 		WHERE r.organization = ? AND r.integration = ? AND r.load = ? AND r.state = ? AND r.number > ? ORDER BY r.number LIMIT ?`
+	fileRowsSQL = `SELECT r.number, r.cells, p.user_id FROM load_rows r
+		JOIN deliveries d ON d.organization = r.organization AND d.integration = r.integration AND d.target = 'actito' AND d.person = r.person
+		JOIN people p ON p.organization = r.organization AND p.person = r.person
+		WHERE r.organization = ? AND r.integration = ? AND r.load = ? AND r.state = 0 AND r.number > ? AND d.state = 'sent' ORDER BY r.number LIMIT ?`
 	joinSQL = `UPDATE deliveries SET state = 'sent', class = 2, known = ?, attempted_at = ?, next_at = 0, updated_at = ?, marks = 0
 		WHERE organization = ? AND integration = ? AND target = ? AND person = ? AND version = ? AND state = 'pending' AND readback = 0 AND readback_at = 0`
 	endDeliverySQL = `UPDATE deliveries SET state = ?, class = ?, due_at = ?, version = ?, attempts = ?, known = ?, last_error = ?,
@@ -74,19 +79,26 @@ func (e *Engine) underLease(ctx context.Context, l store.Lease, op string, f fun
 }
 
 // SaveLoad stores a load under the lease: a new one, or how far it has come.
-// Conflict if the lease has gone.
+// Conflict if the lease has gone, NotFound if the integration has.
 func (e *Engine) SaveLoad(ctx context.Context, l store.Lease, load *store.Load) error {
 	columns, err := toJSON(load.Columns)
 	if err != nil {
 		return err
 	}
 	return e.underLease(ctx, l, "sqlite.SaveLoad", func(tx *sql.Tx, _ consent.Time) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO loads (`+loadColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		res, err := tx.ExecContext(ctx, `INSERT INTO loads (`+loadColumns+`) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+			WHERE EXISTS (SELECT 1 FROM integrations WHERE organization = ?1 AND id = ?2)
 			ON CONFLICT DO UPDATE SET state = excluded.state, execution = excluded.execution, outcome = excluded.outcome,
 			reason = excluded.reason, started_at = excluded.started_at, ended_at = excluded.ended_at`,
 			load.Organization, load.ID, load.LoadID[:], string(load.State), load.Epoch, columns, load.People, load.Withdrawals, load.Refused,
 			load.Execution, string(load.Outcome), load.Reason, int64(load.CreatedAt), int64(load.StartedAt), int64(load.EndedAt))
-		return err
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(err, consent.Errorf(consent.NotFound, "sqlite.SaveLoad", "the integration is gone"))
+		}
+		return nil
 	})
 }
 
@@ -182,6 +194,13 @@ func cells(on []bool) string {
 	return b.String()
 }
 
+func values(cells string) (on []bool) {
+	for _, digit := range cells {
+		on = append(on, digit == '1')
+	}
+	return on
+}
+
 // LoadRows gives rows of a load in a state, by number, from after one.
 func (e *Engine) LoadRows(ctx context.Context, load *store.Load, state store.RowState, after, limit int) ([]store.LoadRow, error) {
 	rows, err := e.read.QueryContext(ctx, loadRowsSQL, load.Organization, load.ID, load.LoadID[:], int64(state), after, limit)
@@ -198,9 +217,29 @@ func (e *Engine) LoadRows(ctx context.Context, load *store.Load, state store.Row
 			return nil, classify(err)
 		}
 		r.Person = store.PersonKey(person)
-		for _, digit := range digits {
-			r.On = append(r.On, digit == '1')
+		r.On = values(digits)
+		found = append(found, r)
+	}
+	return found, classify(rows.Err())
+}
+
+// FileRows gives what stands in the file of a load, by number, from after a
+// row: everybody in it who still waits for it. Whoever withdrew meanwhile goes
+// by a call of their own.
+func (e *Engine) FileRows(ctx context.Context, load *store.Load, after, limit int) ([]store.LoadRow, error) {
+	rows, err := e.read.QueryContext(ctx, fileRowsSQL, load.Organization, load.ID, load.LoadID[:], after, limit)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	var found []store.LoadRow
+	for rows.Next() {
+		var r store.LoadRow
+		var digits string
+		if err := rows.Scan(&r.Row, &digits, &r.UserID); err != nil {
+			return nil, classify(err)
 		}
+		r.On = values(digits)
 		found = append(found, r)
 	}
 	return found, classify(rows.Err())

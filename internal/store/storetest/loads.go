@@ -23,6 +23,8 @@ var loads = group{
 	"a load that was not applied lets go":                   notAppliedLoad,
 	"more than the file can hold is due afterwards":         loadWithRest,
 	"R15 nothing of a load happens without the lease":       loadFenced,
+	"a file holds only who still waits for it":              fileOfLoad,
+	"no load is stored for an integration that is gone":     loadOfNobody,
 	"rows are forgotten, the load stays":                    forgottenRows,
 }
 
@@ -356,6 +358,31 @@ func loadFenced(b *bench) {
 	open, err := b.OpenLoads(b.Context(), k)
 	b.must(err)
 	b.same("the load goes on where it was", open[0].State, store.LoadBuilding)
+}
+
+func fileOfLoad(b *bench) {
+	k := b.integrate(acme, "i")
+	load := b.joined(k, b.lease("node"), map[string]string{"ana": "p", "bob": "p", "cem": "-p"})
+	b.accept(acme, as(event("e2", at(-8), no("p")), "bob", ""), as(event("e3", at(-8), yes("p")), "cem", ""))
+	file := func(after int) []store.LoadRow {
+		rows, err := b.FileRows(b.Context(), load, after, 10)
+		b.must(err)
+		return rows
+	}
+	b.same("rows", file(0), []store.LoadRow{{Row: 1, UserID: "ana", On: []bool{true}}, {Row: 3, UserID: "cem", On: []bool{false}}})
+	b.same("from after one", len(file(1)), 1)
+}
+
+func loadOfNobody(b *bench) {
+	k := b.integrate(acme, "i")
+	b.integrate(acme, "other")
+	l := b.lease("node")
+	load := b.joined(k, l, map[string]string{"ana": "p"})
+	b.must(b.DeleteIntegration(b.Context(), k))
+	b.kind(b.SaveLoad(b.Context(), l, load), consent.NotFound)
+	newest, err := b.Loads(b.Context(), k, 1)
+	b.must(err)
+	b.same("loads", len(newest), 0)
 }
 
 func forgottenRows(b *bench) {
