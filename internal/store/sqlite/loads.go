@@ -16,7 +16,7 @@ const (
 	// The index is named, for SQLite would rather walk through all loads.
 	openLoadsSQL   = `SELECT ` + loadColumns + ` FROM loads INDEXED BY loads_open WHERE organization = ? AND integration = ? AND state <> 'done' ORDER BY id`
 	newestLoadsSQL = `SELECT ` + loadColumns + ` FROM loads WHERE organization = ? AND integration = ? ORDER BY id DESC LIMIT ?`
-	loadRowsSQL    = `SELECT r.number, r.person, r.version, r.class, r.due_at, r.cells, r.rest, r.stranger, r.refused, r.state, coalesce(p.user_id, '')
+	loadRowsSQL    = `SELECT r.number, r.person, r.version, r.class, r.due_at, r.cells, r.rest, r.stranger, r.refused, r.doubtful, r.state, coalesce(p.user_id, '')
 		FROM load_rows r LEFT JOIN people p ON p.organization = r.organization AND p.person = r.person
 		WHERE r.organization = ? AND r.integration = ? AND r.load = ? AND r.state = ? AND r.number > ? ORDER BY r.number LIMIT ?`
 	fileRowsSQL = `SELECT r.number, r.cells, p.user_id FROM load_rows r
@@ -213,7 +213,7 @@ func (e *Engine) LoadRows(ctx context.Context, load *store.Load, state store.Row
 		var r store.LoadRow
 		var person []byte
 		var digits string
-		if err := rows.Scan(&r.Row, &person, &r.Version, &r.Class, &r.DueAt, &digits, &r.Rest, &r.Stranger, &r.Refused, &r.State, &r.UserID); err != nil {
+		if err := rows.Scan(&r.Row, &person, &r.Version, &r.Class, &r.DueAt, &digits, &r.Rest, &r.Stranger, &r.Refused, &r.Doubtful, &r.State, &r.UserID); err != nil {
 			return nil, classify(err)
 		}
 		r.Person = store.PersonKey(person)
@@ -246,36 +246,49 @@ func (e *Engine) FileRows(ctx context.Context, load *store.Load, after, limit in
 }
 
 // RefuseRows records which rows of a load Actito refused, and tells how many
-// of them could be found in it. Conflict if the lease has gone.
+// of them could be found in it. A row that is told by its number alone may be
+// the one before or after it, so all three are in doubt. Conflict if the lease
+// has gone.
 func (e *Engine) RefuseRows(ctx context.Context, l store.Lease, load *store.Load, refused []store.RowRefusal) (found int, err error) {
 	err = e.underLease(ctx, l, "sqlite.RefuseRows", func(tx *sql.Tx, _ consent.Time) error {
 		found = 0
 		for _, r := range refused {
-			where, what := `number = ?`, any(r.Row)
-			if r.Row == 0 {
-				person := e.hasher.Person(load.Organization, consent.Subject{OrganizationUserID: r.UserID})
-				where, what = `person = ?`, person[:]
+			if r.Reason == "" {
+				r.Reason = "Actito refused the row and gave no reason"
 			}
-			reason := r.Reason
-			if reason == "" {
-				reason = "Actito refused the row and gave no reason"
-			}
-			res, err := tx.ExecContext(ctx, `UPDATE load_rows SET refused = ? WHERE organization = ? AND integration = ? AND load = ? AND `+where, //nolint:gosec // constants
-				reason, load.Organization, load.ID, load.LoadID[:], what)
+			ok, err := e.refuse(ctx, tx, load, r)
 			if err != nil {
 				return err
 			}
-			n, err := res.RowsAffected()
-			if err != nil {
-				return err
+			if ok {
+				found++
 			}
-			found += int(n)
 		}
-		_, err := tx.ExecContext(ctx, `UPDATE loads SET refused = (SELECT count(*) FROM load_rows WHERE organization = ?1 AND integration = ?2 AND load = ?3 AND refused <> '')
-			WHERE organization = ?1 AND integration = ?2 AND id = ?3`, load.Organization, load.ID, load.LoadID[:])
+		_, err := tx.ExecContext(ctx, `UPDATE loads SET refused = refused + ? WHERE organization = ? AND integration = ? AND id = ?`,
+			found, load.Organization, load.ID, load.LoadID[:])
 		return err
 	})
 	return found, err
+}
+
+func (e *Engine) refuse(ctx context.Context, tx *sql.Tx, load *store.Load, r store.RowRefusal) (found bool, err error) {
+	if r.UserID == "" {
+		if int64(r.Row) > load.People+1 || r.Row < 1 {
+			return false, nil
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE load_rows SET refused = ?, doubtful = 1
+			WHERE organization = ? AND integration = ? AND load = ? AND number BETWEEN ? AND ? AND refused = ''`,
+			r.Reason, load.Organization, load.ID, load.LoadID[:], r.Row-1, r.Row+1)
+		return err == nil, err
+	}
+	person := e.hasher.Person(load.Organization, consent.Subject{OrganizationUserID: r.UserID})
+	res, err := tx.ExecContext(ctx, `UPDATE load_rows SET refused = ?, doubtful = 0 WHERE organization = ? AND integration = ? AND load = ? AND person = ?`,
+		r.Reason, load.Organization, load.ID, load.LoadID[:], person[:])
+	if err != nil {
+		return false, err
+	}
+	n, err := res.RowsAffected()
+	return n > 0, err
 }
 
 // SampleRows has some of a load's open rows that are not refused read back, to

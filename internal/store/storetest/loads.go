@@ -16,6 +16,7 @@ var loads = group{
 	"R22 a withdrawal sent meanwhile is sent again":         withdrawalDuringLoad,
 	"R14 what is in flight when it ends is looked at later": inFlightAtEnd,
 	"a refused row fails that person alone":                 refusedRow,
+	"a row that is told by its number is in doubt":          numberedRow,
 	"R22 success without rows is read back":                 untoldLoad,
 	"who may have no profile is read back":                  strangersInLoad,
 	"R22 a sample tells about the grants":                   sampledLoad,
@@ -223,7 +224,7 @@ func refusedRow(b *bench) {
 	k := b.integrate(acme, "i")
 	l := b.lease("node")
 	load := b.joined(k, l, map[string]string{"ana": "p", "bob": "p", "cem": "-p"})
-	found, err := b.RefuseRows(b.Context(), l, load, []store.RowRefusal{{Row: 2, Reason: "not a value"}, {UserID: "cem"}, {UserID: "nobody"}, {Row: 9}})
+	found, err := b.RefuseRows(b.Context(), l, load, []store.RowRefusal{{Row: 1, UserID: "bob", Reason: "not a value"}, {UserID: "cem"}, {UserID: "nobody"}, {Row: 9}})
 	b.must(err)
 	b.same("found", found, 2)
 	b.ended(l, load, store.LoadConfirmed)
@@ -234,6 +235,19 @@ func refusedRow(b *bench) {
 	newest, err := b.Loads(b.Context(), k, 1)
 	b.must(err)
 	b.same("counted", newest[0].Refused, int64(2))
+}
+
+func numberedRow(b *bench) {
+	k := b.integrate(acme, "i")
+	l := b.lease("node")
+	load := b.joined(k, l, map[string]string{"ana": "p", "bob": "p", "cem": "p"})
+	found, err := b.RefuseRows(b.Context(), l, load, []store.RowRefusal{{Row: 1, Reason: "not a value"}})
+	b.must(err)
+	b.same("found", found, 1)
+	b.ended(l, load, store.LoadConfirmed)
+	b.same("it and the one beside it are read", b.states(k, "ana", "bob", "cem"), []store.DeliveryState{store.Sent, store.Sent, store.Synced})
+	b.same("reads", b.readbacks(k), 2)
+	b.same("why", b.delivery(k, "bob").LastError, "not a value")
 }
 
 func untoldLoad(b *bench) {
