@@ -18,11 +18,12 @@ import (
 var version = "dev"
 
 type commands struct {
-	Serve     serveCommand     `cmd:"" help:"Take webhooks of Didomi and deliver to Actito."`
-	Status    statusCommand    `cmd:"" help:"Show what is due on a running server, and how it goes."`
-	Demo      demoCommand      `cmd:"" help:"Run everything with both ends simulated and traffic flowing."`
-	Simulator simulatorCommand `cmd:"" help:"Run a simulated Actito to try a configuration against."`
-	Version   versionCommand   `cmd:"" help:"Print the version."`
+	Serve       serveCommand       `cmd:"" help:"Take webhooks of Didomi and deliver to Actito."`
+	Status      statusCommand      `cmd:"" help:"Show what is due on a running server, and how it goes."`
+	ETLTemplate etlTemplateCommand `cmd:"" name:"etl-template" help:"Say what has to be set up in Actito for bulk loads, with a sample file."`
+	Demo        demoCommand        `cmd:"" help:"Run everything with both ends simulated and traffic flowing."`
+	Simulator   simulatorCommand   `cmd:"" help:"Run a simulated Actito to try a configuration against."`
+	Version     versionCommand     `cmd:"" help:"Print the version."`
 }
 
 // streams are where a command reads and writes.
