@@ -136,12 +136,12 @@ const clearScreen = "\x1b[H\x1b[2J"
 func draw(out io.Writer, text string, trouble error, columns, rows int) error {
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	if trouble != nil {
-		warning := wrap("What follows is of "+strings.TrimPrefix(lines[0], "as of ")+", and now: "+printable(trouble.Error()), max(columns, 60))
+		warning := wrap("What follows is old: "+printable(trouble.Error()), max(columns, 60))
 		lines = append(append(warning, ""), lines...)
 	}
 	if rows > 2 && len(lines) >= rows {
 		hidden := len(lines) - (rows - 2)
-		lines = append(lines[:rows-2], fmt.Sprintf("... and %d lines more: --integration shows one integration alone", hidden))
+		lines = append(lines[:rows-2], fmt.Sprintf("... and %d lines more than this terminal is high", hidden))
 	}
 	_, err := io.WriteString(out, clearScreen+strings.Join(lines, "\n")+"\n")
 	return err

@@ -76,7 +76,7 @@ func TestStatusOfTheProgram(t *testing.T) {
 
 	for _, which := range [][]string{{"--organization", demoOrganization}, {"--integration", id}, {"--organization", demoOrganization, "--integration", id}} {
 		got := command(t, "", append([]string{"status", "--url", a.URL(), "--data", data}, which...)...)
-		for _, want := range []string{id + " acme / Profiles\n", "status      active\n", "withdrawals       0            -\n", "by bulk     closed"} {
+		for _, want := range []string{id + " acme / Profiles\n", "status      active\n", "pace        ", "due         "} {
 			if got.code != 0 || !strings.Contains(got.out, want) {
 				t.Errorf("%v: no %q in %+v", which, want, got)
 			}
@@ -231,6 +231,23 @@ func TestStatusWatches(t *testing.T) {
 	// A server that is not there to begin with is an error.
 	if err := s.watch(t.Context(), &client{server.URL, "a-token"}, out, size); err == nil {
 		t.Error("no error of a server that cannot be reached")
+	}
+}
+
+// An interrupt while the server is asked is no error either.
+func TestStatusIsInterrupted(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		stop()
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	s := statusCommand{URL: server.URL, Organization: "acme", Every: time.Hour}
+	none := &screens{on: func(int) { t.Error("something was drawn") }}
+	if err := s.watch(ctx, &client{server.URL, "a-token"}, none, func() (columns, rows int) { return 80, 0 }); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -64,8 +64,12 @@ func (b *sheet) integration(i listed, now consent.Time) {
 	}
 	p := &i.plan
 	b.licence(p.Licence, now)
-	b.block("due", dueTable(p.Due))
-	b.lanes(p)
+	if p.Licence == nil || p.Lanes.Bulk.Reason == "" { // whoever has looked at it gives a reason
+		b.say("due", "not known yet: this integration has not been looked at so far")
+	} else {
+		b.block("due", dueTable(p.Due))
+		b.lanes(p)
+	}
 	b.loads(p.Loads, now)
 	b.spent(p.Spent)
 }

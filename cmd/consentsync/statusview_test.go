@@ -90,7 +90,8 @@ func TestStatusTells(t *testing.T) {
 	}{
 		{"nothing due", func(i *listed) { i.plan.Due = nil }, []string{"one by one  nothing to send", "grants            0            -"}, "done in"},
 		{"why it is suspended", func(i *listed) { i.Status, i.StatusReason = "suspended", "Actito refuses the API key" }, []string{"status      suspended: Actito refuses the API key"}, ""},
-		{"nobody delivers", func(i *listed) { i.plan.Licence = nil }, []string{"pace        not known yet"}, "calls a minute"},
+		{"nobody delivers", func(i *listed) { i.plan.Licence = nil }, []string{"pace        not known yet", "due         not known yet"}, "one by one"},
+		{"not looked at", func(i *listed) { i.plan.Due, i.plan.Lanes = nil, integration.LanesView{} }, []string{"due         not known yet"}, "withdrawals 0"},
 		{"full pace", func(i *listed) { i.plan.Licence.CallsPerMinute, i.plan.Licence.PaceReason = 90, "" }, []string{"90 of 90 calls a minute, 3 of 4 at once due"}, ""},
 		{"an outage", func(i *listed) { i.plan.Licence.Outage = true }, []string{"Actito      is out of reach"}, ""},
 		{"blocked", func(i *listed) { i.plan.Licence.BlockedUntil = agoAt(-90 * time.Second) }, []string{"until 12:01:30 UTC, for 90 s more"}, ""},
@@ -171,9 +172,9 @@ func TestDrawFitsTheScreen(t *testing.T) {
 		want    string
 	}{
 		{"it fits", "as of now\nb\nc\n", nil, 5, "as of now\nb\nc\n"},
-		{"it does not", "as of now\nb\nc\nd\ne\n", nil, 5, "as of now\nb\nc\n... and 2 lines more: --integration shows one integration alone\n"},
+		{"it does not", "as of now\nb\nc\nd\ne\n", nil, 5, "as of now\nb\nc\n... and 2 lines more than this terminal is high\n"},
 		{"a height that is not known", "as of now\nb\nc\nd\n", nil, 0, "as of now\nb\nc\nd\n"},
-		{"trouble", "as of now\nb\n", &refused{503, "not \x07now"}, 9, "What follows is of now, and now: not now\n\nas of now\nb\n"},
+		{"trouble", "as of now\nb\n", &refused{503, "not \x07now"}, 9, "What follows is old: not now\n\nas of now\nb\n"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
