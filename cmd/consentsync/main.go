@@ -43,6 +43,7 @@ func main() {
 // failed, 2 when it was called wrongly.
 func run(ctx context.Context, args []string, std streams) int {
 	var c commands
+	complain := func(words ...any) { _, _ = fmt.Fprintln(std.err, words...) }
 	exited := -1
 	parser, err := kong.New(&c,
 		kong.Name("consentsync"),
@@ -58,7 +59,7 @@ func run(ctx context.Context, args []string, std streams) int {
 		kong.Exit(func(code int) { exited = code }),
 	)
 	if err != nil {
-		fmt.Fprintln(std.err, "consentsync:", err)
+		complain("consentsync:", err)
 		return 1
 	}
 	k, err := parser.Parse(args)
@@ -66,12 +67,12 @@ func run(ctx context.Context, args []string, std streams) int {
 		return exited
 	}
 	if err != nil {
-		fmt.Fprintln(std.err, "consentsync:", err)
-		fmt.Fprintln(std.err, "Run 'consentsync --help' for what there is.")
+		complain("consentsync:", err)
+		complain("Run 'consentsync --help' for what there is.")
 		return 2
 	}
 	if err := k.Run(); err != nil && !errors.Is(err, context.Canceled) {
-		fmt.Fprintln(std.err, "consentsync:", err)
+		complain("consentsync:", err)
 		return 1
 	}
 	return 0

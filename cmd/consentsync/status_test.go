@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -109,7 +108,7 @@ func TestStatusSaysWhatToDo(t *testing.T) {
 
 	for name, h := range map[string]http.HandlerFunc{
 		"another server":       func(w http.ResponseWriter, _ *http.Request) { http.NotFound(w, nil) },
-		"a page":               func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") },
+		"a page":               func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) },
 		"a redirect":           func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login", http.StatusFound) },
 		"errors of its own":    func(w http.ResponseWriter, _ *http.Request) { reply.JSON(w, 500, map[string]int{"code": 500}) },
 		"JSON of another kind": func(w http.ResponseWriter, _ *http.Request) { reply.JSON(w, 200, []int{1}) },

@@ -101,7 +101,8 @@ func TestStatusTells(t *testing.T) {
 		{"more than are counted", func(i *listed) { i.plan.Due["grants"] = integration.QueueView{People: store.MostCounted} }, []string{"1,000,000 or more"}, ""},
 		{
 			"the bulk lane is closed", func(i *listed) { i.plan.Lanes.Bulk = store.BulkPlan{Reason: "properties.etl_id is not set"} },
-			[]string{"by bulk     closed: properties.etl_id is not set"}, "left today",
+			[]string{"by bulk     closed: properties.etl_id is not set"},
+			"left today",
 		},
 		{"a load that is not over is no last load", func(*listed) {}, []string{"  load        Actito works on it"}, "last load"},
 		{
@@ -109,14 +110,16 @@ func TestStatusTells(t *testing.T) {
 				i.plan.Loads = i.plan.Loads[1:]
 				i.plan.Loads[0].Refused, i.plan.Loads[0].EndedAt = 1, agoAt(30*time.Minute)
 			},
-			[]string{"last load   ended at 11:30:00 UTC (30 min ago), 7 people, 0 withdrawals, 1 row refused: applied"}, "works on it",
+			[]string{"last load   ended at 11:30:00 UTC (30 min ago), 7 people, 0 withdrawals, 1 row refused: applied"},
+			"works on it",
 		},
 		{
 			"a load that went wrong", func(i *listed) {
 				l := &i.plan.Loads[0]
 				l.State, l.Outcome, l.Reason, l.EndedAt = store.LoadEnding, store.LoadUnclear, "Actito did not end the load", agoAt(time.Minute)
 			},
-			[]string{"load        ended at 11:59:00 UTC", "not known whether it was applied: Actito did not end the load; not all of its people are settled yet"}, "works on it",
+			[]string{"load        ended at 11:59:00 UTC", "not known whether it was applied: Actito did not end the load; not all of its people are settled yet"},
+			"works on it",
 		},
 		{"no load ever", func(i *listed) { i.plan.Loads = nil }, nil, "people, 35"},
 		{"nothing saved", func(i *listed) { i.plan.Spent.Saved = integration.SavedCalls{} }, []string{"saved       no calls yet"}, "in all"},
@@ -124,17 +127,20 @@ func TestStatusTells(t *testing.T) {
 			"a change that asks", func(i *listed) {
 				i.Reprojection = &integration.ReprojectionView{State: store.ReprojectionAsking, Grants: 1200}
 			},
-			[]string{"asks        a change of this integration", "1,200 people"}, "",
+			[]string{"asks        a change of this integration", "1,200 people"},
+			"",
 		},
 		{
 			"a change under way", func(i *listed) {
 				i.Reprojection = &integration.ReprojectionView{State: store.ReprojectionCounting, People: 1}
 			},
-			[]string{"compares    everybody again after a change, 1 person so far"}, "asks",
+			[]string{"compares    everybody again after a change, 1 person so far"},
+			"asks",
 		},
 		{
 			"a load that is being made", func(i *listed) { i.plan.Loads[0].State, i.plan.Loads[0].StartedAt = store.LoadBuilding, nil },
-			[]string{"load        people are put into a file since 11:59:10 UTC (50 s)"}, "",
+			[]string{"load        people are put into a file since 11:59:10 UTC (50 s)"},
+			"",
 		},
 		{"what would steer the terminal", func(i *listed) { i.StatusReason = "a\x1b[2Jb" }, []string{"active: a [2Jb"}, "\x1b"},
 	}
