@@ -44,9 +44,10 @@ type loader struct {
 	again map[store.ID]consent.Time
 }
 
-// lanes lets the bulk lane of each integration go on. It never waits.
-func (c *courier) lanes(calls context.Context, integrations []*store.Integration) {
-	for _, i := range integrations {
+// lanes lets the bulk lane of each integration go on. It never waits. While
+// the licence may not be called it is only counted what is due.
+func (c *courier) lanes(calls context.Context) {
+	for _, i := range c.integrations() {
 		k := store.IntegrationKey{Organization: i.Organization, ID: i.ID}
 		c.mu.Lock()
 		l := c.loaders[k]
@@ -54,7 +55,7 @@ func (c *courier) lanes(calls context.Context, integrations []*store.Integration
 			l = &loader{again: make(map[store.ID]consent.Time)}
 			c.loaders[k] = l
 		}
-		due := !l.running && l.nextAt <= c.clock() && i.Status != store.Suspended
+		due := !l.running && l.nextAt <= c.clock()
 		l.running = l.running || due
 		c.mu.Unlock()
 		if due {
@@ -94,9 +95,9 @@ func (c *courier) laneStep(ctx context.Context, i *store.Integration, l *loader)
 	if err != nil {
 		return 0, err
 	}
-	underWay := false
+	underWay, rests := false, i.Status == store.Suspended || c.rests()
 	for _, load := range open {
-		if l.again[load.LoadID] <= c.clock() {
+		if l.again[load.LoadID] <= c.clock() && !rests {
 			wait, err := c.advance(ctx, i, target, l, load)
 			if err != nil {
 				return 0, err
@@ -112,7 +113,7 @@ func (c *courier) laneStep(ctx context.Context, i *store.Integration, l *loader)
 	began := c.now()
 	decision, err := c.weigh(ctx, i, target, l, underWay)
 	wait := max(lookEvery, lookShare*c.now().Sub(began))
-	if err == nil && decision.Bulk && i.Status == store.Active {
+	if err == nil && decision.Bulk && i.Status == store.Active && !rests {
 		err = c.load(ctx, i, target, l, decision)
 	}
 	return wait, err

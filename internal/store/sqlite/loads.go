@@ -160,7 +160,6 @@ func (e *Engine) JoinLoad(ctx context.Context, l store.Lease, load *store.Load, 
 			}
 			taken[n], j.Row = true, int(people)
 			sums.looked(marks)
-			sums[store.CountLoaded]++
 			if _, err := tx.ExecContext(ctx, `INSERT INTO load_rows (organization, integration, load, number, person, version, class, due_at, cells, rest, stranger)
 				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, load.Organization, load.ID, load.LoadID[:], j.Row, j.Person[:], j.Version, int64(j.Class), int64(j.DueAt),
 				cells(j.On), j.Rest, j.Stranger); err != nil {
@@ -317,10 +316,14 @@ func (e *Engine) SampleRows(ctx context.Context, l store.Lease, load *store.Load
 func (e *Engine) EndRows(ctx context.Context, l store.Lease, load *store.Load, rows []store.LoadRow) (moved int, err error) {
 	err = e.underLease(ctx, l, "sqlite.EndRows", func(tx *sql.Tx, now consent.Time) error {
 		moved = 0
+		sums := tally{}
 		for n := range rows {
-			state, err := endRow(ctx, tx, load, &rows[n], now)
+			state, loaded, err := endRow(ctx, tx, load, &rows[n], now)
 			if err != nil {
 				return err
+			}
+			if loaded {
+				sums[store.CountLoaded]++
 			}
 			if state == rows[n].State {
 				continue
@@ -331,34 +334,37 @@ func (e *Engine) EndRows(ctx context.Context, l store.Lease, load *store.Load, r
 				return err
 			}
 		}
-		return nil
+		return sums.store(ctx, tx, load.IntegrationKey)
 	})
 	return moved, err
 }
 
-func endRow(ctx context.Context, tx *sql.Tx, load *store.Load, r *store.LoadRow, now consent.Time) (store.RowState, error) {
+// endRow tells also whether the load has spared the person a call.
+func endRow(ctx context.Context, tx *sql.Tx, load *store.Load, r *store.LoadRow, now consent.Time) (state store.RowState, loaded bool, err error) {
 	key := []any{load.Organization, load.ID, string(store.TargetActito), r.Person[:]}
 	d, err := scanDelivery(tx.QueryRowContext(ctx, selectDeliveries+oneDelivery, key...))
 	if err == sql.ErrNoRows { //nolint:errorlint // database/sql returns it bare
-		return store.RowDone, nil // forgotten meanwhile
+		return store.RowDone, false, nil // forgotten meanwhile
 	} else if err != nil {
-		return r.State, err
+		return r.State, false, err
 	}
+	was := d.State
 	state, changed := store.EndRow(load, r, d, now)
 	if changed {
 		known, err := toJSON(d.Known)
 		if err != nil {
-			return state, err
+			return state, false, err
 		}
 		if _, err := tx.ExecContext(ctx, endDeliverySQL, append([]any{string(d.State), int64(d.Class), int64(d.DueAt), d.Version, d.Attempts, known, d.LastError,
 			d.Readback, int64(d.ReadbackAt), int64(d.UpdatedAt)}, key...)...); err != nil {
-			return state, err
+			return state, false, err
 		}
 	}
 	if r.State == store.RowAgain || load.Outcome == store.LoadNotApplied || state == r.State && !changed {
-		return state, nil
+		return state, false, nil
 	}
-	return state, insertCall(ctx, tx, callOf(load, r, now))
+	loaded = was == store.Sent && load.Outcome == store.LoadConfirmed && r.Refused == ""
+	return state, loaded, insertCall(ctx, tx, callOf(load, r, now))
 }
 
 // callOf is the load as it stands in a person's trace.
