@@ -147,6 +147,9 @@ func (c *courier) weigh(ctx context.Context, i *store.Integration, target Target
 	if lanes.LoadsToday, err = c.loadsToday(ctx, i); err != nil {
 		return plan.Decision{}, err
 	}
+	if told.Counts, err = c.store.Counts(ctx, k); err != nil {
+		return plan.Decision{}, err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if l.revision != i.Revision {

@@ -50,6 +50,7 @@ type Loads interface {
 	Queue(ctx context.Context, k store.IntegrationKey, t store.Target, c store.Class) (store.Queue, error)
 	DuePage(ctx context.Context, k store.IntegrationKey, t store.Target, c store.Class, after store.DueCursor, limit int) ([]*store.Delivery, error)
 	Delivery(ctx context.Context, k store.DeliveryKey) (*store.Delivery, error)
+	Counts(ctx context.Context, k store.IntegrationKey) (map[string]int64, error)
 	OpenLoads(ctx context.Context, k store.IntegrationKey) ([]*store.Load, error)
 	Loads(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.Load, error)
 	SaveLoad(ctx context.Context, l store.Lease, load *store.Load) error
