@@ -157,6 +157,9 @@ func (k Known) clone() Known {
 // one value, since Actito may give back as text what was written as a number.
 func SameValue(a, b any) bool { return plain(a) == plain(b) }
 
+// TextOf writes an attribute's value as text, as it would stand in a key.
+func TextOf(v any) string { return plain(v) }
+
 func plain(v any) string {
 	switch v := v.(type) {
 	case nil:

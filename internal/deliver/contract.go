@@ -43,6 +43,16 @@ type Store interface {
 	Reopen(ctx context.Context, k store.IntegrationKey, after consent.Time) error
 
 	Loads
+	News
+}
+
+// News is what two-way needs of the database.
+type News interface {
+	NextNews(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.News, error)
+	Postpone(ctx context.Context, l store.Lease, n *store.News, until consent.Time) error
+	SettleNews(ctx context.Context, l store.Lease, h store.Heard) error
+	OwnWrites(ctx context.Context, k store.IntegrationKey, p store.PersonKey, since consent.Time) (map[string][]consent.OwnWrite, error)
+	PersonOfProfile(ctx context.Context, k store.IntegrationKey, profileID string) (store.PersonKey, error)
 }
 
 // Loads is what the bulk lane needs of the database.
@@ -74,6 +84,8 @@ type Target interface {
 	Create(ctx context.Context, userID string, d consent.Difference) error
 	// Read tells what the profile holds.
 	Read(ctx context.Context, userID string) (Held, error)
+	// ReadID is Read by Actito's own id of the profile.
+	ReadID(ctx context.Context, profileID string) (Held, error)
 	// Check reads the structure of the table: NotFound when it is gone.
 	Check(ctx context.Context) (Structure, error)
 	// Generation changes whenever the credentials in use do (R18).
@@ -115,6 +127,7 @@ type LoadResult struct {
 // nil when the answer says nothing about them; otherwise one that is not in it
 // is off.
 type Held struct {
+	ProfileID     string // Actito's own id; empty if it was not told
 	Subscriptions map[string]bool
 	Attributes    map[string]any
 }
@@ -132,6 +145,10 @@ type Exchange struct {
 // Targets opens the target of an integration.
 type Targets interface {
 	Target(i *store.Integration) (Target, error)
+	// Didomi opens the way back; nil where there are no credentials for it.
+	Didomi(i *store.Integration) (Didomi, error)
+	// PersonKey gives the key of a person.
+	PersonKey(organization, userID string) store.PersonKey
 	// Paced gives a context under which every request to the other end first
 	// waits for the pace, and is then told to the meter, if there is one.
 	Paced(ctx context.Context, pace func(context.Context) error, meter func(Exchange)) context.Context

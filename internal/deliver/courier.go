@@ -36,19 +36,20 @@ type courier struct {
 
 	wake chan struct{}
 
-	mu      sync.Mutex
-	lease   store.Lease
-	current []*store.Integration
-	pace    *plan.Pace
-	spend   *budget
-	circuit plan.Circuit
-	health  map[store.IntegrationKey]*health
-	loaders map[store.IntegrationKey]*loader
-	busy    map[string]bool // profiles with a call under way, and "" for a probe
-	tally   plan.Tally
-	turns   [plan.Classes]plan.Turns
-	blocked consent.Time
-	calls   sync.WaitGroup
+	mu        sync.Mutex
+	lease     store.Lease
+	current   []*store.Integration
+	pace      *plan.Pace
+	spend     *budget
+	circuit   plan.Circuit
+	health    map[store.IntegrationKey]*health
+	loaders   map[store.IntegrationKey]*loader
+	listeners map[store.IntegrationKey]*listener
+	busy      map[string]bool // profiles with a call under way, and "" for a probe
+	tally     plan.Tally
+	turns     [plan.Classes]plan.Turns
+	blocked   consent.Time
+	calls     sync.WaitGroup
 
 	node      string
 	heldSince consent.Time // when this node took the lease
@@ -144,6 +145,7 @@ func (c *courier) step(ctx, calls context.Context) (time.Duration, error) {
 		}
 	}
 	c.lanes(calls)
+	c.listen(calls)
 	c.mu.Lock()
 	blocked := c.blocked.Sub(c.clock())
 	c.mu.Unlock()
@@ -215,6 +217,7 @@ func (c *courier) forget(integrations []*store.Integration) {
 		there[store.IntegrationKey{Organization: i.Organization, ID: i.ID}] = true
 		turns[turnOf(i.Organization, i.ID)] = true
 	}
+	maps.DeleteFunc(c.listeners, func(k store.IntegrationKey, _ *listener) bool { return !there[k] })
 	maps.DeleteFunc(c.loaders, func(k store.IntegrationKey, _ *loader) bool { return !there[k] })
 	maps.DeleteFunc(c.health, func(k store.IntegrationKey, _ *health) bool { return !there[k] })
 	for class := range c.turns {

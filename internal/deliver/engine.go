@@ -146,7 +146,7 @@ func (e *Engine) start(ctx context.Context, l store.Lease) {
 		store: e.store, targets: e.targets, log: e.opts.Log.With("licence", l.Licence), metrics: e.metrics, now: e.opts.Now, random: e.opts.Random,
 		stale: e.opts.Stale, readbackDelay: e.opts.ReadbackDelay,
 		wake: make(chan struct{}, 1), lease: l, health: make(map[store.IntegrationKey]*health),
-		loaders: make(map[store.IntegrationKey]*loader), busy: make(map[string]bool), node: e.opts.Node, heldSince: consent.TimeOf(e.opts.Now()),
+		loaders: make(map[store.IntegrationKey]*loader), listeners: make(map[store.IntegrationKey]*listener), busy: make(map[string]bool), node: e.opts.Node, heldSince: consent.TimeOf(e.opts.Now()),
 	}
 	loop, stop := context.WithCancel(ctx)
 	calls, cut := context.WithCancel(context.WithoutCancel(ctx))

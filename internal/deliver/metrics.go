@@ -13,6 +13,7 @@ type metrics struct {
 	finishes *prometheus.CounterVec
 	loads    *prometheus.CounterVec
 	rows     *prometheus.CounterVec
+	news     *prometheus.CounterVec
 	licences *licences
 }
 
@@ -34,10 +35,13 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		rows: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "consentsync_bulk_people_total", Help: "People in bulk loads that ended, by outcome.",
 		}, []string{"outcome"}),
+		news: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "consentsync_news_total", Help: "Changes of subscriptions that Actito told of, by what they turned out to be.",
+		}, []string{"hearing"}),
 		licences: &licences{plans: make(map[string]store.LicencePlan)},
 	}
 	if r != nil {
-		r.MustRegister(m.calls, m.delay, m.finishes, m.loads, m.rows, m.licences)
+		r.MustRegister(m.calls, m.delay, m.finishes, m.loads, m.rows, m.news, m.licences)
 	}
 	return m
 }
@@ -65,6 +69,9 @@ func (m *metrics) loaded(rows []store.LoadRow, now consent.Time) {
 		}
 	}
 }
+
+// heard counts what a change in Actito turned out to be.
+func (m *metrics) heard(hearing string) { m.news.WithLabelValues(hearing).Inc() }
 
 func kindOf(withdraws bool) string {
 	if withdraws {

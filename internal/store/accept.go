@@ -21,6 +21,9 @@ type Inbound struct {
 	Payload      []byte // as it came
 	// ArrivedAt is when it was accepted, by the database's clock; zero is now.
 	ArrivedAt consent.Time
+	// Tell is the integration through which Didomi is told of it, because it was
+	// said in Actito; empty for what Didomi itself said.
+	Tell string
 }
 
 // Urgent tells whether the message may turn something off.
@@ -62,6 +65,8 @@ type Due struct {
 	ConsentAt consent.Time
 	At        consent.Time
 	Events    int // how many events make it due
+	// Tell: see Inbound.
+	Tell string
 	// HoldGrants: see Delivery.
 	HoldGrants bool
 }

@@ -174,7 +174,7 @@ func (a *acceptance) makeDue(r *row, k SubjectKey, c consent.Change, at consent.
 		class = LiveWithdrawal
 	}
 	r.due = append(r.due, len(a.due))
-	a.due = append(a.due, Due{SubjectKey: k, Class: class, ConsentAt: at, At: r.arrived})
+	a.due = append(a.due, Due{SubjectKey: k, Class: class, ConsentAt: at, At: r.arrived, Tell: r.in.Tell})
 }
 
 func (a *acceptance) settleOutcome(r *row, c consent.Change) {
@@ -230,6 +230,7 @@ func (a *acceptance) markDue() error {
 				old.Events = d.Events
 				d = old
 			}
+			d.Tell = cmp.Or(d.Tell, old.Tell)
 			merged[d.SubjectKey] = d
 		}
 	}

@@ -68,6 +68,12 @@ func (h *Hasher) Entity(organization string, user bool, id string) Digest {
 	return h.sum('e', organization, id)
 }
 
+// News gives the digest under which news of Actito are found again by Actito's
+// id of them.
+func (h *Hasher) News(organization, integration, id string) Digest {
+	return h.sum('n', organization, integration, id)
+}
+
 // Content gives the digest of a message's type and canonical payload.
 func (h *Hasher) Content(organization string, t consent.MessageType, canonical []byte) Digest {
 	return h.sum('c', organization, string(t), string(canonical))

@@ -113,6 +113,8 @@ type Delivery struct {
 	Readback   int
 	ReadbackAt consent.Time
 	UpdatedAt  consent.Time
+	// ProfileID is Actito's own id of the profile, once it is known.
+	ProfileID string
 }
 
 // Call is one call to the other end, for the trace.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"slices"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
@@ -210,11 +211,21 @@ func (t *acceptTx) MarkDue(ctx context.Context, due []store.Due) ([]bool, error)
 		if err != nil {
 			return nil, err
 		}
+		mark := func(id string, target store.Target, events int) error {
+			_, err := t.in(ctx, t.e.stmts.markDue).ExecContext(ctx, d.Organization, id, d.Person[:], int64(d.Class), int64(d.ConsentAt), int64(d.At),
+				d.HoldGrants, events, string(target))
+			marked[i] = marked[i] || err == nil
+			return err
+		}
 		for _, id := range integrations {
-			if _, err := t.in(ctx, t.e.stmts.markDue).ExecContext(ctx, d.Organization, id, d.Person[:], int64(d.Class), int64(d.ConsentAt), int64(d.At), d.HoldGrants, d.Events); err != nil {
+			if err := mark(id, store.TargetActito, d.Events); err != nil {
 				return nil, err
 			}
-			marked[i] = true
+		}
+		if d.Tell != "" && slices.Contains(integrations, d.Tell) {
+			if err := mark(d.Tell, store.TargetDidomi, 0); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return marked, nil

@@ -11,7 +11,7 @@ import (
 )
 
 const deliveryColumns = `organization, integration, target, person, state, class, consent_at, due_at, next_at, version, attempts, calls,
-	epoch, known, left_out, last_error, held, readback, readback_at, updated_at`
+	epoch, known, left_out, last_error, held, readback, readback_at, updated_at, profile`
 
 // What is asked all the time; each has an index that answers it.
 const (
@@ -36,7 +36,7 @@ func scanDelivery(row interface{ Scan(...any) error }) (*store.Delivery, error) 
 	var person []byte
 	var known, leftOut string
 	if err := row.Scan(&d.Organization, &d.Integration, &d.Target, &person, &d.State, &d.Class, &d.ConsentAt, &d.DueAt, &d.NextAt,
-		&d.Version, &d.Attempts, &d.Calls, &d.Epoch, &known, &leftOut, &d.LastError, &d.HoldGrants, &d.Readback, &d.ReadbackAt, &d.UpdatedAt); err != nil {
+		&d.Version, &d.Attempts, &d.Calls, &d.Epoch, &known, &leftOut, &d.LastError, &d.HoldGrants, &d.Readback, &d.ReadbackAt, &d.UpdatedAt, &d.ProfileID); err != nil {
 		return nil, err
 	}
 	d.Person = store.PersonKey(person)

@@ -54,7 +54,7 @@ func (e *Engine) AdvanceReprojection(ctx context.Context, r store.Reprojection, 
 			return ignoreNoRows(err)
 		}
 		for _, d := range due {
-			if _, err := tx.ExecContext(ctx, markDueSQL, r.Organization, r.ID, d.Person[:], int64(d.Class), int64(d.ConsentAt), int64(d.At), d.HoldGrants, 0); err != nil {
+			if _, err := tx.ExecContext(ctx, markDueSQL, r.Organization, r.ID, d.Person[:], int64(d.Class), int64(d.ConsentAt), int64(d.At), d.HoldGrants, 0, string(store.TargetActito)); err != nil {
 				return err
 			}
 		}
@@ -88,7 +88,7 @@ func (e *Engine) MakeDue(ctx context.Context, k store.DeliveryKey, class store.C
 			now, k.Organization, k.Integration, string(k.Target), k.Person[:]); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, markDueSQL, k.Organization, k.Integration, k.Person[:], int64(class), int64(consentAt), now, false, 0); err != nil {
+		if _, err := tx.ExecContext(ctx, markDueSQL, k.Organization, k.Integration, k.Person[:], int64(class), int64(consentAt), now, false, 0, string(k.Target)); err != nil {
 			return err
 		}
 		if err := forgive(ctx, tx, k); err != nil {

@@ -62,7 +62,7 @@ func (s *statements) close() {
 //
 // held says that its grants wait for a yes (R23). Live consent is never held.
 const markDueSQL = `INSERT INTO deliveries (organization, integration, target, person, state, class, consent_at, due_at, updated_at, held, marks)
-VALUES (?1, ?2, 'actito', ?3, 'pending', ?4, ?5, ?6, ?6, ?7, ?8)
+VALUES (?1, ?2, ?9, ?3, 'pending', ?4, ?5, ?6, ?6, ?7, ?8)
 ON CONFLICT DO UPDATE SET
   version = version + 1, marks = marks + excluded.marks, held = excluded.held,
   consent_at = CASE WHEN state IN ('pending', 'waiting') AND class <= excluded.class

@@ -1,0 +1,66 @@
+package consent
+
+import "testing"
+
+// Each row of docs/two-way.md, in its order.
+func TestR25WhatAChangeInActitoMeans(t *testing.T) {
+	t.Parallel()
+	yes, no := true, false
+	on, off := WantedSubscription{On: true, At: 100}, WantedSubscription{At: 100}
+	confirmed := Fact{Value: false, ConfirmedAt: 110}
+	wroteOn, wroteOff := OwnWrite{On: true, At: 120}, OwnWrite{At: 120}
+	for _, x := range []struct {
+		name   string
+		rumour Rumour
+		want   Hearing
+	}{
+		{"off, nothing of ours: a refusal, at once", Rumour{Wanted: on, Said: true}, HearWithdrawal},
+		{"off, of which nobody ever chose", Rumour{}, HearWithdrawal},
+		{"off, as wanted", Rumour{Wanted: off, Said: true}, HearAgreed},
+		{"off, our last write", Rumour{Wanted: off, Said: true, Writes: []OwnWrite{wroteOff}}, HearEcho},
+		{"off, our last write, although a newer grant waits", Rumour{Wanted: on, Said: true, Writes: []OwnWrite{wroteOff}}, HearEcho},
+		{"off, an older write of ours only", Rumour{Wanted: on, Said: true, Writes: []OwnWrite{wroteOff, wroteOn}}, HearUnsure},
+		{"the same, and the profile is on", Rumour{Wanted: on, Said: true, Writes: []OwnWrite{wroteOff, wroteOn}, Read: &yes}, HearEcho},
+		{"the same, and the profile is off", Rumour{Wanted: on, Said: true, Writes: []OwnWrite{wroteOff, wroteOn}, Read: &no}, HearWithdrawal},
+		{"the same, and off is wanted by now", Rumour{Wanted: off, Said: true, Writes: []OwnWrite{wroteOff, wroteOn}, Read: &no}, HearAgreed},
+		{"off, after a write of on", Rumour{Wanted: on, Said: true, Writes: []OwnWrite{wroteOn}}, HearWithdrawal},
+		{"on, our last write", Rumour{On: true, Wanted: on, Said: true, Writes: []OwnWrite{wroteOn}}, HearEcho},
+		{"on, our last write, although a refusal waits", Rumour{On: true, Wanted: off, Said: true, Writes: []OwnWrite{wroteOn}}, HearEcho},
+		{"on, as wanted", Rumour{On: true, Wanted: on, Said: true}, HearAgreed},
+		{"on, not wanted", Rumour{On: true, Wanted: off, Said: true, Known: confirmed}, HearUnsure},
+		{"the same, and the profile is off", Rumour{On: true, Wanted: off, Said: true, Known: confirmed, Read: &no}, HearEcho},
+		{"the same, and it is on, after our refusal was in effect", Rumour{On: true, Wanted: off, Said: true, Known: confirmed, Read: &yes}, HearGrant},
+		{"the same, and the refusal was never seen in effect", Rumour{On: true, Wanted: off, Said: true, Known: Fact{Value: true, ConfirmedAt: 110}, Read: &yes}, HearCorrect},
+		{"the same, and a newer refusal has come since", Rumour{On: true, Wanted: WantedSubscription{At: 130}, Said: true, Known: confirmed, Read: &yes}, HearCorrect},
+		{"the same, and a call is under way", Rumour{On: true, Wanted: off, Said: true, Known: Fact{Value: false, ConfirmedAt: 110, Unknown: true}, Read: &yes}, HearCorrect},
+		{"on, an older write of ours, then a refusal", Rumour{On: true, Wanted: off, Said: true, Known: confirmed, Writes: []OwnWrite{wroteOn, wroteOff}}, HearUnsure},
+		{"the same, and the profile is on: perhaps our own, late", Rumour{On: true, Wanted: off, Said: true, Known: confirmed, Writes: []OwnWrite{wroteOn, wroteOff}, Read: &yes}, HearCorrect},
+		{"on, of which nobody ever chose", Rumour{On: true}, HearUnsure},
+		{"the same, and the profile is on", Rumour{On: true, Read: &yes}, HearGrant},
+	} {
+		if got := Hear(x.rumour); got != x.want {
+			t.Errorf("%s: %s, want %s", x.name, got, x.want)
+		}
+	}
+}
+
+func TestWhatAPathSpeaksOf(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]Choice{
+		"consents_channels_email_enabled":                {Kind: OfChannel, Channel: "email"},
+		"consents_purposes_news_letter_enabled":          {Kind: OfPurpose, Purpose: "news_letter"},
+		"consents_purposes_p_preferences_q_enabled":      {},
+		"consents_purposes_p_channels_sms_enabled":       {},
+		"consents_purposes_p_values_topic_sport_enabled": {},
+		"consents_channels__enabled":                     {},
+		"user_country":                                   {},
+	} {
+		got, ok := Invert(path)
+		if got != want || ok != (want != Choice{}) {
+			t.Errorf("%s: %+v, %v", path, got, ok)
+		}
+		if ok && got.Path() != path {
+			t.Errorf("%s comes back as %s", path, got.Path())
+		}
+	}
+}

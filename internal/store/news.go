@@ -1,0 +1,96 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"consentsync/internal/consent"
+)
+
+// TargetDidomi is what the organization's Didomi holds of a person.
+const TargetDidomi Target = "didomi"
+
+// News is a change of a profile that Actito told of.
+type News struct {
+	IntegrationKey
+	NewsID    ID
+	ArrivedAt consent.Time
+	Attempts  int
+	Told
+	// Canonical is what tells it apart from other news, and EventID Actito's id
+	// of it, empty if it told none. Neither is stored as it is.
+	Canonical []byte
+	EventID   string
+}
+
+// Told is what Actito said. What it did not say is empty.
+type Told struct {
+	ProfileID     string            `json:"profile_id,omitempty"`
+	Keys          map[string]string `json:"keys,omitempty"` // attributes of the profile
+	Subscriptions map[string]bool   `json:"subscriptions,omitempty"`
+	Created       bool              `json:"created,omitempty"` // the profile is new
+}
+
+// Withdraws tells whether it says that a subscription is off.
+func (t *Told) Withdraws() bool {
+	for _, on := range t.Subscriptions {
+		if !on {
+			return true
+		}
+	}
+	return false
+}
+
+// Entry is how news are remembered, so that the same are not taken twice: by
+// Actito's id only together with what it says (R27), and without an id for a
+// quarter of an hour, but never where something is refused (R1).
+func (n *News) Entry(h *Hasher, now consent.Time) LedgerEntry {
+	e := LedgerEntry{
+		Organization: n.Organization, Entity: h.News(n.Organization, n.ID, n.EventID),
+		Content: h.Content(n.Organization, consent.SubscriptionChanged, n.Canonical), SeenAt: now,
+	}
+	if n.EventID == "" {
+		e.Forget, e.Always = forgetAfter, n.Withdraws()
+	}
+	return e
+}
+
+// Heard is what news turned out to be, to be recorded in one step.
+type Heard struct {
+	*News
+	// Person is whom they are about; zero if there is nobody.
+	Person PersonKey
+	UserID string
+	// ProfileID is Actito's own id of the profile, if it is known by now.
+	ProfileID string
+	// Statements follow from it, as if they had come by webhook. Didomi is told
+	// of them.
+	Statements []Inbound
+	// Confirm is what the profile holds now, Doubt what has to be written again.
+	Confirm, Doubt consent.Difference
+	// Again makes the person due who was unmatched, because there is a profile.
+	Again bool
+}
+
+// EchoWindow is for how long an own write may come back as news.
+const EchoWindow = 10 * time.Minute
+
+// Telling is what telling Actito's changes to Didomi needs of the database.
+type Telling interface {
+	// Hear stores news; those that were told before are passed over. It gives
+	// how many were new.
+	Hear(ctx context.Context, batch []News) (fresh int, err error)
+	// NextNews gives the oldest news of an integration that are due.
+	NextNews(ctx context.Context, k IntegrationKey, limit int) ([]*News, error)
+	// Postpone lets news wait. Conflict if the lease has gone.
+	Postpone(ctx context.Context, l Lease, n *News, until consent.Time) error
+	// Settled records what news turned out to be, and forgets them. Conflict if
+	// the lease has gone.
+	SettleNews(ctx context.Context, l Lease, h Heard) error
+	// OwnWrites gives our own writes to a profile since a time, by subscription,
+	// the oldest first; those under way, by whichever lane, are among them.
+	OwnWrites(ctx context.Context, k IntegrationKey, p PersonKey, since consent.Time) (map[string][]consent.OwnWrite, error)
+	// PersonOfProfile finds whose profile it is by Actito's own id; NotFound if
+	// that is not known.
+	PersonOfProfile(ctx context.Context, k IntegrationKey, profileID string) (PersonKey, error)
+}
