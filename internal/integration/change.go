@@ -77,6 +77,7 @@ func (s *Service) save(ctx context.Context, i *store.Integration, write func(con
 	if err := write(ctx, i); err != nil {
 		return nil, err
 	}
+	s.keepWebhooks(ctx, i)
 	s.Changed()
 	return s.view(ctx, i)
 }

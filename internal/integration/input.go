@@ -68,6 +68,7 @@ type input struct {
 	Snapshot     json.RawMessage `json:"snapshot"`
 	LeftOut      json.RawMessage `json:"left_out"`
 	Reprojection json.RawMessage `json:"reprojection"`
+	Webhook      json.RawMessage `json:"webhook"`
 	Revision     json.RawMessage `json:"revision"`
 	CreatedAt    json.RawMessage `json:"created_at"`
 	UpdatedAt    json.RawMessage `json:"updated_at"`
@@ -181,8 +182,8 @@ func (in *input) validate(allowPrivate bool) error {
 	}
 	in.validateNumbers(fields)
 	in.validateRegulations(fields)
-	if in.EnableWebhooks {
-		fields["enable_webhooks"] = "changes in Actito cannot be brought back to Didomi by this version: set it to false"
+	if in.EnableWebhooks && (in.Authentication.DidomiAPIKey == "") != (in.Authentication.DidomiAPISecret == "") {
+		fields["authentication.didomi_api_secret"] = "didomi_api_key and didomi_api_secret are needed together, to tell Didomi of changes in Actito"
 	}
 	if in.EnableEmailing {
 		fields["enable_emailing"] = "e-mails cannot be sent through Actito by this version: set it to false"

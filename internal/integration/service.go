@@ -2,7 +2,9 @@ package integration
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -31,6 +33,8 @@ type Store interface {
 	Plan(ctx context.Context, licence string) ([]byte, error)
 	Loads(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.Load, error)
 	Counts(ctx context.Context, k store.IntegrationKey) (map[string]int64, error)
+	SetWebhook(ctx context.Context, k store.IntegrationKey, w store.Webhook) error
+	AllIntegrations(ctx context.Context, after store.IntegrationKey, limit int) ([]*store.Integration, error)
 	store.Backlogs
 }
 
@@ -40,6 +44,9 @@ type Service struct {
 	Accounts *actito.Accounts
 	Sealer   *auth.Sealer
 	Hasher   *store.Hasher
+	// PublicURL is where Actito reaches us; empty if that is not known.
+	PublicURL string
+	Log       *slog.Logger
 	// AllowPrivate lets base URLs be http: and on private addresses.
 	AllowPrivate bool
 	// Changed is called after every change that delivery has to know of.
@@ -81,8 +88,14 @@ func (s *Service) Create(ctx context.Context, organization string, body []byte, 
 	if err := s.own(ctx, i, s.Store.CreateIntegration); err != nil {
 		return nil, err
 	}
+	s.keepWebhooks(ctx, i)
 	s.Changed()
-	return s.view(ctx, i)
+	v, err := s.view(ctx, i)
+	if err == nil && v.Webhook != nil {
+		hooks, _ := s.WebhookSecrets(i) // they were sealed a moment ago
+		v.Webhook.Secret = hooks[0]     // this once
+	}
+	return v, err
 }
 
 // gate refuses organizations that may not use the integration.
@@ -121,7 +134,14 @@ func (s *Service) adopt(ctx context.Context, i *store.Integration, in *input) er
 	if err := checkAgainst(in, table); err != nil {
 		return err
 	}
-	secrets, err := json.Marshal(in.Authentication)
+	hooks, err := s.WebhookSecrets(i)
+	if err != nil {
+		return err
+	}
+	if in.EnableWebhooks && len(hooks) == 0 {
+		hooks = []string{rand.Text()}
+	}
+	secrets, err := json.Marshal(sealed{in.Authentication, hooks})
 	if err != nil {
 		return err
 	}
@@ -130,6 +150,28 @@ func (s *Service) adopt(ctx context.Context, i *store.Integration, in *input) er
 	i.Sealed = s.Sealer.Seal(secrets, "integration", i.Organization, i.ID)
 	i.Snapshot = snapshotOf(table, i.Snapshot, consent.TimeOf(s.Now()))
 	return s.checkOwners(ctx, i)
+}
+
+// sealed is all that is secret of an integration.
+type sealed struct {
+	Authentication
+	// WebhookSecrets are what Actito may send along to us, the newest first.
+	WebhookSecrets []string `json:"webhook_secrets,omitempty"`
+}
+
+// WebhookSecrets gives the secrets with which Actito may call us, the newest
+// first; none if it never was to.
+func (s *Service) WebhookSecrets(i *store.Integration) ([]string, error) {
+	if i.Sealed == nil {
+		return nil, nil // it is new
+	}
+	plain, err := s.Sealer.Open(i.Sealed, "integration", i.Organization, i.ID)
+	if err != nil {
+		return nil, err
+	}
+	var all sealed
+	err = json.Unmarshal(plain, &all)
+	return all.WebhookSecrets, err
 }
 
 // Secrets opens the secrets of an integration.
@@ -173,6 +215,10 @@ func (s *Service) List(ctx context.Context, organization, after string, limit in
 
 // Delete stops an integration and forgets its secrets.
 func (s *Service) Delete(ctx context.Context, k store.IntegrationKey) error {
+	if i, err := s.Store.Integration(ctx, k); err == nil {
+		i.Settings.EnableWebhooks = false
+		s.keepWebhooks(ctx, i)
+	}
 	if err := s.Store.DeleteIntegration(ctx, k); err != nil {
 		return err
 	}

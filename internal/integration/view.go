@@ -19,6 +19,7 @@ type View struct {
 	Snapshot       SnapshotView         `json:"snapshot"`
 	LeftOut        []store.LeftOutTotal `json:"left_out"`
 	Reprojection   *ReprojectionView    `json:"reprojection,omitempty"`
+	Webhook        *WebhookView         `json:"webhook,omitempty"`
 	Revision       int64                `json:"revision"`
 	CreatedAt      consent.Time         `json:"created_at"`
 	UpdatedAt      consent.Time         `json:"updated_at"`
@@ -67,6 +68,9 @@ func (s *Service) view(ctx context.Context, i *store.Integration) (*View, error)
 		ID: i.ID, OrganizationID: i.Organization, Status: i.Status, StatusReason: i.StatusReason, Settings: i.Settings,
 		Enabled: i.Status != store.Paused, Revision: i.Revision, CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt,
 		Authentication: secrets.masked(), Snapshot: snapshotView(&i.Snapshot),
+	}
+	if i.Settings.EnableWebhooks {
+		v.Webhook = s.webhookView(i)
 	}
 	if running {
 		v.Reprojection = &ReprojectionView{r.State, r.People, r.Withdrawals, r.Grants}

@@ -155,8 +155,18 @@ type Integration struct {
 	Settings  Settings
 	Sealed    []byte // secrets, sealed
 	Snapshot  consent.Snapshot
+	Webhook   Webhook
 	CreatedAt consent.Time
 	UpdatedAt consent.Time
+}
+
+// Webhook is how far the webhooks are that Actito has for an integration.
+type Webhook struct {
+	// IDs are Actito's ids of them, by type of event.
+	IDs map[string]string `json:"ids,omitempty"`
+	// Reason tells why they are not all there, and what to do; empty if they are.
+	Reason    string       `json:"reason,omitempty"`
+	CheckedAt consent.Time `json:"checked_at,omitempty"`
 }
 
 // Settings is what a user configures, without the secrets. The names are those

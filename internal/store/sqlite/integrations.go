@@ -9,7 +9,7 @@ import (
 	"consentsync/internal/store"
 )
 
-const integrationColumns = `organization, id, status, status_reason, revision, licence, settings, sealed, snapshot, created_at, updated_at`
+const integrationColumns = `organization, id, status, status_reason, revision, licence, settings, sealed, snapshot, created_at, updated_at, webhook`
 
 const (
 	selectIntegrations = `SELECT ` + integrationColumns + ` FROM integrations WHERE `
@@ -25,12 +25,12 @@ func (e *Engine) integrationsWhere(ctx context.Context, where string, args ...an
 	var found []*store.Integration
 	for rows.Next() {
 		var i store.Integration
-		var settings, snapshot string
+		var settings, snapshot, webhook string
 		if err := rows.Scan(&i.Organization, &i.ID, &i.Status, &i.StatusReason, &i.Revision, &i.Licence, &settings, &i.Sealed, &snapshot,
-			&i.CreatedAt, &i.UpdatedAt); err != nil {
+			&i.CreatedAt, &i.UpdatedAt, &webhook); err != nil {
 			return nil, classify(err)
 		}
-		if err := errors.Join(fromJSON(settings, &i.Settings), fromJSON(snapshot, &i.Snapshot)); err != nil {
+		if err := errors.Join(fromJSON(settings, &i.Settings), fromJSON(snapshot, &i.Snapshot), fromJSON(webhook, &i.Webhook)); err != nil {
 			return nil, err
 		}
 		found = append(found, &i)
@@ -73,7 +73,7 @@ func (e *Engine) IntegrationsOfLicence(ctx context.Context, licence string) ([]*
 // re-projection of the people who are there already (R12).
 func (e *Engine) CreateIntegration(ctx context.Context, i *store.Integration) error {
 	return e.saveIntegration(ctx, i, func(tx *sql.Tx, settings, snapshot string) (sql.Result, error) {
-		return tx.ExecContext(ctx, `INSERT INTO integrations (`+integrationColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		return tx.ExecContext(ctx, `INSERT INTO integrations (`+integrationColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')`,
 			i.Organization, i.ID, string(i.Status), i.StatusReason, i.Revision, i.Licence, settings, blob(i.Sealed), snapshot, int64(i.CreatedAt), int64(i.UpdatedAt))
 	})
 }
@@ -110,6 +110,24 @@ func (e *Engine) saveIntegration(ctx context.Context, i *store.Integration, writ
 			i.Organization, i.ID, int64(i.UpdatedAt))
 		return err
 	})
+}
+
+// SetWebhook stores how far the webhooks of an integration are. It is no
+// change of the integration.
+func (e *Engine) SetWebhook(ctx context.Context, k store.IntegrationKey, w store.Webhook) error {
+	text, err := toJSON(w)
+	if err != nil {
+		return err
+	}
+	return e.inTx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE integrations SET webhook = ? WHERE organization = ? AND id = ?`, text, k.Organization, k.ID)
+		return err
+	})
+}
+
+// AllIntegrations lists those of every organization, from after one.
+func (e *Engine) AllIntegrations(ctx context.Context, after store.IntegrationKey, limit int) ([]*store.Integration, error) {
+	return e.integrationsWhere(ctx, `(organization, id) > (?, ?) ORDER BY organization, id LIMIT ?`, after.Organization, after.ID, limit)
 }
 
 // SetStatus changes the status of an integration and its reason, whatever its
@@ -160,7 +178,7 @@ func (e *Engine) DeleteIntegration(ctx context.Context, k store.IntegrationKey) 
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, consent.Errorf(consent.NotFound, "sqlite.DeleteIntegration", "no such integration"))
 		}
-		for _, table := range []string{"reprojections", "left_out", "counts", "loads"} {
+		for _, table := range []string{"reprojections", "left_out", "counts", "loads", "news"} {
 			if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE organization = ? AND integration = ?`, k.Organization, k.ID); err != nil { //nolint:gosec // constants
 				return err
 			}

@@ -17,10 +17,14 @@ CREATE INDEX news_next ON news (organization, integration, next_at);
 -- Actito's own id of a profile, once it is known.
 ALTER TABLE deliveries ADD COLUMN profile TEXT NOT NULL DEFAULT '';
 CREATE INDEX deliveries_by_profile ON deliveries (organization, integration, profile) WHERE profile <> '';
+
+-- How far the webhooks in Actito are that lead to us: JSON.
+ALTER TABLE integrations ADD COLUMN webhook TEXT NOT NULL DEFAULT '';
 -- +goose StatementEnd
 
 -- +goose Down
 -- +goose StatementBegin
+ALTER TABLE integrations DROP COLUMN webhook;
 DROP INDEX deliveries_by_profile;
 ALTER TABLE deliveries DROP COLUMN profile;
 DROP TABLE news;

@@ -1,0 +1,131 @@
+package ingest
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"consentsync/internal/actito"
+	"consentsync/internal/consent"
+	"consentsync/internal/reply"
+	"consentsync/internal/store"
+)
+
+// NewsStore keeps what Actito tells durably.
+type NewsStore interface {
+	OrganizationOf(ctx context.Context, integration string) (string, error)
+	Integration(ctx context.Context, k store.IntegrationKey) (*store.Integration, error)
+	Hear(ctx context.Context, batch []store.News) (fresh int, err error)
+}
+
+// Actito takes Actito's webhooks at /webhooks/actito/{integration_id}. It
+// answers 2xx only when what was told is on disk; what it means is found out
+// afterwards.
+type Actito struct {
+	store  NewsStore
+	header string
+	secret func(i *store.Integration, secret string) (bool, error)
+	heard  func()
+	log    *slog.Logger
+	counts *prometheus.CounterVec
+}
+
+// NewActito makes the handler. header is where Actito sends the secret, secret
+// checks it, and heard is called when there is something to look into.
+func NewActito(s NewsStore, header string, secret func(*store.Integration, string) (bool, error), heard func(), log *slog.Logger, r prometheus.Registerer) *Actito {
+	a := &Actito{store: s, header: header, secret: secret, heard: heard, log: log, counts: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "consentsync_actito_webhooks_total", Help: "Webhooks of Actito by what became of them.",
+	}, []string{"outcome"})}
+	if r != nil {
+		r.MustRegister(a.counts)
+	}
+	return a
+}
+
+func (a *Actito) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	told, fresh, err := a.take(w, r)
+	outcome := "accepted"
+	if err != nil {
+		outcome = consent.KindOf(err).String()
+		if k := consent.KindOf(err); k == consent.Internal || k == consent.Transient {
+			a.log.ErrorContext(r.Context(), "a webhook of Actito could not be accepted", "error", err)
+		}
+		reply.Error(w, err)
+	} else {
+		reply.JSON(w, http.StatusOK, map[string]any{"status": "accepted", "told": told, "new": fresh})
+	}
+	a.counts.WithLabelValues(outcome).Inc()
+	a.log.InfoContext(r.Context(), "webhook of Actito", "outcome", outcome, "told", told, "new", fresh, "milliseconds", time.Since(start).Milliseconds())
+}
+
+func (a *Actito) take(w http.ResponseWriter, r *http.Request) (told, fresh int, err error) {
+	i, err := a.authorize(r)
+	if err != nil {
+		return 0, 0, err
+	}
+	body, err := readBody(w, r)
+	if err != nil {
+		return 0, 0, err
+	}
+	news, err := actito.ParseNews(body, i.Snapshot.SubscriptionNames())
+	if err != nil {
+		return 0, 0, err
+	}
+	batch := make([]store.News, 0, len(news))
+	for _, n := range news {
+		batch = append(batch, store.News{
+			IntegrationKey: store.IntegrationKey{Organization: i.Organization, ID: i.ID}, EventID: n.EventID, Canonical: n.Canonical,
+			Told: store.Told{
+				ProfileID: n.ProfileID, Keys: keysOf(n.Keys, i.Settings.Properties.UserUniqueKey), Subscriptions: n.Subscriptions,
+				Created: n.Event == actito.WebhookCreate,
+			},
+		})
+	}
+	if fresh, err = a.store.Hear(r.Context(), batch); err != nil {
+		return 0, 0, err
+	}
+	if fresh > 0 {
+		a.heard()
+	}
+	return len(batch), fresh, nil
+}
+
+// keysOf keeps the unique key alone: nothing else of the person is needed.
+func keysOf(told map[string]string, key string) map[string]string {
+	if v := told[key]; v != "" {
+		return map[string]string{key: v}
+	}
+	return nil
+}
+
+// authorize finds the integration and checks the secret. Without the secret
+// nobody learns whether there is such an integration.
+func (a *Actito) authorize(r *http.Request) (*store.Integration, error) {
+	refused := consent.Errorf(consent.Unauthorized, "ingest", "the header %s does not hold the secret of this integration", a.header)
+	id := r.PathValue("integration_id")
+	organization, err := a.store.OrganizationOf(r.Context(), id)
+	if consent.KindOf(err) == consent.NotFound {
+		return nil, refused
+	} else if err != nil {
+		return nil, err
+	}
+	i, err := a.store.Integration(r.Context(), store.IntegrationKey{Organization: organization, ID: id})
+	if consent.KindOf(err) == consent.NotFound {
+		return nil, refused
+	} else if err != nil {
+		return nil, err
+	}
+	switch ok, err := a.secret(i, r.Header.Get(a.header)); {
+	case err != nil:
+		return nil, err
+	case !ok:
+		return nil, refused
+	case !i.Settings.EnableWebhooks:
+		return nil, consent.Errorf(consent.Forbidden, "ingest", "enable_webhooks is off for this integration")
+	}
+	return i, nil
+}

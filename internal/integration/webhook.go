@@ -1,0 +1,230 @@
+package integration
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"consentsync/internal/actito"
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+// WebhookHeader is the header in which Actito sends us the secret of an
+// integration.
+const WebhookHeader = "X-Consentsync-Secret"
+
+// WebhookView tells how Actito reaches us.
+type WebhookView struct {
+	URL        string        `json:"url"`
+	Header     string        `json:"header"`
+	Registered bool          `json:"registered"`
+	Reason     string        `json:"reason"` // why not, and what to do
+	CheckedAt  *consent.Time `json:"checked_at"`
+	// NotInvertible are the mappings of which a change in Actito cannot be told
+	// to Didomi.
+	NotInvertible []string `json:"not_invertible"`
+	// Secret is shown in the answer to the creation alone.
+	Secret string `json:"secret,omitempty"`
+}
+
+// webhookEvents are the changes that Actito is asked to tell of: of
+// subscriptions, and of new profiles, so that people who had none are tried
+// again (R20).
+var webhookEvents = []actito.WebhookEvent{actito.WebhookUpdatedSubscription, actito.WebhookCreate}
+
+func (s *Service) webhookURL(i *store.Integration) string {
+	base := strings.TrimRight(s.PublicURL, "/")
+	if base == "" {
+		base = "https://YOUR-HOST"
+	}
+	return base + "/webhooks/actito/" + i.ID
+}
+
+func (s *Service) webhookView(i *store.Integration) *WebhookView {
+	v := &WebhookView{
+		URL: s.webhookURL(i), Header: WebhookHeader, Registered: len(i.Webhook.IDs) == len(webhookEvents) && i.Webhook.Reason == "",
+		Reason: i.Webhook.Reason, CheckedAt: optional(i.Webhook.CheckedAt), NotInvertible: []string{},
+	}
+	for _, m := range i.Settings.Mappings {
+		if _, ok := consent.Invert(m.Value); !ok {
+			v.NotInvertible = append(v.NotInvertible, m.ID)
+		}
+	}
+	return v
+}
+
+// CheckSecret tells whether a secret is one that Actito may call an integration
+// with. It takes the same time for every wrong one.
+func (s *Service) CheckSecret(i *store.Integration, secret string) (bool, error) {
+	valid, err := s.WebhookSecrets(i)
+	ok := 0
+	for _, v := range valid {
+		ok |= subtle.ConstantTimeCompare([]byte(v), []byte(secret))
+	}
+	return ok == 1, err
+}
+
+// keepWebhooks brings the webhooks in Actito to what the integration says, and
+// notes how that went. It is no failure of whatever else is done.
+func (s *Service) keepWebhooks(ctx context.Context, i *store.Integration) {
+	if !i.Settings.EnableWebhooks && len(i.Webhook.IDs) == 0 {
+		return
+	}
+	w := s.webhooks(ctx, i)
+	w.CheckedAt = consent.TimeOf(s.Now())
+	i.Webhook = w
+	if err := s.Store.SetWebhook(ctx, store.IntegrationKey{Organization: i.Organization, ID: i.ID}, w); err != nil {
+		s.Log.ErrorContext(ctx, "how far the webhooks are could not be stored", "integration", i.ID, "error", err)
+	}
+}
+
+func (s *Service) webhooks(ctx context.Context, i *store.Integration) store.Webhook {
+	w := store.Webhook{IDs: i.Webhook.IDs}
+	secrets, err := s.Secrets(i)
+	if err != nil {
+		w.Reason = "the stored API key cannot be opened: set it again"
+		return w
+	}
+	client := s.Accounts.Client(i.Settings.Properties.BaseURL, secrets.PrivateAPIKey)
+	if !i.Settings.EnableWebhooks {
+		return s.removeWebhooks(ctx, client, i)
+	}
+	if s.PublicURL == "" {
+		w.Reason = "this server does not know its own address: start it with --public-url. " + s.byHand(i)
+		return w
+	}
+	hooks, err := s.WebhookSecrets(i)
+	if err != nil || len(hooks) == 0 {
+		w.Reason = "the webhook's secret cannot be opened: create the integration again"
+		return w
+	}
+	w.IDs, err = s.ensureWebhooks(ctx, client, i, hooks[0])
+	switch {
+	case err == nil:
+	case consent.KindOf(err) == consent.Forbidden:
+		w.Reason = "the API key may not manage webhooks: give it the right write_webhooks in Actito. " + s.byHand(i)
+	default:
+		w.Reason = "the webhooks could not be registered, which is tried again: " + consent.MessageOf(err)
+	}
+	return w
+}
+
+// byHand says what to enter in Actito's portal.
+func (s *Service) byHand(i *store.Integration) string {
+	return fmt.Sprintf("Or enter in Actito's portal, on the table %q, two webhooks, for %s and %s, one by one, to %s with the header %s and the secret that was shown when the integration was created",
+		i.Settings.Properties.TableName, webhookEvents[0], webhookEvents[1], s.webhookURL(i), WebhookHeader)
+}
+
+// ensureWebhooks creates what is missing and repairs what is not as it should
+// be. What somebody made for our address is adopted.
+func (s *Service) ensureWebhooks(ctx context.Context, client *actito.Client, i *store.Integration, secret string) (map[string]string, error) {
+	entity := i.Settings.Properties.EntityID
+	there, err := client.Webhooks(ctx, entity)
+	if err != nil {
+		return i.Webhook.IDs, err
+	}
+	ids := make(map[string]string)
+	for _, event := range webhookEvents {
+		want := actito.Subscription{
+			TableID: i.Snapshot.TableID, Event: event, TargetURL: s.webhookURL(i), Headers: map[string]string{WebhookHeader: secret}, Active: true,
+		}
+		at := slices.IndexFunc(there, func(is actito.Subscription) bool {
+			return is.TableID == want.TableID && is.Event == event && is.TargetURL == want.TargetURL
+		})
+		if at < 0 {
+			if want.ID, err = client.CreateWebhook(ctx, entity, want); err != nil {
+				return ids, err
+			}
+		} else {
+			want.ID = there[at].ID
+			known := i.Webhook.IDs[string(event)] == want.ID
+			told := there[at].Headers != nil
+			if !there[at].Active || told && there[at].Headers[WebhookHeader] != secret || !known {
+				if err := client.ReplaceWebhook(ctx, entity, want); err != nil {
+					return ids, err
+				}
+			}
+		}
+		ids[string(event)] = want.ID
+	}
+	return ids, nil
+}
+
+func (s *Service) removeWebhooks(ctx context.Context, client *actito.Client, i *store.Integration) store.Webhook {
+	w := store.Webhook{IDs: map[string]string{}}
+	for event, id := range i.Webhook.IDs {
+		if err := client.DeleteWebhook(ctx, i.Settings.Properties.EntityID, id); err != nil && consent.KindOf(err) != consent.NotFound {
+			s.Log.WarnContext(ctx, "a webhook in Actito could not be removed", "integration", i.ID, "error", err)
+			w.IDs[event] = id
+		}
+	}
+	return w
+}
+
+// RotateWebhookSecret gives an integration a new secret. The one before it
+// stays valid until the next rotation, so that no call is lost meanwhile.
+func (s *Service) RotateWebhookSecret(ctx context.Context, k store.IntegrationKey) (*View, error) {
+	i, err := s.Store.Integration(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	if !i.Settings.EnableWebhooks {
+		return nil, consent.Errorf(consent.Conflict, "integration", "enable_webhooks is off: there is no secret")
+	}
+	secrets, err1 := s.Secrets(i)
+	hooks, err2 := s.WebhookSecrets(i)
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, err
+	}
+	hooks = append([]string{rand.Text()}, hooks[:min(1, len(hooks))]...)
+	text, err := json.Marshal(sealed{secrets, hooks})
+	if err != nil {
+		return nil, err
+	}
+	i.Sealed = s.Sealer.Seal(text, "integration", i.Organization, i.ID)
+	i.Webhook.IDs = nil // so that they are all written anew, with the new secret
+	v, err := s.save(ctx, i, s.Store.UpdateIntegration)
+	if err != nil {
+		return nil, err
+	}
+	if v.Webhook != nil {
+		v.Webhook.Secret = hooks[0]
+	}
+	return v, nil
+}
+
+// checkEvery is how often the webhooks in Actito are looked at.
+const checkEvery = 10 * time.Minute
+
+// KeepWebhooks looks after the webhooks of all integrations until ctx ends:
+// somebody may have removed or stopped them.
+func (s *Service) KeepWebhooks(ctx context.Context) error {
+	ticker := time.NewTicker(checkEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		for after := (store.IntegrationKey{}); ; {
+			page, err := s.Store.AllIntegrations(ctx, after, 100)
+			if err != nil || len(page) == 0 {
+				break
+			}
+			for _, i := range page {
+				if i.Settings.EnableWebhooks {
+					s.keepWebhooks(ctx, i)
+				}
+				after = store.IntegrationKey{Organization: i.Organization, ID: i.ID}
+			}
+		}
+	}
+}
