@@ -14,7 +14,7 @@ import (
 const (
 	nextNewsSQL = `SELECT id, arrived_at, attempts, body FROM news
 		WHERE organization = ? AND integration = ? AND next_at <= ? ORDER BY next_at LIMIT ?`
-	byProfileSQL = `SELECT person FROM deliveries INDEXED BY deliveries_by_profile WHERE organization = ? AND integration = ? AND profile = ? LIMIT 1`
+	byProfileSQL = `SELECT person FROM deliveries INDEXED BY deliveries_by_profile WHERE organization = ? AND integration = ? AND profile = ? AND profile <> '' LIMIT 1`
 	// A load's call is as old as the load, and its effect as young as its answer.
 	ownCallsSQL = `SELECT subscriptions, max(started_at, answered_at) FROM (
 			SELECT * FROM calls WHERE organization = ? AND person = ? ORDER BY id DESC LIMIT 50)

@@ -22,6 +22,7 @@ type Engine interface {
 	Accepting
 	Delivering
 	Loading
+	store.Telling
 	People
 	Integrations
 	Accounts
@@ -96,6 +97,8 @@ type Integrations interface {
 	CreateIntegration(ctx context.Context, i *store.Integration) error
 	UpdateIntegration(ctx context.Context, i *store.Integration) error
 	DeleteIntegration(ctx context.Context, k store.IntegrationKey) error
+	AllIntegrations(ctx context.Context, after store.IntegrationKey, limit int) ([]*store.Integration, error)
+	SetWebhook(ctx context.Context, k store.IntegrationKey, w store.Webhook) error
 	SetStatus(ctx context.Context, k store.IntegrationKey, from, to store.IntegrationStatus, reason string) (bool, error)
 	Switch(ctx context.Context, k store.IntegrationKey, to store.IntegrationStatus) error
 	Totals(ctx context.Context, k store.IntegrationKey) (store.Totals, error)
@@ -123,7 +126,7 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) Engine) {
 	t.Helper()
 	for area, tests := range map[string]group{
 		"accept": accepting, "inbox": inbox, "events": events, "deletions": deletions, "links": links, "order": order,
-		"due": due, "loads": loads, "queues": queues, "calls": calls, "fence": fence, "reads": reads, "leases": leases,
+		"due": due, "loads": loads, "news": news, "queues": queues, "calls": calls, "fence": fence, "reads": reads, "leases": leases,
 		"integrations": integrations, "reprojections": reprojections, "accounts": accounts, "concurrency": concurrency,
 	} {
 		t.Run(area, func(t *testing.T) {
