@@ -19,8 +19,8 @@ const (
 	ownCallsSQL = `SELECT subscriptions, max(started_at, answered_at) FROM (
 			SELECT * FROM calls WHERE organization = ? AND person = ? ORDER BY id DESC LIMIT 50)
 		WHERE max(started_at, answered_at) > ? AND integration = ? AND operation IN ('update', 'create', 'load') AND outcome IN ('', 'ok', 'unclear')`
-	ownRowsSQL = `SELECT l.columns, r.cells, l.created_at FROM loads l
-		JOIN load_rows r ON r.organization = l.organization AND r.integration = l.integration AND r.load = l.id
+	ownRowsSQL = `SELECT l.columns, r.cells, l.created_at FROM loads l INDEXED BY loads_open
+		CROSS JOIN load_rows r INDEXED BY load_rows_by_person ON r.organization = l.organization AND r.integration = l.integration AND r.load = l.id
 		WHERE l.organization = ? AND l.integration = ? AND l.state <> 'done' AND r.person = ?`
 )
 
