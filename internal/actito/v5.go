@@ -39,8 +39,8 @@ type v5 struct {
 
 var _ dialect = v5{}
 
-// profileIDName is the attribute that every table has and Actito fills.
-const profileIDName = "profileId"
+// ProfileID is the attribute that every table has and Actito fills.
+const ProfileID = "profileId"
 
 func (d v5) path(category string, segments ...string) string {
 	path := "/v5"
@@ -327,7 +327,7 @@ func (d v5) parseProfile(body []byte) (Profile, error) {
 		}
 		profile.Subscriptions[name] = on
 	}
-	for _, v := range []any{field(attributes, profileIDName), field(object, profileIDName, "id"), field(answer, profileIDName, "id")} {
+	for _, v := range []any{field(attributes, ProfileID), field(object, ProfileID, "id"), field(answer, ProfileID, "id")} {
 		if profile.ProfileID = text(v); profile.ProfileID != "" {
 			break
 		}

@@ -28,7 +28,7 @@ import (
 
 // elsewhere are the routes that others than API.Register serve.
 var elsewhere = []string{
-	"GET /", "GET /healthz", "GET /metrics", "GET /readyz", "POST /oauth/token", "POST /webhooks/didomi/{organization_id}",
+	"GET /", "GET /healthz", "GET /metrics", "GET /readyz", "POST /oauth/token", "POST /webhooks/didomi/{organization_id}", "POST /webhooks/actito/{integration_id}",
 }
 
 func load(t *testing.T) *openapi3.T {

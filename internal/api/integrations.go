@@ -124,6 +124,10 @@ func (a *API) refreshIntegration(r *http.Request) (int, any, error) {
 	return a.on(r, func(k store.IntegrationKey) (*integration.View, error) { return a.Integrations.Refresh(r.Context(), k) })
 }
 
+func (a *API) rotateWebhookSecret(r *http.Request) (int, any, error) {
+	return a.on(r, func(k store.IntegrationKey) (*integration.View, error) { return a.Integrations.RotateWebhookSecret(r.Context(), k) })
+}
+
 func (a *API) replayIntegration(r *http.Request) (int, any, error) {
 	var in struct {
 		OrganizationUserID string `json:"organization_user_id"`

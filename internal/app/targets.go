@@ -7,6 +7,7 @@ import (
 	"consentsync/internal/actito"
 	"consentsync/internal/consent"
 	"consentsync/internal/deliver"
+	"consentsync/internal/didomi"
 	"consentsync/internal/integration"
 	"consentsync/internal/outbound"
 	"consentsync/internal/store"
@@ -15,7 +16,9 @@ import (
 // Targets opens Actito profiles as delivery targets.
 type Targets struct {
 	Accounts *actito.Accounts
+	Didomis  *didomi.Accounts // nil where Didomi is never told of anything
 	Secrets  func(*store.Integration) (integration.Authentication, error)
+	Hasher   *store.Hasher
 }
 
 var _ deliver.Targets = (*Targets)(nil)
@@ -43,6 +46,35 @@ func (t *Targets) Paced(ctx context.Context, pace func(context.Context) error, m
 	return outbound.WithMeter(ctx, func(e outbound.Exchange) { meter(deliver.Exchange(e)) })
 }
 
+// PersonKey gives the key of a person.
+func (t *Targets) PersonKey(organization, userID string) store.PersonKey {
+	return t.Hasher.Person(organization, consent.Subject{OrganizationUserID: userID})
+}
+
+// Didomi opens the way back to the organization's Didomi; nil where there are
+// no credentials for it.
+func (t *Targets) Didomi(i *store.Integration) (deliver.Didomi, error) {
+	secrets, err := t.Secrets(i)
+	if err != nil {
+		return nil, err
+	}
+	if t.Didomis == nil || secrets.DidomiAPIKey == "" {
+		return nil, nil
+	}
+	return &way{t.Didomis.Client(i.Organization, secrets.DidomiAPIKey, secrets.DidomiAPISecret)}, nil
+}
+
+// way is the way back to one organization's Didomi.
+type way struct{ client *didomi.Client }
+
+func (w *way) Tell(ctx context.Context, events []deliver.TellEvent) ([]error, error) {
+	list := make([]didomi.Event, len(events))
+	for i, e := range events {
+		list[i] = didomi.Event{ID: e.ID, OrganizationUserID: e.OrganizationUserID, Regulation: e.Regulation, CreatedAt: e.At, Choices: e.Choices}
+	}
+	return w.client.CreateEvents(ctx, list)
+}
+
 // profiles is the profile table of one integration.
 type profiles struct {
 	client *actito.Client
@@ -65,8 +97,18 @@ func (p *profiles) Create(ctx context.Context, userID string, d consent.Differen
 }
 
 func (p *profiles) Read(ctx context.Context, userID string) (deliver.Held, error) {
-	profile, err := p.client.Read(ctx, p.of(userID))
-	return deliver.Held{Subscriptions: profile.Subscriptions, Attributes: profile.Attributes}, err
+	return p.read(ctx, p.of(userID))
+}
+
+func (p *profiles) ReadID(ctx context.Context, profileID string) (deliver.Held, error) {
+	r := p.ref
+	r.KeyAttribute, r.Key = actito.ProfileID, profileID
+	return p.read(ctx, r)
+}
+
+func (p *profiles) read(ctx context.Context, ref actito.Ref) (deliver.Held, error) {
+	profile, err := p.client.Read(ctx, ref)
+	return deliver.Held{ProfileID: profile.ProfileID, Subscriptions: profile.Subscriptions, Attributes: profile.Attributes}, err
 }
 
 func (p *profiles) Check(ctx context.Context) (deliver.Structure, error) {

@@ -4,7 +4,6 @@ package people
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"consentsync/internal/consent"
@@ -59,6 +58,17 @@ type Integration struct {
 	Calls         int64               `json:"calls"`
 	NextAt        *consent.Time       `json:"next_at"`
 	UpdatedAt     *consent.Time       `json:"updated_at"`
+	// Didomi is how far Didomi is told of what the person chose in Actito; absent
+	// where there was nothing to tell.
+	Didomi *Way `json:"didomi,omitempty"`
+}
+
+// Way is how far one end is told.
+type Way struct {
+	Status    store.DeliveryState `json:"status"`
+	LastError string              `json:"last_error"`
+	Calls     int64               `json:"calls"`
+	NextAt    *consent.Time       `json:"next_at"`
 }
 
 // Fields are subscriptions and attributes of a profile. In what is known, null
@@ -105,12 +115,23 @@ func (s *Service) Explain(ctx context.Context, organization, userID string) (*Pe
 			return out, nil
 		}
 		for _, i := range page {
-			at := slices.IndexFunc(deliveries, func(d *store.Delivery) bool { return d.Integration == i.ID })
-			d := &store.Delivery{}
-			if at >= 0 {
-				d = deliveries[at]
+			to := func(t store.Target) *store.Delivery {
+				for _, d := range deliveries {
+					if d.Integration == i.ID && d.Target == t {
+						return d
+					}
+				}
+				return nil
 			}
-			out.Integrations = append(out.Integrations, s.explain(i, view, d))
+			d := to(store.TargetActito)
+			if d == nil {
+				d = &store.Delivery{}
+			}
+			shown := s.explain(i, view, d)
+			if back := to(store.TargetDidomi); back != nil {
+				shown.Didomi = &Way{Status: back.State, LastError: back.LastError, Calls: back.Calls, NextAt: optional(back.NextAt)}
+			}
+			out.Integrations = append(out.Integrations, shown)
 		}
 		after = page[len(page)-1].ID
 	}

@@ -20,8 +20,8 @@ const (
 	nextDue          = `organization = ? AND integration = ? AND target = ? AND class = ? AND state = 'pending' ORDER BY (attempts > 0), consent_at LIMIT ?`
 	nextReadback     = `organization = ? AND integration = ? AND target = ? AND readback_at > 0 AND readback_at <= ?
 		AND state NOT IN ('in_flight', 'pending') ORDER BY readback_at LIMIT ?`
-	deliveriesOf = `organization = ?1 AND person = ?2 AND target = 'actito'
-		AND integration IN (SELECT id FROM integrations WHERE organization = ?1) ORDER BY integration`
+	deliveriesOf = `organization = ?1 AND person = ?2 AND target IN ('actito', 'didomi')
+		AND integration IN (SELECT id FROM integrations WHERE organization = ?1) ORDER BY integration, target`
 	anyWaitedSQL = `SELECT EXISTS (SELECT 1 FROM deliveries WHERE organization = ? AND integration = ? AND target = ?
 		AND next_at > 0 AND next_at <= ?)`
 	promoteSQL = `UPDATE deliveries SET class = CASE WHEN state = 'unmatched' THEN max(class, 1) ELSE class END,
