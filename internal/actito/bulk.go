@@ -99,11 +99,11 @@ func (c *Client) TriggerLoad(ctx context.Context, l Load) (executionID string, e
 	if err != nil {
 		return "", err
 	}
-	err = c.withToken(ctx, func(token string) error {
+	err = c.tokens.Try(ctx, func(token string) error {
 		executionID, err = c.start(ctx, req, l, token)
 		return err
 	})
-	if statusOf(err) == http.StatusRequestEntityTooLarge {
+	if outbound.StatusOf(err) == http.StatusRequestEntityTooLarge {
 		return "", &consent.Error{
 			Kind: consent.TooLarge, Op: op, Err: err, Message: "Actito finds the file too large (413)",
 		}
@@ -227,7 +227,7 @@ func (c *Client) download(ctx context.Context, req call) (*scratch, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = c.withToken(ctx, func(token string) error {
+	err = c.tokens.Try(ctx, func(token string) error {
 		resp, err := c.do(ctx, req, token)
 		if err != nil {
 			return err
@@ -249,7 +249,7 @@ func (c *Client) download(ctx context.Context, req call) (*scratch, error) {
 
 // fetch is call, for an answer that may be long.
 func (c *Client) fetch(ctx context.Context, req call) (body []byte, err error) {
-	err = c.withToken(ctx, func(token string) error {
+	err = c.tokens.Try(ctx, func(token string) error {
 		resp, err := c.do(ctx, req, token)
 		if err != nil {
 			return err

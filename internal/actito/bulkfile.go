@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"consentsync/internal/consent"
+	"consentsync/internal/outbound"
 )
 
 // maxKeyRunes is what Actito takes of a text in a file.
@@ -165,7 +166,7 @@ func unwritten(op string, err error) error {
 func (s *scratch) keysIn(text string) []string {
 	const most = 100
 	given := strings.ToLower(text)
-	plain := strings.ToLower(readable(text))
+	plain := strings.ToLower(outbound.Readable(text))
 	archive, err := zip.NewReader(s.File, s.size)
 	if err != nil || len(archive.File) == 0 {
 		return []string{text}

@@ -5,6 +5,8 @@ import (
 	"iter"
 	"regexp"
 	"strings"
+
+	"consentsync/internal/outbound"
 )
 
 // What Actito says about a load may repeat values that are no longer at hand
@@ -22,7 +24,7 @@ func (c *Client) masked(said string, hidden ...string) string {
 	if said == "" {
 		return ""
 	}
-	said = excerpt(readable(said), append(hidden, c.apiKey))
+	said = outbound.Excerpt(outbound.Readable(said), append(hidden, c.apiKey))
 	said = cutOff.ReplaceAllString(quoted.ReplaceAllString(said, "…"), "…")
 	return digits.ReplaceAllString(said, "…")
 }

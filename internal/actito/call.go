@@ -4,12 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
-	"time"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/outbound"
@@ -45,28 +42,11 @@ func (r call) writes() bool { return r.method != http.MethodGet }
 
 // call makes a call with a token. It gives the body of a read's answer.
 func (c *Client) call(ctx context.Context, req call) (body []byte, err error) {
-	err = c.withToken(ctx, func(token string) error {
+	err = c.tokens.Try(ctx, func(token string) error {
 		body, err = c.send(ctx, req, token)
 		return err
 	})
 	return body, err
-}
-
-// withToken tries with a token, and once more with a new one after a 401, which
-// says that nothing was applied.
-func (c *Client) withToken(ctx context.Context, try func(token string) error) error {
-	tok, err := c.tokens.get(ctx, 0)
-	if err != nil {
-		return err
-	}
-	err = try(tok.value)
-	if statusOf(err) != http.StatusUnauthorized {
-		return err
-	}
-	if tok, err = c.tokens.get(ctx, tok.epoch); err != nil {
-		return err
-	}
-	return try(tok.value)
 }
 
 func (c *Client) send(ctx context.Context, req call, token string) ([]byte, error) {
@@ -134,17 +114,17 @@ func (c *Client) refusal(req call, resp *http.Response, token string) *consent.E
 	// What cannot be read of the body is only missing from the message.
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
 	resp.Body.Close()
-	e := &consent.Error{Op: req.op, Err: statusError(resp.StatusCode)}
+	e := &consent.Error{Op: req.op, Err: outbound.Status(resp.StatusCode)}
 	e.Kind, e.Message = meaning(resp.StatusCode, req.writes())
 	switch e.Kind {
 	case consent.RateLimited, consent.Transient:
-		e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), c.now())
+		e.RetryAfter = outbound.RetryAfter(resp.Header.Get("Retry-After"), c.now())
 	case consent.Invalid, consent.Conflict, consent.Forbidden, consent.NotFound:
 		secrets := append([]string{c.apiKey, token}, req.private...)
 		if req.upload != nil {
 			secrets = append(secrets, req.upload.private(string(body))...)
 		}
-		if said := excerpt(string(body), secrets); said != "" {
+		if said := outbound.Excerpt(string(body), secrets); said != "" {
 			e.Message += "; Actito says: " + said
 		}
 	}
@@ -182,35 +162,6 @@ func meaning(status int, write bool) (consent.Kind, string) {
 		return consent.Forbidden, "Actito does not take this kind of request; check the base URL" + code
 	}
 	return consent.Forbidden, "Actito answers with a redirect, which is not followed; check the base URL" + code
-}
-
-// statusError is the cause in an error made from a status.
-type statusError int
-
-func (s statusError) Error() string { return "HTTP " + strconv.Itoa(int(s)) }
-
-// statusOf gives the status behind an error, zero if there was none.
-func statusOf(err error) int {
-	if s, ok := errors.AsType[statusError](err); ok {
-		return int(s)
-	}
-	return 0
-}
-
-// retryAfter reads the header of that name: seconds, or a date.
-func retryAfter(header string, now time.Time) time.Duration {
-	const most = 24 * time.Hour
-	header = strings.TrimSpace(header)
-	wait := time.Duration(0)
-	if seconds, err := strconv.ParseUint(header, 10, 63); err == nil {
-		wait = most
-		if seconds < uint64(most/time.Second) {
-			wait = time.Duration(seconds) * time.Second
-		}
-	} else if date, err := http.ParseTime(header); err == nil {
-		wait = date.Sub(now)
-	}
-	return max(0, min(wait, most))
 }
 
 func errBaseURL(op string) *consent.Error {

@@ -66,7 +66,7 @@ type Client struct {
 	apiKey string
 	api    dialect
 	now    func() time.Time
-	tokens *tokens
+	tokens *outbound.Tokens
 	noPost atomic.Bool // the create operation does not exist here
 }
 
@@ -101,7 +101,7 @@ func NewClient(hc *http.Client, baseURL, apiKey string, opts ...Option) *Client 
 	for _, opt := range opts {
 		opt(c)
 	}
-	c.tokens = &tokens{fetch: c.fetchToken, now: c.now}
+	c.tokens = outbound.NewTokens(tokenOp, c.now, c.fetchToken)
 	return c
 }
 
@@ -118,11 +118,11 @@ func (c *Client) String() string {
 func (c *Client) GoString() string { return c.String() }
 
 // TokenEpoch grows with each new token. It is zero before the first.
-func (c *Client) TokenEpoch() uint64 { return c.tokens.epoch() }
+func (c *Client) TokenEpoch() uint64 { return c.tokens.Epoch() }
 
 // CheckToken gets a fresh token, which shows that host and key are right.
 func (c *Client) CheckToken(ctx context.Context) error {
-	_, err := c.tokens.get(ctx, c.tokens.epoch())
+	_, err := c.tokens.Get(ctx, c.tokens.Epoch())
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"consentsync/internal/consent"
+	"consentsync/internal/outbound"
 )
 
 // Read gives what Actito holds about one profile. The error is NotFound when
@@ -62,7 +63,7 @@ func (c *Client) Create(ctx context.Context, ref Ref, change Change) error {
 		return unwritable(op, err)
 	}
 	_, err = c.call(ctx, req)
-	switch statusOf(err) {
+	switch outbound.StatusOf(err) {
 	case http.StatusConflict:
 		updateErr := c.updateExisting(ctx, ref, change)
 		if consent.KindOf(updateErr) == consent.NotFound {

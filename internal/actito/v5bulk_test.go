@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"consentsync/internal/consent"
+	"consentsync/internal/outbound"
 )
 
 func readRefused(t *testing.T, r LoadResult) []RefusedRow {
@@ -146,7 +147,7 @@ func TestLoadResultMasksReasons(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len([]rune(failed.Reason)) > maxExcerpt || !strings.Contains(failed.Reason, "line 3: the value") {
+	if len([]rune(failed.Reason)) > outbound.MaxExcerpt || !strings.Contains(failed.Reason, "line 3: the value") {
 		t.Errorf("reason %s", failed.Reason)
 	}
 	for _, secret := range []string{"Zoe", "example", "12345", "Adam", apiKey} {

@@ -6,6 +6,9 @@
 // that may have left is never sent a second time behind the caller's back.
 // And a failed call is known to be either certainly not sent or possibly sent
 // (see Classify).
+//
+// Beside it stands what every client of an API with access tokens needs: Tokens,
+// and what may be told of a refusal.
 package outbound
 
 import (

@@ -2,7 +2,6 @@ package simulator
 
 import (
 	"context"
-	"math/rand/v2"
 	"net/http"
 	"strings"
 	"sync"
@@ -96,9 +95,7 @@ type Actito struct {
 	access  *access
 	loads   *loads
 
-	// life ends with Close.
-	life context.Context
-	end  context.CancelFunc
+	*later
 
 	// writing is held from before a change until its hook has returned, so that
 	// hooks see changes one at a time and in order. It is taken before mu.
@@ -107,9 +104,6 @@ type Actito struct {
 
 	mu       sync.Mutex
 	entities []*entity
-
-	settled *sync.Cond // guards pending
-	pending int        // late applications still to come
 }
 
 // NewActito makes a simulated Actito that is ready to be asked: unless it is
@@ -121,12 +115,11 @@ func NewActito(opts ActitoOptions) *Actito {
 		opts:    opts,
 		journal: newJournal(opts.KeepCalls),
 		limits:  newLimits(opts.MaxConcurrent, opts.CallsPerMinute),
-		faults:  &faults{rand: rand.New(rand.NewPCG(opts.Seed, opts.Seed))}, //nolint:gosec // has to be repeatable
+		faults:  newFaults(opts.Seed),
 		access:  newAccess(opts.TokenLife),
 		loads:   newLoads(),
-		settled: sync.NewCond(&sync.Mutex{}),
+		later:   newLater(opts.Sleep),
 	}
-	a.life, a.end = context.WithCancel(context.Background())
 	if !opts.Bare {
 		a.AddTable(SampleEntity, SampleTable())
 		a.AddETL(SampleEntity, ETL{SampleETL, SampleTableID, "emailAddress", UpdateOnly})
@@ -236,30 +229,12 @@ func (a *Actito) apply(q *request, e *entry) outcome {
 // applyLater makes a change after its call is over, unless the simulation ends
 // before.
 func (a *Actito) applyLater(q *request, e *entry, d time.Duration) {
-	a.settled.L.Lock()
-	a.pending++
-	a.settled.L.Unlock()
-	go func() {
-		if a.opts.Sleep(a.life, d) == nil {
-			a.apply(q, e)
-		}
-		e.leave()
-		a.settled.L.Lock()
-		a.pending--
-		a.settled.L.Unlock()
-		a.settled.Broadcast()
-	}()
+	a.later.after(d, func() { a.apply(q, e) }, e.leave)
 }
 
 // Settle returns when no late application is outstanding. It does not wait for
 // loads; SettleLoads does.
-func (a *Actito) Settle() {
-	a.settled.L.Lock()
-	defer a.settled.L.Unlock()
-	for a.pending > 0 {
-		a.settled.Wait()
-	}
-}
+func (a *Actito) Settle() { a.later.settle() }
 
 // Close ends everything that waits: withheld answers are broken off, late
 // applications dropped and loads left unfinished. Call it before closing the server, which would
@@ -268,18 +243,4 @@ func (a *Actito) Close() {
 	a.end()
 	a.Settle()
 	a.SettleLoads()
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -241,57 +241,6 @@ func TestDisorder(t *testing.T) {
 	}
 }
 
-func TestDidomiAPI(t *testing.T) {
-	t.Parallel()
-	api := NewDidomiAPI(DidomiAPIOptions{Organization: "org", Key: "k", Secret: "s", PageSize: 2})
-	token := ""
-	ask := func(method, path, body string, want int) map[string]any {
-		t.Helper()
-		r := httptest.NewRequest(method, path, strings.NewReader(body))
-		r.Header.Set("Authorization", "Bearer "+token)
-		w := httptest.NewRecorder()
-		api.ServeHTTP(w, r)
-		if w.Code != want {
-			t.Fatalf("%s %s: %d %s, want %d", method, path, w.Code, w.Body, want)
-		}
-		var out map[string]any
-		_ = json.Unmarshal(w.Body.Bytes(), &out)
-		return out
-	}
-	ask("POST", "/v1/sessions", `{"type":"api-key","key":"k","secret":"x"}`, 400)
-	ask("GET", "/v1/consents/users?organization_id=org", "", 401)
-	token = ask("POST", "/v1/sessions", `{"type":"api-key","key":"k","secret":"s"}`, 200)["access_token"].(string)
-	ask("GET", "/v1/consents/users", "", 400)
-
-	const events = "/v1/consents/events?organization_id=org"
-	ask("POST", events+"&$disable_integrations=true", `{"id":"e1","user":{"organization_user_id":"anna"}}`, 200)
-	ask("POST", events, `{"id":"e1"}`, 409)
-	ask("POST", events, `[{"id":"e1"},{"id":"e2"},{}]`, 200)
-	for _, bad := range []string{``, `5`, `null`, `[null]`, `{`, "[" + strings.Repeat("{},", 100) + "{}]"} {
-		ask("POST", events, bad, 400)
-	}
-	if got := api.Events(); len(got) != 3 || !got[0].DisableIntegrations || got[1].ID != "e2" || got[2].ID == "" {
-		t.Errorf("events: %+v", got)
-	}
-
-	for _, id := range []string{"u1", "u2", "u3"} {
-		api.PutUser(User{ID: id, OrganizationUserID: "org-" + id})
-	}
-	const users = "/v1/consents/users?organization_id=org"
-	page := ask("GET", users, "", 200)
-	if len(page["data"].([]any)) != 2 || page["cursor"] == nil || page["limit"] != 2.0 {
-		t.Errorf("first page: %v", page)
-	}
-	page = ask("GET", users+"&$cursor="+page["cursor"].(string), "", 200)
-	if len(page["data"].([]any)) != 1 || page["cursor"] != nil {
-		t.Errorf("last page: %v", page)
-	}
-	page = ask("GET", users+"&organization_user_id=org-u3", "", 200)
-	if data := page["data"].([]any); len(data) != 1 || data[0].(map[string]any)["id"] != "u3" {
-		t.Errorf("one user: %v", page)
-	}
-}
-
 func sameJSON(t *testing.T, got any, want string) {
 	t.Helper()
 	body, err := json.Marshal(got)

@@ -1,13 +1,14 @@
 package simulator
 
 import (
-	"bytes"
 	"cmp"
+	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -16,206 +17,298 @@ import (
 	"time"
 )
 
-const didomiTokenLife = time.Hour
-
-// DidomiAPIOptions tunes a simulated Didomi API. Any key and secret are taken
-// when Key is empty.
+// DidomiAPIOptions tunes a simulated Didomi API. The zero value behaves as
+// documented and takes any key and secret.
 type DidomiAPIOptions struct {
 	Organization string
-	Key, Secret  string
+	// Key and Secret are the only ones taken, unless Key is empty.
+	Key, Secret string
+	// SessionLife is how long a token is good for: an hour by default.
+	SessionLife time.Duration
+	// CallsPerWindow of 15 s are served outside of consents, the rest get 429.
+	// 0 is the documented 100, a negative number is no limit.
+	CallsPerWindow int
 	// PageSize of a list of users: 100 by default.
 	PageSize int
-	Now      func() time.Time
+
+	// Purposes and Channels are the ids that events may name; any when nil.
+	Purposes, Channels []string
+	// SkipBadEvents makes a list of events with a bad one in it be taken
+	// without that one. By default such a list is refused as a whole.
+	SkipBadEvents bool
+	// Integrations is sent every event created without $disable_integrations,
+	// as an event.created webhook. What it gives up is lost.
+	Integrations *Didomi
+
+	// Now and Sleep replace the clock.
+	Now   func() time.Time
+	Sleep func(ctx context.Context, d time.Duration) error
+	// Seed makes faults of a given probability repeatable.
+	Seed uint64
+	// KeepCalls is how many calls are remembered at least: 50,000 by default.
+	KeepCalls int
 }
 
 // DidomiAPI is the small part of Didomi's REST API that concerns consents:
 // sessions, creating events and listing users (https://api.didomi.io/openapi.json).
-// Events are recorded and change no user. It is safe for concurrent use.
+// Events change users as their dates say, whatever the order in which they
+// come. It is safe for concurrent use.
 type DidomiAPI struct {
-	opts DidomiAPIOptions
-	mux  *http.ServeMux
+	opts    DidomiAPIOptions
+	journal *journal
+	faults  *faults
+	*later
 
 	mu     sync.Mutex
 	tokens map[string]time.Time
+	window window
 	events []RecordedEvent
 	known  map[string]bool // ids of events
-	users  []User
-}
-
-// RecordedEvent is an event that was created through the API.
-type RecordedEvent struct {
-	ID   string
-	Body map[string]any
-	// DisableIntegrations tells whether the caller asked for it not to be
-	// forwarded to integrations.
-	DisableIntegrations bool
+	users  []*didomiUser
 }
 
 // NewDidomiAPI makes a simulated API that holds nothing.
 func NewDidomiAPI(opts DidomiAPIOptions) *DidomiAPI {
 	opts.PageSize = cmp.Or(opts.PageSize, 100)
+	opts.SessionLife = cmp.Or(opts.SessionLife, time.Hour)
+	opts.CallsPerWindow = cmp.Or(opts.CallsPerWindow, 100)
+	opts.KeepCalls = cmp.Or(opts.KeepCalls, 50_000)
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	d := &DidomiAPI{
-		opts: opts, mux: http.NewServeMux(),
+	if opts.Sleep == nil {
+		opts.Sleep = sleep
+	}
+	return &DidomiAPI{
+		opts: opts, journal: newJournal(opts.KeepCalls), faults: newFaults(opts.Seed), later: newLater(opts.Sleep),
 		tokens: map[string]time.Time{}, known: map[string]bool{},
 	}
-	d.mux.HandleFunc("POST /v1/sessions", d.createSession)
-	d.mux.HandleFunc("POST /v1/consents/events", d.guard(d.createEvents))
-	d.mux.HandleFunc("GET /v1/consents/users", d.guard(d.listUsers))
-	return d
+}
+
+// Inject makes a fault strike from now on, as [Actito.Inject] does. Kinds are
+// [KindSession], [KindEvents] and [KindUsers].
+func (d *DidomiAPI) Inject(f Fault) (remove func()) { return d.faults.inject(f) }
+
+// ClearFaults removes all faults.
+func (d *DidomiAPI) ClearFaults() { d.faults.clear() }
+
+// Calls gives copies of the recorded calls in the order in which they came.
+func (d *DidomiAPI) Calls() []Call { return d.journal.all() }
+
+// CallCount tells how many calls of these kinds came, of all kinds when none is
+// named.
+func (d *DidomiAPI) CallCount(kinds ...Kind) int { return d.journal.count(kinds) }
+
+// Settle returns when no late change and no webhook is outstanding.
+func (d *DidomiAPI) Settle() { d.later.settle() }
+
+// Close ends everything that waits. Call it before closing the server.
+func (d *DidomiAPI) Close() {
+	d.end()
+	d.Settle()
+}
+
+// ExpireSessions ends every token given out so far.
+func (d *DidomiAPI) ExpireSessions() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	clear(d.tokens)
+}
+
+// didomiRequest is a call, understood as far as it can be without knowing the
+// state.
+type didomiRequest struct {
+	request
+	fullTree bool
+	events   []map[string]any
+	single   bool
+	key      struct{ Type, Key, Secret string }
 }
 
 // ServeHTTP answers the API.
-func (d *DidomiAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.mux.ServeHTTP(w, r) }
-
-// PutUser adds a user, or replaces the one of the same id.
-func (d *DidomiAPI) PutUser(u User) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if i := slices.IndexFunc(d.users, func(old User) bool { return old.ID == u.ID }); i >= 0 {
-		d.users[i] = u
-		return
+func (d *DidomiAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	q := readDidomi(r)
+	e := d.journal.begin(d.opts.Now(), &q.request, nil)
+	out := d.handle(r.Context(), q, e)
+	e.answered(d.opts.Now(), out.status)
+	if out.late > 0 {
+		d.after(out.late, func() { d.apply(q, e) }, func() {})
 	}
-	d.users = append(d.users, u)
+	out.send(w)
 }
 
-// Events gives the events created, in order.
-func (d *DidomiAPI) Events() []RecordedEvent {
+func readDidomi(r *http.Request) *didomiRequest {
+	q := &didomiRequest{request: request{
+		kind: KindUnknown, method: r.Method, path: r.URL.EscapedPath(),
+		query: r.URL.Query(), authorization: r.Header.Get("Authorization"),
+	}}
+	q.fullTree = q.query.Get("$include_full_tree") == "true"
+	// Read to its end in any case: only then does the server notice that a
+	// client leaves.
+	body, err := io.ReadAll(io.LimitReader(r.Body, 16<<20))
+	switch r.URL.Path {
+	case "/v1/sessions":
+		if q.choose(map[string]Kind{http.MethodPost: KindSession}); err == nil {
+			err = json.Unmarshal(body, &q.key)
+		}
+	case "/v1/consents/events":
+		if q.choose(map[string]Kind{http.MethodPost: KindEvents}); err == nil {
+			err = q.readEvents(body)
+		}
+	case "/v1/consents/users":
+		q.choose(map[string]Kind{http.MethodGet: KindUsers})
+	default:
+		q.refusal = refuse(http.StatusNotFound, "Page not found")
+	}
+	if err != nil && q.refusal == nil {
+		q.refusal = refuse(http.StatusBadRequest, "%v", err)
+	}
+	return q
+}
+
+// handle admits a call, lets faults strike and does what was asked. Only
+// the limits are asked of a call that makes no sense.
+func (d *DidomiAPI) handle(client context.Context, q *didomiRequest, e *entry) outcome {
+	if q.kind == KindUnknown {
+		return didomiRefusal(q.refusal)
+	}
+	if no := d.admit(q); no != nil {
+		return didomiRefusal(no)
+	}
+	limits, no := d.limit(q)
+	if no != nil {
+		return didomiRefusal(no)
+	}
+	f, latency := d.faults.meet(&q.request)
+	e.met(f.Effect)
+	if d.opts.Sleep(d.life, latency) != nil { //nolint:contextcheck // a call goes on after its client has left
+		return outcome{hangUp: true}
+	}
+	out := f.strike(struggle{
+		do:       func() outcome { return d.apply(q, e) },
+		withhold: func() { d.outlast(client) },
+		refuse:   func(status int) outcome { return didomiRefusal(refuse(status, "an injected fault")) },
+	})
+	if out.header != nil {
+		maps.Copy(out.header, limits)
+	}
+	return out
+}
+
+func (d *DidomiAPI) apply(q *didomiRequest, e *entry) outcome {
+	var out outcome
+	switch {
+	case q.refusal != nil:
+		return didomiRefusal(q.refusal)
+	case q.kind == KindSession:
+		return d.createSession(q)
+	case q.kind == KindUsers:
+		return d.listUsers(q)
+	}
+	out, changed := d.createEvents(q)
+	if changed {
+		e.applied("")
+	}
+	return out
+}
+
+// admit asks for a valid token and the organization's id.
+func (d *DidomiAPI) admit(q *didomiRequest) *refusal {
+	if q.kind == KindSession {
+		return nil
+	}
+	token, _ := strings.CutPrefix(q.authorization, "Bearer ")
+	d.mu.Lock()
+	expires, ok := d.tokens[token]
+	d.mu.Unlock()
+	switch {
+	case !ok || !d.opts.Now().Before(expires):
+		return refuse(http.StatusUnauthorized, "Invalid token")
+	case q.query.Get("organization_id") != d.opts.Organization:
+		return refuse(http.StatusBadRequest, "Invalid organization_id")
+	}
+	return nil
+}
+
+// window counts the calls of 15 seconds.
+type window struct {
+	ends time.Time
+	used int
+}
+
+const windowLength = 15 * time.Second
+
+// limit counts a call that is limited, which those about consents are not, save
+// those for full trees (https://developers.didomi.io/api/introduction/rate-limiting).
+func (d *DidomiAPI) limit(q *didomiRequest) (http.Header, *refusal) {
+	most := d.opts.CallsPerWindow
+	if most < 0 || q.kind != KindSession && !q.fullTree {
+		return nil, nil
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return slices.Clone(d.events)
+	now := d.opts.Now()
+	if !now.Before(d.window.ends) {
+		d.window = window{ends: now.Add(windowLength)}
+	}
+	d.window.used++
+	reset := strconv.Itoa(int((d.window.ends.Sub(now) + time.Second - 1) / time.Second))
+	h := http.Header{}
+	h.Set("RateLimit", fmt.Sprintf("limit=%d, remaining=%d, reset=%s", most, max(0, most-d.window.used), reset))
+	h.Set("RateLimit-Policy", fmt.Sprintf("%d;w=%d", most, int(windowLength/time.Second)))
+	if d.window.used <= most {
+		return h, nil
+	}
+	h.Set("Retry-After", reset)
+	return nil, &refusal{status: http.StatusTooManyRequests, message: "Too many requests", header: h}
 }
 
 // createSession gives a token for an API key. Wrong ones are answered with 400
 // (https://developers.didomi.io/api/introduction/authentication).
-func (d *DidomiAPI) createSession(w http.ResponseWriter, r *http.Request) {
-	var in struct{ Type, Key, Secret string }
-	err := json.NewDecoder(r.Body).Decode(&in)
-	right := d.opts.Key == "" || in.Key == d.opts.Key && in.Secret == d.opts.Secret
-	if err != nil || in.Type != "api-key" || !right {
-		didomiError(w, http.StatusBadRequest, "BadRequest", "Invalid authentication information")
-		return
+func (d *DidomiAPI) createSession(q *didomiRequest) outcome {
+	right := d.opts.Key == "" || q.key.Key == d.opts.Key && q.key.Secret == d.opts.Secret
+	if q.key.Type != "api-key" || !right {
+		return didomiRefusal(refuse(http.StatusBadRequest, "Invalid authentication information"))
 	}
+	now := d.opts.Now()
+	token := madeJWT(now, now.Add(d.opts.SessionLife))
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	token := rand.Text()
-	d.tokens[token] = d.opts.Now().Add(didomiTokenLife)
-	writeJSON(w, http.StatusOK, map[string]any{"access_token": token})
+	maps.DeleteFunc(d.tokens, func(_ string, expires time.Time) bool { return !now.Before(expires) })
+	d.tokens[token] = now.Add(d.opts.SessionLife)
+	return answer(http.StatusOK, map[string]any{"access_token": token})
 }
 
-// guard asks for a valid token and the organization's id.
-func (d *DidomiAPI) guard(next http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		d.mu.Lock()
-		expires, ok := d.tokens[token]
-		d.mu.Unlock()
-		switch {
-		case !ok || !d.opts.Now().Before(expires):
-			didomiError(w, http.StatusUnauthorized, "NotAuthenticated", "Invalid token")
-		case r.URL.Query().Get("organization_id") != d.opts.Organization:
-			didomiError(w, http.StatusBadRequest, "BadRequest", "Invalid organization_id")
-		default:
-			next(w, r)
-		}
-	}
+// madeJWT gives a token that looks like a JWT. Nobody can verify it.
+func madeJWT(issued, expires time.Time) string {
+	part := base64.RawURLEncoding.EncodeToString
+	claims := fmt.Sprintf(`{"iat":%d,"exp":%d,"jti":%q}`, issued.Unix(), expires.Unix(), newUUID())
+	return part([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + part([]byte(claims)) + "." + part([]byte(rand.Text()))
 }
 
-// createEvents takes one event or a list of at most 100
-// (https://developers.didomi.io/integrations/batch-import). An event whose id
-// exists is never imported again: alone it is refused, in a list it is passed
-// over.
-func (d *DidomiAPI) createEvents(w http.ResponseWriter, r *http.Request) {
-	list, single, err := readEvents(r.Body)
-	if err != nil {
-		didomiError(w, http.StatusBadRequest, "BadRequest", err.Error())
-		return
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	created := []map[string]any{}
-	for _, e := range list {
-		id, _ := e["id"].(string)
-		if id == "" {
-			id = newUUID()
-			e["id"] = id
-		}
-		if d.known[id] {
-			continue
-		}
-		if e["created_at"] == nil {
-			setTime(e, "created_at", d.opts.Now())
-		}
-		d.known[id] = true
-		off := r.URL.Query().Get("$disable_integrations") == "true"
-		d.events = append(d.events, RecordedEvent{ID: id, Body: e, DisableIntegrations: off})
-		created = append(created, e)
-	}
-	switch {
-	case single && len(created) == 0:
-		didomiError(w, http.StatusConflict, "Conflict", "An event with this id exists")
-	case single:
-		writeJSON(w, http.StatusOK, created[0])
-	default:
-		writeJSON(w, http.StatusOK, created)
-	}
+var didomiNames = map[int]string{
+	http.StatusBadRequest: "BadRequest", http.StatusUnauthorized: "NotAuthenticated", http.StatusForbidden: "Forbidden",
+	http.StatusNotFound: "NotFound", http.StatusMethodNotAllowed: "MethodNotAllowed", http.StatusConflict: "Conflict",
+	http.StatusTooManyRequests: "TooManyRequests",
 }
 
-func readEvents(body io.Reader) (list []map[string]any, single bool, err error) {
-	raw, err := io.ReadAll(io.LimitReader(body, 16<<20))
-	if err != nil {
-		return nil, false, err
-	}
-	if !bytes.HasPrefix(bytes.TrimSpace(raw), []byte("[")) {
-		raw, single = slices.Concat([]byte("["), raw, []byte("]")), true
-	}
-	if err := json.Unmarshal(raw, &list); err != nil {
-		return nil, false, err
-	}
-	if len(list) > 100 {
-		return nil, false, fmt.Errorf("%d events are more than the 100 allowed", len(list))
-	}
-	if single && len(list) != 1 || slices.ContainsFunc(list, func(e map[string]any) bool { return e == nil }) {
-		return nil, false, errors.New("an event is an object")
-	}
-	return list, single, nil
-}
-
-// listUsers gives users page by page; the last page's cursor is null
-// (https://developers.didomi.io/api-and-platform/consents/users/query-user).
-func (d *DidomiAPI) listUsers(w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
-	only := query.Get("organization_user_id")
-	start, err := strconv.Atoi(cmp.Or(query.Get("$cursor"), "0"))
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err != nil || start < 0 || start > len(d.users) {
-		didomiError(w, http.StatusBadRequest, "BadRequest", "Invalid cursor")
-		return
-	}
-	data, cursor := []map[string]any{}, any(nil)
-	for i, u := range d.users[start:] {
-		if only != "" && u.OrganizationUserID != only {
-			continue
-		}
-		if len(data) == d.opts.PageSize {
-			cursor = strconv.Itoa(start + i)
-			break
-		}
-		data = append(data, u.entity(d.opts.Organization))
-	}
-	writeJSON(w, http.StatusOK, map[string]any{"data": data, "limit": d.opts.PageSize, "cursor": cursor})
-}
-
-func didomiError(w http.ResponseWriter, code int, name, message string) {
-	writeJSON(w, code, map[string]any{
-		"code": code, "name": name, "message": message, "errors": map[string]any{},
+// didomiRefusal is an error in Didomi's form
+// (https://developers.didomi.io/api-and-platform/introduction/errors).
+func didomiRefusal(no *refusal) outcome {
+	out := answer(no.status, map[string]any{
+		"code": no.status, "name": cmp.Or(didomiNames[no.status], "GeneralError"),
+		"message": no.message, "errors": map[string]any{},
 	})
+	maps.Copy(out.header, no.header)
+	return out
 }
 
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	out := answer(status, v)
-	out.send(w)
+// unknownID tells which of the ids is not among those that are known.
+func unknownID(known []string, ids map[string]bool) error {
+	for _, id := range slices.Sorted(maps.Keys(ids)) {
+		if known != nil && !slices.Contains(known, id) {
+			return fmt.Errorf("invalid id %q", id)
+		}
+	}
+	return nil
 }

@@ -56,5 +56,11 @@
 //   - which answers it takes for a failure: everything but a 2xx;
 //   - the waits between its retries: five that add up to five minutes;
 //   - that a rejected token is fetched anew once within one attempt;
-//   - 409 for an event whose id exists, and what a batch answers.
+//   - 409 for an event whose id exists alone, that it is passed over in a list,
+//     and that a list's answer is the list of the events created;
+//   - that a list with a bad event in it is refused as a whole, 400 for an id
+//     that is not known, and the words of refusals;
+//   - that of two events of one date the later arrival counts, that null changes
+//     nothing, and that metadata is merged as events arrive;
+//   - that sessions share one limit, and that its window begins with a call.
 package simulator

@@ -51,7 +51,8 @@ func (e Effect) ofLoads() bool {
 type Fault struct {
 	// Kind limits the fault to one kind of call; empty matches all.
 	Kind Kind
-	// Key limits it to one profile, given as value or attribute=value.
+	// Key limits it to one profile, given as value or attribute=value. At
+	// Didomi it is the id of an event or an organization user id.
 	Key string
 
 	// Skip lets that many matching calls through first.
@@ -102,7 +103,7 @@ func (f Fault) check() error {
 
 func (f Fault) matches(q *request) bool {
 	return (f.Kind == "" || f.Kind == q.kind) &&
-		(f.Key == "" || f.Key == q.key.value || f.Key == q.key.String())
+		(f.Key == "" || f.Key == q.key.value || f.Key == q.key.String() || slices.Contains(q.names, f.Key))
 }
 
 // happensFirst tells whether the change is made before the effect shows.
@@ -127,11 +128,20 @@ type faults struct {
 // add up their latencies and the first with an effect decides. Faults strike
 // calls that would otherwise be served, not those refused for their token or for
 // being too many. Inject panics on a fault that makes no sense.
-func (a *Actito) Inject(f Fault) (remove func()) {
+func (a *Actito) Inject(f Fault) (remove func()) { return a.faults.inject(f) }
+
+// ClearFaults removes all faults. A call that met one before still ends as it
+// has to.
+func (a *Actito) ClearFaults() { a.faults.clear() }
+
+func newFaults(seed uint64) *faults {
+	return &faults{rand: rand.New(rand.NewPCG(seed, seed))} //nolint:gosec // has to be repeatable
+}
+
+func (c *faults) inject(f Fault) (remove func()) {
 	if err := f.check(); err != nil {
 		panic(err)
 	}
-	c := a.faults
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	own := &f
@@ -143,12 +153,10 @@ func (a *Actito) Inject(f Fault) (remove func()) {
 	}
 }
 
-// ClearFaults removes all faults. A call that met one before still ends as it
-// has to.
-func (a *Actito) ClearFaults() {
-	a.faults.mu.Lock()
-	defer a.faults.mu.Unlock()
-	a.faults.list = nil
+func (c *faults) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.list = nil
 }
 
 // meet gives the fault that strikes a call, the zero one if none does, and how
@@ -183,25 +191,44 @@ func (c *faults) strikes(f *Fault) bool {
 
 // carryOut does what was asked for in the way that a fault leaves of it.
 func (a *Actito) carryOut(client context.Context, q *request, e *entry, f Fault) outcome {
-	var done outcome
 	if f.Effect.ofLoads() {
 		q.fate = f.Effect
 	}
+	return f.strike(struggle{
+		do: func() outcome { return a.apply(q, e) },
+		withhold: func() {
+			if f.ApplyLate == 0 {
+				e.leave()
+			}
+			a.later.outlast(client)
+		},
+		refuse: func(status int) outcome { return refused(refuse(status, "an injected fault")) },
+	})
+}
+
+// struggle is a call that a fault may strike: what it asks for, how its answer
+// is withheld, and how the party that was called refuses.
+type struggle struct {
+	do       func() outcome
+	withhold func()
+	refuse   func(status int) outcome
+}
+
+// strike gives what the fault leaves of a call.
+func (f Fault) strike(s struggle) outcome {
+	var done outcome
 	if f.happensFirst() {
-		done = a.apply(q, e)
+		done = s.do()
 	}
 	out := outcome{}
 	switch f.Effect {
 	case EffectStatus, EffectStatusAfter:
-		out = refused(refuse(f.Status, "an injected fault"))
+		out = s.refuse(f.Status)
 		out.setRetryAfter(f.RetryAfter)
 	case EffectResetBefore, EffectResetAfter:
 		out.hangUp = true
 	case EffectWithholdBefore, EffectWithholdAfter:
-		if f.ApplyLate == 0 {
-			e.leave()
-		}
-		a.waitFor(client)
+		s.withhold()
 		out.hangUp = true
 	case EffectTruncate:
 		out = done
@@ -213,14 +240,6 @@ func (a *Actito) carryOut(client context.Context, q *request, e *entry, f Fault)
 	}
 	out.late = f.ApplyLate
 	return out
-}
-
-// waitFor returns when the client has left or the simulation ends.
-func (a *Actito) waitFor(client context.Context) {
-	select {
-	case <-client.Done():
-	case <-a.life.Done():
-	}
 }
 
 func (f Fault) content() outcome {

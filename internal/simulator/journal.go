@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Call is one call to Actito, as it was made and as it went.
+// Call is one call to a simulated party, as it was made and as it went.
 type Call struct {
 	Started time.Time `json:"started"`
 	// Finished is zero while the call is under way. A change that is made late
@@ -129,11 +129,13 @@ func (a *Actito) namesOf(q *request) []string {
 
 // Calls gives copies of the recorded calls in the order in which they came,
 // those under way included.
-func (a *Actito) Calls() []Call {
-	a.journal.mu.Lock()
-	defer a.journal.mu.Unlock()
-	out := make([]Call, len(a.journal.calls))
-	for i, c := range a.journal.calls {
+func (a *Actito) Calls() []Call { return a.journal.all() }
+
+func (j *journal) all() []Call {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	out := make([]Call, len(j.calls))
+	for i, c := range j.calls {
 		out[i] = *c
 		out[i].Attributes = maps.Clone(c.Attributes)
 		out[i].Subscriptions = maps.Clone(c.Subscriptions)
@@ -143,11 +145,13 @@ func (a *Actito) Calls() []Call {
 
 // CallCount tells how many calls of these kinds came, of all kinds when none is
 // named. It counts refused calls too.
-func (a *Actito) CallCount(kinds ...Kind) int {
-	a.journal.mu.Lock()
-	defer a.journal.mu.Unlock()
+func (a *Actito) CallCount(kinds ...Kind) int { return a.journal.count(kinds) }
+
+func (j *journal) count(kinds []Kind) int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	n := 0
-	for kind, count := range a.journal.counts {
+	for kind, count := range j.counts {
 		if len(kinds) == 0 || slices.Contains(kinds, kind) {
 			n += count
 		}

@@ -12,10 +12,10 @@ import (
 	"strings"
 )
 
-// Kind names what a call to Actito is for.
+// Kind names what a call is for.
 type Kind string
 
-// The kinds of call.
+// The kinds of call to Actito.
 const (
 	KindToken     Kind = "token"
 	KindEntities  Kind = "entities"
@@ -31,6 +31,11 @@ const (
 	KindExecution Kind = "execution" // what became of it
 	KindRowErrors Kind = "row-errors"
 	KindUnknown   Kind = "unknown"
+
+	// Those to Didomi.
+	KindSession Kind = "session"
+	KindEvents  Kind = "events" // creates events
+	KindUsers   Kind = "users"  // lists users
 )
 
 func (k Kind) writes() bool { return k.hasBody() || k == KindDelete || k == KindTrigger }
@@ -90,6 +95,7 @@ type request struct {
 	accept        string
 	entity, table string
 	key           profileKey
+	names         []string // of what a call to Didomi is about
 	attributes    map[string]any
 	subscriptions map[string]any
 	etl, load     string // the ids of an ETL and of an execution

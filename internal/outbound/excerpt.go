@@ -1,4 +1,4 @@
-package actito
+package outbound
 
 import (
 	"encoding/json"
@@ -11,7 +11,8 @@ import (
 	"unicode/utf8"
 )
 
-const maxExcerpt = 300 // characters
+// MaxExcerpt is how many characters an excerpt has at most.
+const MaxExcerpt = 300
 
 var (
 	jsonEscape    = regexp.MustCompile(`(?:\\u[0-9a-fA-F]{4})+|\\["\\/bfnrt]`)
@@ -21,23 +22,24 @@ var (
 	mail = regexp.MustCompile(`[^\s"'<>()\[\]{},;:=/]+@[^\s"'<>()\[\]{},;:=/]+`)
 )
 
-// excerpt makes a few readable words of the body of a refusal, in which each
+// Excerpt makes a few readable words of the body of a refusal, in which each
 // of the hidden values is replaced by an ellipsis. Escapes are undone first,
-// so that a value is found in whatever form it is echoed.
-func excerpt(body string, hidden []string) string {
-	said := readable(body)
+// so that a value is found in whatever form it is echoed. Mail addresses are
+// hidden in any case.
+func Excerpt(body string, hidden []string) string {
+	said := Readable(body)
 	// The longest first, so that a value within another leaves no rest of it.
 	hidden = slices.Clone(hidden)
 	slices.SortFunc(hidden, func(a, b string) int { return len(b) - len(a) })
 	for _, value := range hidden {
-		plain := readable(value)
+		plain := Readable(value)
 		for _, form := range []string{value, plain, strings.ReplaceAll(plain, " ", "+")} {
 			said = hide(said, form)
 		}
 	}
 	said = mail.ReplaceAllString(said, "…")
-	if runes := []rune(said); len(runes) > maxExcerpt {
-		said = string(runes[:maxExcerpt-1]) + "…"
+	if runes := []rune(said); len(runes) > MaxExcerpt {
+		said = string(runes[:MaxExcerpt-1]) + "…"
 	}
 	return said
 }
@@ -60,9 +62,9 @@ func hide(said, value string) string {
 	return short.ReplaceAllString(said, "${1}…${2}")
 }
 
-// readable undoes escapes, drops tags and what cannot be printed, and makes
+// Readable undoes escapes, drops tags and what cannot be printed, and makes
 // any white space one space.
-func readable(s string) string {
+func Readable(s string) string {
 	s = strings.ToValidUTF8(s, "")
 	s = jsonEscape.ReplaceAllStringFunc(s, func(escape string) string {
 		var plain string
