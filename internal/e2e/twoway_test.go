@@ -1,0 +1,279 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"consentsync/internal/app"
+	"consentsync/internal/simulator"
+)
+
+// twoWay is the program between an Actito that tells of changes and a Didomi
+// that can be told.
+type twoWay struct {
+	*bundle
+	didomi *simulator.DidomiAPI
+	id     string
+	secret string
+	hook   string // where Actito sends its webhooks
+}
+
+func setupTwoWay(t *testing.T, opts simulator.ActitoOptions, change func(object)) *twoWay {
+	t.Helper()
+	w := &twoWay{didomi: simulator.NewDidomiAPI(simulator.DidomiAPIOptions{Organization: organization, Key: "didomi-key", Secret: "didomi-secret"})}
+	api := httptest.NewServer(w.didomi)
+	t.Cleanup(api.Close)
+	// Actito reaches the program under an address that is known before it starts.
+	public := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		to, err := url.Parse(w.url)
+		if err != nil {
+			http.Error(rw, err.Error(), http.StatusBadGateway)
+			return
+		}
+		httputil.NewSingleHostReverseProxy(to).ServeHTTP(rw, r)
+	}))
+	t.Cleanup(public.Close)
+	opts.AllowHTTPWebhooks = true
+	w.bundle = setup(t, opts, func(c *app.Config) { c.DidomiURL, c.PublicURL = api.URL+"/v1", public.URL })
+	var view struct {
+		ID      string
+		Webhook struct {
+			URL, Header, Secret, Reason string
+			Registered                  bool
+		}
+	}
+	body := w.settings(func(in object) {
+		in["enable_webhooks"] = true
+		in["authentication"] = object{"private_api_key": simulator.SampleKey, "didomi_api_key": "didomi-key", "didomi_api_secret": "didomi-secret"}
+		if change != nil {
+			change(in)
+		}
+	})
+	w.must(http.MethodPost, "/v1/marketplace/integrations?organization_id="+organization, body, http.StatusCreated, &view)
+	if !view.Webhook.Registered || view.Webhook.Header != "X-Consentsync-Secret" || view.Webhook.Secret == "" {
+		t.Fatalf("the webhooks are not registered: %+v", view.Webhook)
+	}
+	w.id, w.secret, w.hook = view.ID, view.Webhook.Secret, view.Webhook.URL
+	return w
+}
+
+// told gives what Didomi was told of a person: "purpose" or "-purpose".
+func (w *twoWay) told(email string) []string {
+	var all []string
+	for _, e := range w.didomi.Events() {
+		user, _ := e.Body["user"].(object)
+		if user["organization_user_id"] != email {
+			continue
+		}
+		if !e.DisableIntegrations {
+			w.t.Errorf("an event would go round in a loop: %+v", e)
+		}
+		consents, _ := e.Body["consents"].(object)
+		for _, kind := range []string{"purposes", "channels"} {
+			list, _ := consents[kind].([]any)
+			for _, x := range list {
+				c, _ := x.(object)
+				text := fmt.Sprint(c["id"])
+				if c["enabled"] == false {
+					text = "-" + text
+				}
+				all = append(all, text)
+			}
+		}
+	}
+	return all
+}
+
+// edit does what somebody does in Actito.
+func (w *twoWay) edit(email string, subscriptions map[string]bool) {
+	w.t.Helper()
+	if _, err := w.actito.PutProfile(simulator.SampleEntity, simulator.SampleTableID, map[string]any{"emailAddress": email}, subscriptions); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *twoWay) says(email, path string) (enabled, said bool) {
+	for _, c := range w.person(email).Choices {
+		if c.Path == path {
+			return c.Enabled, true
+		}
+	}
+	return false, false
+}
+
+const newsletterPath = "consents_purposes_newsletter_enabled"
+
+// Who unsubscribes in Actito is unsubscribed in Didomi, without a call to
+// Actito.
+func TestAWithdrawalInActitoReachesDidomi(t *testing.T) {
+	t.Parallel()
+	w := setupTwoWay(t, simulator.ActitoOptions{CallsPerMinute: -1}, nil)
+	w.edit(anna, nil)
+	w.send(event("e1", anna, time.Now().Add(-time.Minute), simulator.Choices{"newsletter": yes(), "promotions": yes()}))
+	w.eventually("it is in Actito", func() bool { return w.on(anna, "Newsletter") && w.synced(anna) })
+	w.quiet(time.Second)
+	calls := w.actito.CallCount()
+	w.edit(anna, map[string]bool{"Newsletter": false})
+	w.eventually("Didomi is told", func() bool { return len(w.told(anna)) == 1 })
+	if got := w.told(anna); got[0] != "-newsletter" {
+		t.Errorf("Didomi was told %q", got)
+	}
+	w.eventually("it stands in the person's state", func() bool {
+		on, said := w.says(anna, newsletterPath)
+		return said && !on && w.synced(anna)
+	})
+	if n := w.actito.CallCount() - calls; n != 0 {
+		t.Errorf("%d calls to Actito were made for it", n)
+	}
+	// An older grant of Didomi's that comes late does not undo it.
+	w.send(event("e0", anna, time.Now().Add(-2*time.Minute), simulator.Choices{"newsletter": yes()}))
+	w.stays("it stays off, and nothing more is told", 1500*time.Millisecond, func() bool { return !w.on(anna, "Newsletter") && len(w.told(anna)) == 1 })
+}
+
+// Our own writes come back as webhooks, and are no news: they cost no call, and
+// Didomi hears nothing of them.
+func TestR25OurOwnWritesAreNoNews(t *testing.T) {
+	t.Parallel()
+	w := setupTwoWay(t, simulator.ActitoOptions{CallsPerMinute: -1}, nil)
+	people := crowd("p", 30)
+	putAll(t, w.bundle, people, nil)
+	w.sendAll(events(people, time.Now(), simulator.Choices{"newsletter": yes(), "promotions": no()}))
+	w.eventually("all are in Actito", func() bool { return w.allSynced(people) })
+	w.sendAll(events(people, time.Now().Add(time.Millisecond), simulator.Choices{"newsletter": no(), "promotions": yes()}))
+	w.eventually("and changed", func() bool { return w.allSynced(people) && w.on(people[0], "Promotions") })
+	w.actito.SettleWebhooks()
+	w.quiet(time.Second)
+	if n := w.actito.CallCount(simulator.KindRead); n > 1 {
+		t.Errorf("%d reads were made for echoes of 60 writes", n)
+	}
+	if n := len(w.didomi.Events()); n != 0 {
+		t.Errorf("Didomi was told %d times of what it said itself", n)
+	}
+	for _, p := range people {
+		if w.on(p, "Newsletter") || !w.on(p, "Promotions") {
+			t.Fatalf("%s ended wrong", p)
+		}
+	}
+}
+
+// Who subscribes again in Actito, after a refusal that was in effect there, is
+// believed; Didomi is told.
+func TestAGrantInActitoAfterARefusal(t *testing.T) {
+	t.Parallel()
+	w := setupTwoWay(t, simulator.ActitoOptions{CallsPerMinute: -1}, nil)
+	w.edit(anna, map[string]bool{"Newsletter": true})
+	w.send(event("e1", anna, time.Now().Add(-time.Minute), simulator.Choices{"newsletter": no()}))
+	w.eventually("the refusal is in effect", func() bool { return !w.on(anna, "Newsletter") && w.synced(anna) })
+	w.actito.SettleWebhooks()
+	w.edit(anna, map[string]bool{"Newsletter": true})
+	w.eventually("Didomi is told", func() bool { got := w.told(anna); return len(got) == 1 && got[0] == "newsletter" })
+	w.stays("it stays on", time.Second, func() bool { return w.on(anna, "Newsletter") })
+}
+
+// A grant in Actito that may be older than a refusal in Didomi is corrected.
+func TestAGrantInActitoThatIsNotProven(t *testing.T) {
+	t.Parallel()
+	w := setupTwoWay(t, simulator.ActitoOptions{CallsPerMinute: -1}, nil)
+	w.edit(anna, map[string]bool{"Newsletter": true})
+	over := w.actito.Inject(simulator.Fault{Kind: simulator.KindUpdate, Effect: simulator.EffectStatus, Status: http.StatusServiceUnavailable})
+	w.send(event("e1", anna, time.Now(), simulator.Choices{"newsletter": no()}))
+	w.eventually("the refusal waits", func() bool { return w.person(anna).status() == "waiting" })
+	w.edit(anna, map[string]bool{"Newsletter": false})
+	w.edit(anna, map[string]bool{"Newsletter": true})
+	w.actito.SettleWebhooks()
+	over()
+	w.within(40*time.Second, "it is off", func() bool { return !w.on(anna, "Newsletter") && w.synced(anna) })
+	w.stays("and Didomi hears of no grant", time.Second, func() bool { return !strings.Contains(strings.Join(w.told(anna), " ")+" ", "newsletter ") || w.told(anna)[0] == "-newsletter" })
+	if on, said := w.says(anna, newsletterPath); on || !said {
+		t.Errorf("the state says on %v, said %v", on, said)
+	}
+}
+
+// Who has no profile is tried again when one appears (R20).
+func TestR20AProfileThatAppears(t *testing.T) {
+	t.Parallel()
+	w := setupTwoWay(t, simulator.ActitoOptions{CallsPerMinute: -1}, func(in object) { in["upsert_mode"] = false })
+	w.send(event("e1", anna, time.Now(), simulator.Choices{"newsletter": yes()}))
+	w.eventually("there is no profile", func() bool { return w.person(anna).status() == "unmatched" })
+	w.edit(anna, nil)
+	w.eventually("it is subscribed as soon as there is one", func() bool { return w.on(anna, "Newsletter") && w.synced(anna) })
+}
+
+// A person of whom nobody ever heard unsubscribes in Actito: Didomi is told.
+func TestAStrangerUnsubscribes(t *testing.T) {
+	t.Parallel()
+	w := setupTwoWay(t, simulator.ActitoOptions{CallsPerMinute: -1}, nil)
+	w.edit(anna, map[string]bool{"Newsletter": true})
+	w.actito.SettleWebhooks()
+	w.edit(anna, map[string]bool{"Newsletter": false})
+	w.eventually("Didomi is told", func() bool {
+		got := w.told(anna)
+		return len(got) > 0 && got[len(got)-1] == "-newsletter"
+	})
+}
+
+func TestTheWebhookOfActitoRefuses(t *testing.T) {
+	t.Parallel()
+	w := setupTwoWay(t, simulator.ActitoOptions{CallsPerMinute: -1}, nil)
+	path := "/webhooks/actito/" + w.id
+	for name, x := range map[string]struct {
+		path, body, secret string
+		status             int
+	}{
+		"no secret":           {path, `{"data":{"profileId":1,"Newsletter":false}}`, "", http.StatusUnauthorized},
+		"a wrong secret":      {path, `{"data":{"profileId":1,"Newsletter":false}}`, "wrong", http.StatusUnauthorized},
+		"another integration": {"/webhooks/actito/nobody", `{"data":{"profileId":1}}`, w.secret, http.StatusUnauthorized},
+		"no JSON":             {path, `<xml/>`, w.secret, http.StatusBadRequest},
+		"an unknown profile":  {path, `{"id":"x","data":{"profileId":424242,"Newsletter":false}}`, w.secret, http.StatusOK},
+		"an unknown field":    {path, `{"id":"y","data":{"profileId":1,"Whatever":false}}`, w.secret, http.StatusOK},
+		"an array":            {path, `[{"id":1,"data":[{"profileId":"1","Newsletter":"1"}]}]`, w.secret, http.StatusOK},
+	} {
+		if status, answer := w.ask(http.MethodPost, x.path, x.body, "X-Consentsync-Secret", x.secret, "Authorization", ""); status != x.status {
+			t.Errorf("%s: answered %d, want %d: %s", name, status, x.status, answer)
+		}
+	}
+	w.quiet(2 * time.Second)
+	if n := len(w.didomi.Events()); n != 0 {
+		t.Errorf("Didomi was told of %d things that were not so", n)
+	}
+}
+
+// A secret is replaced without a gap, and Actito is given the new one.
+func TestASecretIsReplaced(t *testing.T) {
+	t.Parallel()
+	w := setupTwoWay(t, simulator.ActitoOptions{CallsPerMinute: -1}, nil)
+	w.edit(anna, map[string]bool{"Newsletter": true})
+	w.actito.SettleWebhooks()
+	var view struct{ Webhook struct{ Secret string } }
+	secrets := []string{w.secret}
+	for range 2 {
+		w.must(http.MethodPost, "/v1/marketplace/integrations/"+w.id+"/webhook-secret", "", http.StatusOK, &view)
+		secrets = append(secrets, view.Webhook.Secret)
+	}
+	for i, want := range []int{http.StatusUnauthorized, http.StatusOK, http.StatusOK} {
+		body := fmt.Sprintf(`{"id":"s%d","data":{"profileId":424242}}`, i)
+		if status, _ := w.ask(http.MethodPost, "/webhooks/actito/"+w.id, body, "X-Consentsync-Secret", secrets[i], "Authorization", ""); status != want {
+			t.Errorf("secret %d: answered %d, want %d", i, status, want)
+		}
+	}
+	w.edit(anna, map[string]bool{"Newsletter": false})
+	w.eventually("Actito calls with the new one", func() bool { got := w.told(anna); return len(got) > 0 && got[len(got)-1] == "-newsletter" })
+}
+
+// With the integration its webhooks go.
+func TestWebhooksGoWithTheIntegration(t *testing.T) {
+	t.Parallel()
+	w := setupTwoWay(t, simulator.ActitoOptions{CallsPerMinute: -1}, nil)
+	w.must(http.MethodDelete, "/v1/marketplace/integrations/"+w.id, "", http.StatusNoContent, nil)
+	w.edit(anna, map[string]bool{"Newsletter": true})
+	w.actito.SettleWebhooks()
+	if n := len(w.actito.WebhookDeliveries()); n != 0 {
+		t.Errorf("Actito still tells of changes, %d times", n)
+	}
+}
