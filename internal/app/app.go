@@ -20,6 +20,7 @@ import (
 	"consentsync/internal/auth"
 	"consentsync/internal/backfill"
 	"consentsync/internal/deliver"
+	"consentsync/internal/didomi"
 	"consentsync/internal/ingest"
 	"consentsync/internal/integration"
 	"consentsync/internal/outbound"
@@ -95,9 +96,11 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher) 
 
 	service := &integration.Service{
 		Store: a.engine, Accounts: actito.NewAccounts(client), Sealer: keys.Sealer, Hasher: hasher,
-		AllowPrivate: a.cfg.AllowPrivateNetworks, Now: time.Now,
+		AllowPrivate: a.cfg.AllowPrivateNetworks, PublicURL: a.cfg.PublicURL, Log: a.log, Now: time.Now,
 	}
-	a.delivery = deliver.New(a.engine, &Targets{service.Accounts, service.Secrets}, deliver.Options{
+	a.delivery = deliver.New(a.engine, &Targets{
+		Accounts: service.Accounts, Didomis: didomi.NewAccounts(client, a.cfg.DidomiURL), Secrets: service.Secrets, Hasher: hasher,
+	}, deliver.Options{
 		Node: uuid.NewString(), Stale: a.cfg.ConfirmAfter, ReadbackDelay: a.cfg.ReadbackDelay, Log: a.log, Registerer: metrics,
 	})
 	reprojector := backfill.NewReprojector(a.engine, a.delivery.Wake, a.log)
@@ -116,6 +119,8 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher) 
 	}).Register(mux)
 	mux.Handle("POST /oauth/token", &auth.Endpoint{Clients: a.engine, Tokens: tokens})
 	mux.Handle("POST /webhooks/didomi/{organization_id}", ingest.NewDidomi(a.committer, tokens, a.log, metrics))
+	mux.Handle("POST /webhooks/actito/{integration_id}",
+		ingest.NewActito(a.engine, integration.WebhookHeader, service.CheckSecret, a.delivery.Wake, a.log, metrics))
 	a.health.register(mux, metrics)
 
 	a.server = &http.Server{
@@ -129,6 +134,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher) 
 	a.tasks.Go(func() error { return a.delivery.Run(ctx) })
 	a.tasks.Go(func() error { return a.committer.Run(ctx) })
 	a.tasks.Go(func() error { return reprojector.Run(ctx) })
+	a.tasks.Go(func() error { return service.KeepWebhooks(ctx) })
 	a.tasks.Go(func() error { return a.engine.Checkpoints(ctx) })
 	a.tasks.Go(func() error {
 		if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
