@@ -76,6 +76,20 @@ type ActitoOptions struct {
 	// LoadResults is LoadResultsRows by default.
 	LoadResults LoadResults
 
+	// AllowHTTPWebhooks takes webhooks whose target is not https, which a test
+	// or a demo without certificates needs.
+	AllowHTTPWebhooks bool
+	// WebhookHeaders is HeadersShown by default.
+	WebhookHeaders HeadersShape
+	// WebhookHTTP tells webhooks: with ten seconds' patience by default.
+	WebhookHTTP *http.Client
+	// WebhookRetries are the waits before each further attempt. By default there
+	// are three, of less than two seconds together; an empty list that is not nil
+	// is none.
+	WebhookRetries []time.Duration
+	// Webhooks says how they are delivered, until DeliverWebhooks changes it.
+	Webhooks WebhookOptions
+
 	// Seed makes faults of a given probability repeatable.
 	Seed uint64
 	// KeepCalls is how many calls are remembered at least: 50,000 by default.
@@ -84,6 +98,7 @@ type ActitoOptions struct {
 
 // Actito is an in-memory Actito that speaks the V5 dialect over HTTP. It is
 // safe for concurrent use. Writes are atomic: a refused one changes nothing.
+// Nothing waits for a webhook to be told.
 //
 // URLs are those of the reorganised API, with a category before the version
 // (http://cdn3.actito.com/fe/actito-documentation/docs/API-reference-reorganization);
@@ -95,6 +110,8 @@ type Actito struct {
 	faults  *faults
 	access  *access
 	loads   *loads
+
+	webhooks *webhooks
 
 	// life ends with Close.
 	life context.Context
@@ -125,6 +142,8 @@ func NewActito(opts ActitoOptions) *Actito {
 		access:  newAccess(opts.TokenLife),
 		loads:   newLoads(),
 		settled: sync.NewCond(&sync.Mutex{}),
+
+		webhooks: newWebhooks(opts),
 	}
 	a.life, a.end = context.WithCancel(context.Background())
 	if !opts.Bare {
@@ -169,6 +188,15 @@ func (o ActitoOptions) withDefaults() ActitoOptions {
 	}
 	if o.LoadResults == "" {
 		o.LoadResults = LoadResultsRows
+	}
+	if o.WebhookHeaders == "" {
+		o.WebhookHeaders = HeadersShown
+	}
+	if o.WebhookHTTP == nil {
+		o.WebhookHTTP = defaultWebhookHTTP()
+	}
+	if o.WebhookRetries == nil {
+		o.WebhookRetries = []time.Duration{100 * time.Millisecond, 400 * time.Millisecond, time.Second}
 	}
 	if o.KeepCalls == 0 {
 		o.KeepCalls = 50_000
@@ -262,12 +290,13 @@ func (a *Actito) Settle() {
 }
 
 // Close ends everything that waits: withheld answers are broken off, late
-// applications dropped and loads left unfinished. Call it before closing the server, which would
-// otherwise wait for them.
+// applications dropped, loads left unfinished and webhooks not told. Call it
+// before closing the server, which would otherwise wait for them.
 func (a *Actito) Close() {
 	a.end()
 	a.Settle()
 	a.SettleLoads()
+	a.endWebhooks()
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
