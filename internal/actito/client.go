@@ -65,6 +65,7 @@ type Client struct {
 	base   string
 	apiKey string
 	api    dialect
+	hooks  v4webhook
 	now    func() time.Time
 	tokens *outbound.Tokens
 	noPost atomic.Bool // the create operation does not exist here
@@ -79,10 +80,10 @@ func WithClock(now func() time.Time) Option {
 }
 
 // WithoutCategories leaves the category out of the paths: /v5/entities/... for
-// /profiles/v5/entities/.... Actito announced the end of this older form for
+// /profiles/v5/entities/..., and /v4/entity/... for /webhooks/v4/entity/.... Actito announced the end of this older form for
 // June 2025.
 func WithoutCategories() Option {
-	return func(c *Client) { c.api = v5{bare: true} }
+	return func(c *Client) { c.api, c.hooks = v5{bare: true}, v4webhook{bare: true} }
 }
 
 // NewClient makes a client. The base URL is one that outbound.ValidateBaseURL

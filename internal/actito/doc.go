@@ -1,10 +1,12 @@
-// Package actito speaks Actito's API: entities, profile tables, single profiles
-// and loads of many profiles, with the token that each call needs.
+// Package actito speaks Actito's API: entities, profile tables, single profiles,
+// loads of many profiles and webhooks, with the token that each call needs. It
+// also reads what Actito's webhooks tell us, which is not a call.
 //
 // It guarantees that every error says by its kind what became of the call: a
 // write whose outcome is not certain is Unclear and was sent once only;
 // Transient, RateLimited and every refusal mean that nothing was applied. No
-// error holds the API key, a token, or a value that was sent.
+// error holds the API key, a token, or a value that was sent, a webhook's secret
+// headers among them.
 //
 // The words are Actito's. An entity is the customer's division and stands in
 // URLs by its name. A table holds profiles. A profile has attributes, of which
@@ -35,15 +37,28 @@
 //   - the files: RFC 4180 with a header, UTF-8 without a byte order mark, zipped,
 //     at most 100 MB, texts of up to 255 characters, TRUE and FALSE
 //     (https://developersbuild.actito.com/develop/docs/integration-framework/etls/formats);
-//   - 24 loads a table and day, 429 for more, 400 for a zip above 100 MB (limitations).
+//   - 24 loads a table and day, 429 for more, 400 for a zip above 100 MB (limitations);
+//   - POST /webhooks/v4/entity/{entity}/webhookSubscription
+//     (https://developersbuild.actito.com/develop/docs/use-cases/optin-preferences-management),
+//     the fields of its body, that each POST to us carries the headers chosen
+//     there and no signature, that data may be an array and events may come in
+//     one (https://developers.actito.com/docs/integration-framework/webhooks/protocol);
+//   - the events CREATE and UPDATED_SUBSCRIPTION, and that data hold no more than
+//     what the change was given and the profile's unique ids
+//     (https://developers.actito.com/docs/integration-framework/webhooks/events/data).
 //
 // What is taken from public client code (https://github.com/shokme/laravel-actito):
 // {key} is written attribute=value, and the PUT on the collection of profiles
 // has the body {"key":{},"attributes":{},"subscriptions":{}}. The part with a load's
 // file is named inputFile, and a column subscriptions#Name, as for V4's imports.
+// The list of webhooks has the queries page, from 0, and pageSize; one is
+// replaced and deleted under its id; making one answers {"id": 1}
+// (https://github.com/actito/data-model-sdk). Of UPDATED_SUBSCRIPTION, data hold
+// profileId and, under its name, the subscription
+// (https://github.com/Nelo07o/myhappypet).
 //
-// What we guess, and the files v5*.go alone hold, so that a wrong guess is mended
-// there:
+// What we guess, and the files v5*.go, v4webhook.go and newsdata.go alone hold, so
+// that a wrong guess is mended there:
 //   - PATCH is on the profile's own URL, with {"attributes":{},"subscriptions":{}};
 //   - the create operation is a POST on the collection, with the body of the PUT;
 //   - null clears an attribute;
@@ -57,7 +72,17 @@
 //   - how an execution tells of refused rows: numbers, lists and linked files are
 //     looked for under names that speak of errors. Rows are confirmed only where
 //     every refused one is named by its key: whether row numbers count the header
-//     is not known. Links are followed on the client's own host only.
+//     is not known. Links are followed on the client's own host only;
+//   - where the list of webhooks stands in the answer, which is why any array of
+//     objects with a target or an event counts; that it has ended when a page
+//     tells nothing new or is not found; that headers which look masked, or are
+//     not told, are kept all the same; that without fields a webhook tells of
+//     all;
+//   - how a webhook writes values and where beside data's own names subscriptions
+//     and attributes may stand, which is why the likely places and spellings are
+//     read, and what has no one meaning is left out;
+//   - that an event's id may be told twice for different data, and what an id
+//     means at all: it is only handed on.
 //
 // The format of Actito's error answers is not published: it is shown to the
 // operator and never decides anything.

@@ -48,10 +48,14 @@ func field(object map[string]any, keys ...string) any {
 		}
 	}
 	for _, key := range keys {
-		for _, k := range sortedKeys(object) {
-			if strings.EqualFold(k, key) {
-				return object[k]
+		first, found := "", false // as they would stand in order
+		for k := range object {
+			if strings.EqualFold(k, key) && (!found || k < first) {
+				first, found = k, true
 			}
+		}
+		if found {
+			return object[first]
 		}
 	}
 	return nil

@@ -17,6 +17,8 @@ const (
 	RightReadTables    = "read_profile_table_structure"
 	RightReadImports   = "read_imports"
 	RightWriteImports  = "write_imports"
+	RightReadWebhooks  = "read_webhooks"
+	RightWriteWebhooks = "write_webhooks"
 )
 
 // access keeps API keys and the tokens made from them

@@ -75,6 +75,20 @@ type ActitoOptions struct {
 	// LoadResults is LoadResultsRows by default.
 	LoadResults LoadResults
 
+	// AllowHTTPWebhooks takes webhooks whose target is not https, which a test
+	// or a demo without certificates needs.
+	AllowHTTPWebhooks bool
+	// WebhookHeaders is HeadersShown by default.
+	WebhookHeaders HeadersShape
+	// WebhookHTTP tells webhooks: with ten seconds' patience by default.
+	WebhookHTTP *http.Client
+	// WebhookRetries are the waits before each further attempt. By default there
+	// are three, of less than two seconds together; an empty list that is not nil
+	// is none.
+	WebhookRetries []time.Duration
+	// Webhooks says how they are delivered, until DeliverWebhooks changes it.
+	Webhooks WebhookOptions
+
 	// Seed makes faults of a given probability repeatable.
 	Seed uint64
 	// KeepCalls is how many calls are remembered at least: 50,000 by default.
@@ -83,6 +97,7 @@ type ActitoOptions struct {
 
 // Actito is an in-memory Actito that speaks the V5 dialect over HTTP. It is
 // safe for concurrent use. Writes are atomic: a refused one changes nothing.
+// Nothing waits for a webhook to be told.
 //
 // URLs are those of the reorganised API, with a category before the version
 // (http://cdn3.actito.com/fe/actito-documentation/docs/API-reference-reorganization);
@@ -94,6 +109,8 @@ type Actito struct {
 	faults  *faults
 	access  *access
 	loads   *loads
+
+	webhooks *webhooks
 
 	*later
 
@@ -119,6 +136,8 @@ func NewActito(opts ActitoOptions) *Actito {
 		access:  newAccess(opts.TokenLife),
 		loads:   newLoads(),
 		later:   newLater(opts.Sleep),
+
+		webhooks: newWebhooks(opts),
 	}
 	if !opts.Bare {
 		a.AddTable(SampleEntity, SampleTable())
@@ -162,6 +181,15 @@ func (o ActitoOptions) withDefaults() ActitoOptions {
 	}
 	if o.LoadResults == "" {
 		o.LoadResults = LoadResultsRows
+	}
+	if o.WebhookHeaders == "" {
+		o.WebhookHeaders = HeadersShown
+	}
+	if o.WebhookHTTP == nil {
+		o.WebhookHTTP = defaultWebhookHTTP()
+	}
+	if o.WebhookRetries == nil {
+		o.WebhookRetries = []time.Duration{100 * time.Millisecond, 400 * time.Millisecond, time.Second}
 	}
 	if o.KeepCalls == 0 {
 		o.KeepCalls = 50_000
@@ -237,10 +265,11 @@ func (a *Actito) applyLater(q *request, e *entry, d time.Duration) {
 func (a *Actito) Settle() { a.later.settle() }
 
 // Close ends everything that waits: withheld answers are broken off, late
-// applications dropped and loads left unfinished. Call it before closing the server, which would
-// otherwise wait for them.
+// applications dropped, loads left unfinished and webhooks not told. Call it
+// before closing the server, which would otherwise wait for them.
 func (a *Actito) Close() {
 	a.end()
 	a.Settle()
 	a.SettleLoads()
+	a.endWebhooks()
 }

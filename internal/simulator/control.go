@@ -41,6 +41,8 @@ type faultJSON struct {
 //	POST   /_simulator/profiles  PutProfile: {"entity", "table", "attributes", "subscriptions"}
 //	GET    /_simulator/calls     the calls recorded; ?kind= picks one kind
 //	GET    /_simulator/loads     the loads begun
+//	GET    /_simulator/webhooks  what webhooks were told
+//	POST   /_simulator/webhooks  DeliverWebhooks
 //	POST   /_simulator/faults    Inject
 //	DELETE /_simulator/faults    ClearFaults
 //
@@ -56,6 +58,10 @@ func (a *Actito) serveControl(w http.ResponseWriter, r *http.Request) {
 		out = answer(http.StatusOK, a.callsOf(Kind(r.URL.Query().Get("kind"))))
 	case "GET loads":
 		out = answer(http.StatusOK, a.Loads())
+	case "GET webhooks":
+		out = answer(http.StatusOK, a.WebhookDeliveries())
+	case "POST webhooks":
+		out = a.controlWebhooks(r)
 	case "POST faults":
 		out = a.controlInject(r)
 	case "DELETE faults":
@@ -114,6 +120,35 @@ func (a *Actito) controlInject(r *http.Request) outcome {
 		return refused(refuse(http.StatusBadRequest, "%v", err))
 	}
 	a.Inject(f)
+	return outcome{status: http.StatusNoContent}
+}
+
+// webhookOptionsJSON are options as the control surface takes them.
+type webhookOptionsJSON struct {
+	Delay       string        `json:"delay"`
+	Reverse     bool          `json:"reverse"`
+	Drop        float64       `json:"drop"`
+	Duplicate   float64       `json:"duplicate"`
+	Shape       WebhookShape  `json:"shape"`
+	Values      WebhookValues `json:"values"`
+	UniqueKeys  bool          `json:"uniqueKeys"`
+	NoID        bool          `json:"noId"`
+	NoEventType bool          `json:"noEventType"`
+}
+
+func (a *Actito) controlWebhooks(r *http.Request) outcome {
+	var in webhookOptionsJSON
+	if err := readControl(r, &in); err != nil {
+		return refused(refuse(http.StatusBadRequest, "%v", err))
+	}
+	o := WebhookOptions{
+		Reverse: in.Reverse, Drop: in.Drop, Duplicate: in.Duplicate, Shape: in.Shape, Values: in.Values,
+		UniqueKeys: in.UniqueKeys, NoID: in.NoID, NoEventType: in.NoEventType,
+	}
+	if err := errors.Join(readDuration(in.Delay, &o.Delay), o.check()); err != nil {
+		return refused(refuse(http.StatusBadRequest, "%v", err))
+	}
+	a.DeliverWebhooks(o)
 	return outcome{status: http.StatusNoContent}
 }
 

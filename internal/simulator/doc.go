@@ -50,6 +50,27 @@
 //   - that a day is the last 24 hours and that refused files do not count;
 //   - how long a load takes, and that single calls are served during it.
 //
+// Of webhooks, the call that makes one and its fields are documented, the names
+// of the events, the rights, that the target has to be https (which
+// [ActitoOptions.AllowHTTPWebhooks] lifts), that each POST carries the chosen
+// headers, and that data hold what the change was given and the row's unique
+// ids. The other calls are those of public client code. Guessed are:
+//
+//   - the list's pages and its wrapper {"webhookSubscriptions": [...]}; that it
+//     holds at most 100; {"id": 1} as the answer to a webhook made or replaced;
+//     whether headers are shown, see [HeadersShape];
+//   - that every change is told of, whoever made it, but for one that differs in
+//     nothing; that of a new profile the subscriptions are told as well as its
+//     CREATE; that deletions are not told of; that a webhook's fields do no more
+//     than filter;
+//   - the body of what is told: {"id", "eventType", "data", "_links"}, the
+//     samples have no eventType; in data profileId and, under their names, the
+//     subscriptions that changed; see [WebhookOptions] for the other forms;
+//   - that one webhook tells in the order of the changes, and two keep no order
+//     between them; three retries after anything but a 2xx, then never again;
+//     that a webhook is not switched off by that, and that what a deleted one
+//     has not told is lost.
+//
 // # Our guesses about Didomi
 //
 //   - the flat form of a webhook's payload, see [Flatten];

@@ -174,8 +174,9 @@ func (a *Actito) MaxOverlap() int {
 // does not count.
 func (a *Actito) MaxConcurrent() int { return a.limits.maxSeen() }
 
-// ResetCounters forgets the calls recorded, the maxima, the calls of the last
-// minute and the loads of the day. Calls under way go on counting.
+// ResetCounters forgets the calls and the deliveries of webhooks recorded, the
+// maxima, the calls of the last minute and the loads of the day. Calls under way
+// go on counting.
 func (a *Actito) ResetCounters() {
 	a.journal.mu.Lock()
 	a.journal.calls, a.journal.overlap = nil, 0
@@ -183,4 +184,7 @@ func (a *Actito) ResetCounters() {
 	a.journal.mu.Unlock()
 	a.limits.reset()
 	a.loads.newDay()
+	a.webhooks.mu.Lock()
+	a.webhooks.log = nil
+	a.webhooks.mu.Unlock()
 }

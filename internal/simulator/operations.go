@@ -43,6 +43,8 @@ func (a *Actito) perform(q *request) outcome {
 		out, err = a.readExecution(q)
 	case KindRowErrors:
 		out, err = a.readRowErrors(q)
+	case KindWebhooks, KindWebhook, KindCreateWebhook, KindReplaceWebhook, KindDeleteWebhook:
+		out, err = a.serveWebhooks(q)
 	}
 	if no, ok := errors.AsType[*refusal](err); ok {
 		return refused(no)
@@ -156,7 +158,7 @@ func (a *Actito) existing(q *request) (*table, *Profile, error) {
 	return t, p, nil
 }
 
-// change makes a write and tells the hook about it.
+// change makes a write and tells about it.
 func (a *Actito) change(q *request, do func(*request, *Change) (outcome, error)) (outcome, error) {
 	c := Change{At: a.opts.Now(), Kind: q.kind, Entity: q.entity, Table: q.table}
 	var out outcome
@@ -167,7 +169,8 @@ func (a *Actito) change(q *request, do func(*request, *Change) (outcome, error))
 	return out, err
 }
 
-// write runs a change under the locks and then the hook.
+// write runs a change under the locks, then the hook, and queues what webhooks
+// tell of it.
 func (a *Actito) write(c *Change, do func() error) error {
 	a.writing.Lock()
 	defer a.writing.Unlock()
@@ -175,10 +178,14 @@ func (a *Actito) write(c *Change, do func() error) error {
 	err := do()
 	hook := a.onChange
 	a.mu.Unlock()
-	if err == nil && hook != nil {
+	if err != nil {
+		return err
+	}
+	if hook != nil {
 		hook(*c)
 	}
-	return err
+	a.tell(*c)
+	return nil
 }
 
 // update changes what it is given and nothing else.

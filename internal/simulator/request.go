@@ -30,7 +30,13 @@ const (
 	KindTrigger   Kind = "trigger"   // a file for an ETL
 	KindExecution Kind = "execution" // what became of it
 	KindRowErrors Kind = "row-errors"
+	KindWebhooks  Kind = "webhooks" // the list of webhooks
+	KindWebhook   Kind = "webhook"  // one of them
 	KindUnknown   Kind = "unknown"
+
+	KindCreateWebhook  Kind = "create-webhook"
+	KindReplaceWebhook Kind = "replace-webhook"
+	KindDeleteWebhook  Kind = "delete-webhook"
 
 	// Those to Didomi.
 	KindSession Kind = "session"
@@ -38,10 +44,15 @@ const (
 	KindUsers   Kind = "users"  // lists users
 )
 
-func (k Kind) writes() bool { return k.hasBody() || k == KindDelete || k == KindTrigger }
+func (k Kind) writes() bool {
+	return k.hasBody() || k == KindDelete || k == KindTrigger || k.hasWebhook() || k == KindDeleteWebhook
+}
 
 // hasBody tells whether the body is a profile's JSON.
 func (k Kind) hasBody() bool { return k == KindUpdate || k == KindCreate || k == KindReplace }
+
+// hasWebhook tells whether the body is a webhook's JSON.
+func (k Kind) hasWebhook() bool { return k == KindCreateWebhook || k == KindReplaceWebhook }
 
 // right gives the right that a key needs for a call
 // (https://developers.actito.com/docs/integration-framework/apis/access-rights).
@@ -58,6 +69,10 @@ func (k Kind) right() string {
 		return RightReadImports
 	case KindTrigger:
 		return RightWriteImports
+	case KindWebhooks, KindWebhook:
+		return RightReadWebhooks
+	case KindCreateWebhook, KindReplaceWebhook, KindDeleteWebhook:
+		return RightWriteWebhooks
 	default:
 		return ""
 	}
@@ -101,6 +116,8 @@ type request struct {
 	etl, load     string // the ids of an ETL and of an execution
 	file          []byte // of a load, as it came
 	fate          Effect // what an injected fault makes of a load
+	webhookID     string
+	webhook       []byte // of a call that makes or replaces one, as it came
 	// refusal is set when the request makes no sense.
 	refusal *refusal
 }
@@ -121,12 +138,14 @@ func readRequest(r *http.Request, maxFile int64) *request {
 	// Read to its end in any case: only then does the server notice that a
 	// client leaves.
 	body, err := io.ReadAll(io.LimitReader(r.Body, 16<<20))
-	if q.refusal == nil && q.kind.hasBody() {
-		if err != nil {
-			q.refusal = refuse(http.StatusBadRequest, "the body cannot be read")
-		} else {
-			q.readBody(body)
-		}
+	switch {
+	case q.refusal != nil:
+	case (q.kind.hasBody() || q.kind.hasWebhook()) && err != nil:
+		q.refusal = refuse(http.StatusBadRequest, "the body cannot be read")
+	case q.kind.hasBody():
+		q.readBody(body)
+	case q.kind.hasWebhook():
+		q.webhook = body
 	}
 	return q
 }
@@ -142,6 +161,8 @@ func (q *request) route() {
 		return
 	case slices.Equal(parts, []string{"auth", "token"}):
 		q.choose(map[string]Kind{http.MethodGet: KindToken})
+		return
+	case q.routeWebhooks(parts):
 		return
 	}
 	category := ""
