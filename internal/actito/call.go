@@ -56,10 +56,10 @@ func (c *Client) send(ctx context.Context, req call, token string) ([]byte, erro
 	}
 	if req.writes() {
 		// The status alone is the answer. The body is read, as far as it is
-		// short, to keep the connection.
-		_, _ = io.CopyN(io.Discard, resp.Body, maxRefusal)
+		// short, to keep the connection, and for the profile's id.
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
 		resp.Body.Close()
-		return nil, nil
+		return body, nil
 	}
 	body, err := outbound.ReadBody(resp, maxAnswer)
 	return body, brokenOff(req.op, err)

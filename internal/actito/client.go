@@ -38,7 +38,12 @@ type Attribute struct {
 }
 
 // Ref names one profile by a unique key.
-type Ref struct{ Entity, TableID, KeyAttribute, Key string }
+type Ref struct {
+	Entity, TableID, KeyAttribute, Key string
+	// Told, if set, is given Actito's own id of the profile where the answer to a
+	// write tells it.
+	Told func(profileID string)
+}
 
 // Change is what a write sets; what it does not name stays as it is. The value
 // of an attribute is a JSON scalar, a list, or nil, which clears it.

@@ -37,8 +37,22 @@ func (c *Client) Update(ctx context.Context, ref Ref, change Change) error {
 	if err != nil {
 		return unwritable(req.op, err)
 	}
-	_, err = c.call(ctx, req)
-	return err
+	return c.write(ctx, req, ref)
+}
+
+// write makes a call that changes a profile.
+func (c *Client) write(ctx context.Context, req call, ref Ref) error {
+	body, err := c.call(ctx, req)
+	if err != nil || ref.Told == nil {
+		return err
+	}
+	// V4 answered {"profileId": 7}; of V5 it is not known.
+	if answer, err := decodeObject(body); err == nil {
+		if id := text(field(answer, ProfileID)); id != "" {
+			ref.Told(id)
+		}
+	}
+	return nil
 }
 
 // Create makes a profile, or updates it if it exists.
@@ -62,7 +76,7 @@ func (c *Client) Create(ctx context.Context, ref Ref, change Change) error {
 	if err != nil {
 		return unwritable(op, err)
 	}
-	_, err = c.call(ctx, req)
+	err = c.write(ctx, req, ref)
 	switch outbound.StatusOf(err) {
 	case http.StatusConflict:
 		updateErr := c.updateExisting(ctx, ref, change)
@@ -91,7 +105,7 @@ func (c *Client) replace(ctx context.Context, ref Ref, change Change) error {
 	if err != nil {
 		return unwritable(req.op, err)
 	}
-	if _, err := c.call(ctx, req); err != nil {
+	if err := c.write(ctx, req, ref); err != nil {
 		return err
 	}
 	// A 404 to the POST can have passing reasons. Only a PUT that worked where

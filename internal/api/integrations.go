@@ -125,7 +125,9 @@ func (a *API) refreshIntegration(r *http.Request) (int, any, error) {
 }
 
 func (a *API) rotateWebhookSecret(r *http.Request) (int, any, error) {
-	return a.on(r, func(k store.IntegrationKey) (*integration.View, error) { return a.Integrations.RotateWebhookSecret(r.Context(), k) })
+	return a.on(r, func(k store.IntegrationKey) (*integration.View, error) {
+		return a.Integrations.RotateWebhookSecret(r.Context(), k)
+	})
 }
 
 func (a *API) replayIntegration(r *http.Request) (int, any, error) {

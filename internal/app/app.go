@@ -99,7 +99,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher) 
 		AllowPrivate: a.cfg.AllowPrivateNetworks, PublicURL: a.cfg.PublicURL, Log: a.log, Now: time.Now,
 	}
 	a.delivery = deliver.New(a.engine, &Targets{
-		Accounts: service.Accounts, Didomis: didomi.NewAccounts(client, a.cfg.DidomiURL), Secrets: service.Secrets, Hasher: hasher,
+		Accounts: service.Accounts, Didomis: didomi.NewAccounts(client), DidomiURL: a.cfg.DidomiURL, Secrets: service.Secrets, Hasher: hasher,
 	}, deliver.Options{
 		Node: uuid.NewString(), Stale: a.cfg.ConfirmAfter, ReadbackDelay: a.cfg.ReadbackDelay, Log: a.log, Registerer: metrics,
 	})

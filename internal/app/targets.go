@@ -15,10 +15,11 @@ import (
 
 // Targets opens Actito profiles as delivery targets.
 type Targets struct {
-	Accounts *actito.Accounts
-	Didomis  *didomi.Accounts // nil where Didomi is never told of anything
-	Secrets  func(*store.Integration) (integration.Authentication, error)
-	Hasher   *store.Hasher
+	Accounts  *actito.Accounts
+	Didomis   *didomi.Accounts // nil where Didomi is never told of anything
+	DidomiURL string
+	Secrets   func(*store.Integration) (integration.Authentication, error)
+	Hasher    *store.Hasher
 }
 
 var _ deliver.Targets = (*Targets)(nil)
@@ -61,7 +62,7 @@ func (t *Targets) Didomi(i *store.Integration) (deliver.Didomi, error) {
 	if t.Didomis == nil || secrets.DidomiAPIKey == "" {
 		return nil, nil
 	}
-	return &way{t.Didomis.Client(i.Organization, secrets.DidomiAPIKey, secrets.DidomiAPISecret)}, nil
+	return &way{t.Didomis.Client(t.DidomiURL, i.Organization, secrets.DidomiAPIKey, secrets.DidomiAPISecret)}, nil
 }
 
 // way is the way back to one organization's Didomi.
@@ -88,12 +89,18 @@ func (p *profiles) of(userID string) actito.Ref {
 	return r
 }
 
-func (p *profiles) Update(ctx context.Context, userID string, d consent.Difference) error {
-	return p.client.Update(ctx, p.of(userID), actito.Change(d))
+func (p *profiles) Update(ctx context.Context, userID string, d consent.Difference) (profileID string, err error) {
+	ref := p.of(userID)
+	ref.Told = func(id string) { profileID = id }
+	err = p.client.Update(ctx, ref, actito.Change(d))
+	return profileID, err
 }
 
-func (p *profiles) Create(ctx context.Context, userID string, d consent.Difference) error {
-	return p.client.Create(ctx, p.of(userID), actito.Change(d))
+func (p *profiles) Create(ctx context.Context, userID string, d consent.Difference) (profileID string, err error) {
+	ref := p.of(userID)
+	ref.Told = func(id string) { profileID = id }
+	err = p.client.Create(ctx, ref, actito.Change(d))
+	return profileID, err
 }
 
 func (p *profiles) Read(ctx context.Context, userID string) (deliver.Held, error) {

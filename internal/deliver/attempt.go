@@ -75,8 +75,16 @@ type attempt struct {
 	finish store.Finish
 }
 
+// named keeps the profile's own id, if a write told it.
+func (a *attempt) named(profileID string, err error) error {
+	if profileID != "" {
+		a.finish.ProfileID = profileID
+	}
+	return err
+}
+
 func (a *attempt) run(ctx context.Context, call store.Call) {
-	err := a.call(ctx, call, func(ctx context.Context) error { return a.job.target.Update(ctx, a.job.userID, a.job.send) })
+	err := a.call(ctx, call, func(ctx context.Context) error { return a.named(a.job.target.Update(ctx, a.job.userID, a.job.send)) })
 	switch kind := consent.KindOf(err); {
 	case err == nil:
 		a.settle(ctx, a.job.send, nil)
@@ -149,7 +157,7 @@ func (a *attempt) refused(ctx context.Context, err error) {
 		}
 		alone := consent.Difference{Subscriptions: send.Subscriptions}
 		err = a.call(ctx, a.newCall("update", alone, a.clock()), func(ctx context.Context) error {
-			return a.job.target.Update(ctx, a.job.userID, alone)
+			return a.named(a.job.target.Update(ctx, a.job.userID, alone))
 		})
 		switch consent.KindOf(err) {
 		case consent.Invalid:
@@ -275,7 +283,7 @@ func (a *attempt) create(ctx context.Context) {
 
 func (a *attempt) createWith(ctx context.Context, d consent.Difference) error {
 	return a.call(ctx, a.newCall("create", d, a.clock()), func(ctx context.Context) error {
-		return a.job.target.Create(ctx, a.job.userID, d)
+		return a.named(a.job.target.Create(ctx, a.job.userID, d))
 	})
 }
 

@@ -78,10 +78,11 @@ type Loads interface {
 // RateLimited and Transient mean that nothing was applied; Unclear means that
 // it may have been.
 type Target interface {
-	// Update writes d to the profile and touches nothing else.
-	Update(ctx context.Context, userID string, d consent.Difference) error
-	// Create makes the profile with d.
-	Create(ctx context.Context, userID string, d consent.Difference) error
+	// Update writes d to the profile and touches nothing else. It gives Actito's
+	// own id of the profile, if the answer tells it.
+	Update(ctx context.Context, userID string, d consent.Difference) (profileID string, err error)
+	// Create makes the profile with d, and gives the same.
+	Create(ctx context.Context, userID string, d consent.Difference) (profileID string, err error)
 	// Read tells what the profile holds.
 	Read(ctx context.Context, userID string) (Held, error)
 	// ReadID is Read by Actito's own id of the profile.

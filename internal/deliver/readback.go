@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"cmp"
 	"context"
 
 	"consentsync/internal/consent"
@@ -93,6 +94,7 @@ func (a *attempt) read(ctx context.Context, known consent.Known, attributes bool
 		held, err = a.job.target.Read(ctx, a.job.userID)
 		return err
 	})
+	a.finish.ProfileID = cmp.Or(held.ProfileID, a.finish.ProfileID)
 	if err != nil {
 		if consent.KindOf(err) == consent.RateLimited {
 			a.block(ctx, consent.RetryAfter(err))

@@ -44,7 +44,9 @@ type Finish struct {
 	LastError  string
 	Readback   int
 	ReadbackAt consent.Time
-	Calls      []Call // the calls made, answered; the first is the one of Start
+	// ProfileID is Actito's own id of the profile; empty if it was not told.
+	ProfileID string
+	Calls     []Call // the calls made, answered; the first is the one of Start
 }
 
 // Settled says that a delivery needed no call.

@@ -169,7 +169,7 @@ func (e *Engine) Finish(ctx context.Context, l store.Lease, f store.Finish) erro
 		now := int64(consent.TimeOf(e.now()))
 		res, err := tx.ExecContext(ctx, finishSQL,
 			string(f.State), int64(f.Class), int64(f.NextAt), f.Attempts, known, f.LastError, f.Readback, int64(f.ReadbackAt), now, len(f.Calls),
-			f.Organization, f.Integration, string(f.Target), f.Person[:], f.Version, l.Epoch)
+			f.Organization, f.Integration, string(f.Target), f.Person[:], f.Version, l.Epoch, f.ProfileID)
 		if err != nil {
 			return err
 		}
@@ -216,7 +216,8 @@ const finishSQL = `UPDATE deliveries SET
                  ELSE ?3 END,
   class = CASE WHEN ?1 IN ('waiting', 'pending', 'unmatched') THEN min(class, ?2) ELSE class END,
   attempts = CASE WHEN version > ?15 AND ?1 <> 'waiting' THEN 0 ELSE ?4 END,
-  known = ?5, last_error = ?6, readback = ?7, readback_at = ?8, updated_at = ?9, calls = calls + ?10
+  known = ?5, last_error = ?6, readback = ?7, readback_at = ?8, updated_at = ?9, calls = calls + ?10,
+  profile = CASE WHEN ?17 <> '' THEN ?17 ELSE profile END
 WHERE organization = ?11 AND integration = ?12 AND target = ?13 AND person = ?14 AND state = 'in_flight' AND epoch = ?16`
 
 // Settle records that deliveries needed no call. One that got a newer version
@@ -300,10 +301,10 @@ func (e *Engine) RecordRead(ctx context.Context, l store.Lease, f store.Finish, 
 		}
 		if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET known = ?1, readback = ?2, readback_at = ?3, updated_at = ?4, calls = calls + ?5,
 				state = CASE WHEN ?6 OR state = 'sent' THEN 'pending' ELSE state END, class = CASE WHEN ?6 THEN ?7 ELSE class END, due_at = CASE WHEN ?6 THEN ?4 ELSE due_at END,
-				version = version + ?6
+				version = version + ?6, profile = CASE WHEN ?12 <> '' THEN ?12 ELSE profile END
 			WHERE organization = ?8 AND integration = ?9 AND target = ?10 AND person = ?11 AND state <> 'in_flight'`,
 			known, f.Readback, int64(f.ReadbackAt), now, len(f.Calls), due, int64(f.Class),
-			f.Organization, f.Integration, string(f.Target), f.Person[:]); err != nil {
+			f.Organization, f.Integration, string(f.Target), f.Person[:], f.ProfileID); err != nil {
 			return err
 		}
 		if err := (tally{store.CountCalls: int64(len(f.Calls))}).store(ctx, tx, f.IntegrationKey()); err != nil {

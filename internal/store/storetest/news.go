@@ -165,6 +165,14 @@ func newsProfile(b *bench) {
 	p, err := b.PersonOfProfile(b.Context(), k, "7")
 	b.must(err)
 	b.same("whose it is", p, b.person(acme, "ana"))
+	d := b.delivery(k, "ana")
+	f := answered(d, b.begin(b.lease("node"), d), b.now())
+	f.ProfileID = "8"
+	b.must(b.Finish(b.Context(), b.lease("node"), f))
+	b.must(b.RecordRead(b.Context(), b.lease("node"), store.Finish{DeliveryKey: d.DeliveryKey, Known: f.Known}, false))
+	p, err = b.PersonOfProfile(b.Context(), k, "8")
+	b.must(err)
+	b.same("as a call told, and what is not told keeps it", p, b.person(acme, "ana"))
 	_, err = b.PersonOfProfile(b.Context(), b.integrate(acme, "other"), "7")
 	b.kind(err, consent.NotFound)
 }
