@@ -382,7 +382,7 @@ func insertCalls(ctx context.Context, tx *sql.Tx, calls []store.Call) error {
 	return nil
 }
 
-func insertCall(ctx context.Context, tx *sql.Tx, c store.Call) error {
+func insertCall(ctx context.Context, tx querier, c store.Call) error {
 	subscriptions, err := toJSON(c.Subscriptions)
 	if err != nil {
 		return err

@@ -131,8 +131,8 @@ func (e *Engine) removeSome(ctx context.Context, deletion string, args ...any) (
 func (e *Engine) JoinLoad(ctx context.Context, l store.Lease, load *store.Load, joining []store.Joining) (taken []bool, err error) {
 	taken = make([]bool, len(joining))
 	people, withdrawals := load.People, load.Withdrawals
-	err = e.underLease(ctx, l, "sqlite.JoinLoad", func(tx *sql.Tx, now consent.Time) error {
-		sums := tally{}
+	err = e.underLease(ctx, l, "sqlite.JoinLoad", func(t *sql.Tx, now consent.Time) error {
+		tx, sums := keep(t), tally{}
 		for n := range joining {
 			j := &joining[n]
 			key := []any{load.Organization, load.ID, string(store.TargetActito), j.Person[:]}
@@ -314,9 +314,9 @@ func (e *Engine) SampleRows(ctx context.Context, l store.Lease, load *store.Load
 // store.EndRow. It tells how many rows are in another state than before.
 // Conflict if the lease has gone.
 func (e *Engine) EndRows(ctx context.Context, l store.Lease, load *store.Load, rows []store.LoadRow) (moved int, err error) {
-	err = e.underLease(ctx, l, "sqlite.EndRows", func(tx *sql.Tx, now consent.Time) error {
+	err = e.underLease(ctx, l, "sqlite.EndRows", func(t *sql.Tx, now consent.Time) error {
 		moved = 0
-		sums := tally{}
+		tx, sums := keep(t), tally{}
 		for n := range rows {
 			state, loaded, err := endRow(ctx, tx, load, &rows[n], now)
 			if err != nil {
@@ -340,7 +340,7 @@ func (e *Engine) EndRows(ctx context.Context, l store.Lease, load *store.Load, r
 }
 
 // endRow tells also whether the load has spared the person a call.
-func endRow(ctx context.Context, tx *sql.Tx, load *store.Load, r *store.LoadRow, now consent.Time) (state store.RowState, loaded bool, err error) {
+func endRow(ctx context.Context, tx querier, load *store.Load, r *store.LoadRow, now consent.Time) (state store.RowState, loaded bool, err error) {
 	key := []any{load.Organization, load.ID, string(store.TargetActito), r.Person[:]}
 	d, err := scanDelivery(tx.QueryRowContext(ctx, selectDeliveries+oneDelivery, key...))
 	if err == sql.ErrNoRows { //nolint:errorlint // database/sql returns it bare
