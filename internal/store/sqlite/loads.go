@@ -355,8 +355,10 @@ func endRow(ctx context.Context, tx querier, load *store.Load, r *store.LoadRow,
 		if err != nil {
 			return state, false, err
 		}
-		if _, err := tx.ExecContext(ctx, endDeliverySQL, append([]any{string(d.State), int64(d.Class), int64(d.DueAt), d.Version, d.Attempts, known, d.LastError,
-			d.Readback, int64(d.ReadbackAt), int64(d.UpdatedAt)}, key...)...); err != nil {
+		if _, err := tx.ExecContext(ctx, endDeliverySQL, append([]any{
+			string(d.State), int64(d.Class), int64(d.DueAt), d.Version, d.Attempts, known, d.LastError,
+			d.Readback, int64(d.ReadbackAt), int64(d.UpdatedAt),
+		}, key...)...); err != nil {
 			return state, false, err
 		}
 	}
