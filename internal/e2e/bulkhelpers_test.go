@@ -66,27 +66,62 @@ func (b *bundle) load(id string) loadView {
 	return loads[len(loads)-1]
 }
 
-// bulky are the settings of an integration whose backlog soon goes by bulk: it
-// makes one call a second. change, if not nil, alters the properties.
+// bulky are the settings of an integration whose backlog soon goes by bulk,
+// once slow was called. change, if not nil, alters the properties.
 func bulky(change func(properties object)) func(object) {
 	return func(in object) {
 		in["upsert_mode"] = false
 		p := in["properties"].(object)
-		p["calls_per_minute"], p["bulk_after_seconds"] = 60, 5
-		p["etl_id"], p["etl_updates_only"] = simulator.SampleETL, true
+		p["bulk_after_seconds"], p["etl_id"], p["etl_updates_only"] = 5, simulator.SampleETL, true
 		if change != nil {
 			change(p)
 		}
 	}
 }
 
+// braking is an organization without people. Its integration spends the same
+// licence as all others, and so can slow them down without changing them.
+const braking = "braking-org"
+
+// slow has the licence make one call a second.
+func (b *bundle) slow() {
+	b.t.Helper()
+	if b.brake != "" {
+		b.paced(b.brake, 60)
+		return
+	}
+	table := simulator.SampleTable()
+	table.ID, table.Name = "99", "Nobody"
+	b.actito.AddTable(simulator.SampleEntity, table)
+	b.must(http.MethodPut, "/v1/premium-features/"+braking, `{"actito":true}`, http.StatusOK, nil)
+	var view struct{ ID string }
+	b.must(http.MethodPost, "/v1/marketplace/integrations?organization_id="+braking, b.settings(func(in object) {
+		p := in["properties"].(object)
+		p["table_name"], p["calls_per_minute"] = "Nobody", 60
+	}), http.StatusCreated, &view)
+	b.brake = view.ID
+}
+
+// hurry ends what slow began: those who do not go by bulk are served at once.
+func (b *bundle) hurry() {
+	b.t.Helper()
+	b.paced(b.brake, 6000)
+}
+
+// paced sets how many calls an integration makes a minute.
+func (b *bundle) paced(id string, perMinute int) {
+	b.t.Helper()
+	b.change(id, fmt.Sprintf(`{"properties":{"calls_per_minute":%d}}`, perMinute))
+}
+
 // pile makes a backlog: all of the webhooks are accepted before anything is
-// delivered.
+// delivered, and then slowly.
 func (b *bundle) pile(id string, webhooks ...[]object) {
 	b.t.Helper()
 	b.must(http.MethodPost, "/v1/marketplace/integrations/"+id+"/pause", "", http.StatusOK, nil)
 	b.sendAll(slices.Concat(webhooks...))
 	b.caughtUp()
+	b.slow()
 	b.must(http.MethodPost, "/v1/marketplace/integrations/"+id+"/resume", "", http.StatusOK, nil)
 }
 
@@ -97,12 +132,6 @@ func (b *bundle) caughtUp() {
 		status, answer := b.ask(http.MethodGet, "/v1/users/"+anna+"?organization_id="+organization, "")
 		return status == http.StatusNotFound || status == http.StatusOK && !bytes.Contains(answer, []byte(`"catching_up":true`))
 	})
-}
-
-// paced sets how many calls an integration makes a minute.
-func (b *bundle) paced(id string, perMinute int) {
-	b.t.Helper()
-	b.change(id, fmt.Sprintf(`{"properties":{"calls_per_minute":%d}}`, perMinute))
 }
 
 // wants is what people chose, by person and subscription.

@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -22,7 +21,8 @@ func TestR12AMappingAddedDuringALoad(t *testing.T) {
 	})
 	b.pile(id, events(people, time.Now(), simulator.Choices{"newsletter": yes(), "promotions": yes()}))
 	b.eventually("a load runs", func() bool { return b.load(id).State == "running" })
-	b.change(id, fmt.Sprintf(`{"properties":{"calls_per_minute":6000},%s`, mappings("Newsletter", "Promotions")[1:]))
+	b.change(id, mappings("Newsletter", "Promotions"))
+	b.hurry()
 	b.eventually("everybody has both", func() bool {
 		if v := b.integration(id); v.Reprojection != nil && v.Reprojection.Grants > 30 { // whoever was synced before counts
 			t.Fatalf("live consent counts as set in motion by us: %+v", v.Reprojection)
