@@ -291,18 +291,26 @@ func (e *Engine) refuse(ctx context.Context, tx *sql.Tx, load *store.Load, r sto
 }
 
 // SampleRows has some of a load's open rows that are not refused read back, to
-// tell about the others. Conflict if the lease has gone.
+// tell about the others. Only whoever still waits for the load can tell: others
+// are passed over. Conflict if the lease has gone.
 func (e *Engine) SampleRows(ctx context.Context, l store.Lease, load *store.Load, rows []int) error {
 	return e.underLease(ctx, l, "sqlite.SampleRows", func(tx *sql.Tx, now consent.Time) error {
 		for _, row := range rows {
-			if _, err := tx.ExecContext(ctx, `UPDATE load_rows SET state = 1 WHERE organization = ? AND integration = ? AND load = ? AND number = ? AND state = 0`,
-				load.Organization, load.ID, load.LoadID[:], row); err != nil {
+			res, err := tx.ExecContext(ctx, `UPDATE deliveries SET readback = max(readback, 1), readback_at = ?1
+				WHERE organization = ?2 AND integration = ?3 AND target = 'actito' AND state = 'sent' AND (person, version) IN (
+					SELECT person, version FROM load_rows WHERE organization = ?2 AND integration = ?3 AND load = ?4 AND number = ?5 AND state = 0)`,
+				int64(now), load.Organization, load.ID, load.LoadID[:], row)
+			if err != nil {
 				return err
 			}
-			if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET readback = max(readback, 1), readback_at = ?1
-				WHERE organization = ?2 AND integration = ?3 AND target = 'actito' AND state = 'sent' AND person = (
-					SELECT person FROM load_rows WHERE organization = ?2 AND integration = ?3 AND load = ?4 AND number = ?5)`,
-				int64(now), load.Organization, load.ID, load.LoadID[:], row); err != nil {
+			if n, err := res.RowsAffected(); err != nil || n == 0 {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			if _, err := tx.ExecContext(ctx, `UPDATE load_rows SET state = 1 WHERE organization = ? AND integration = ? AND load = ? AND number = ?`,
+				load.Organization, load.ID, load.LoadID[:], row); err != nil {
 				return err
 			}
 		}
