@@ -107,7 +107,7 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"NextNews":              {nextNewsSQL, "SEARCH news USING INDEX news_next (organization=? AND integration=? AND next_at<?)"},
 		"PersonOfProfile":       {byProfileSQL, "SEARCH deliveries USING COVERING INDEX deliveries_by_profile (organization=? AND integration=? AND profile=?)"},
 		"OwnWrites, calls":      {ownCallsSQL, "SEARCH calls USING PRIMARY KEY (organization=? AND person=?)"},
-		"OwnWrites, loads":      {ownRowsSQL, "SEARCH r USING INDEX load_rows_by_person (organization=? AND integration=? AND load=? AND person=?)"},
+		"OwnWrites, loads":      {ownRowsSQL, "SEARCH r USING INDEX load_rows_by_person (organization=? AND integration=? AND person=? AND load=?)"},
 		"JoinLoad":              {joinSQL, one},
 		"EndRows":               {endDeliverySQL, one},
 		"Merge":                 {nextInboxSQL, "SEARCH inbox USING PRIMARY KEY (organization=? AND lane=?)"},
