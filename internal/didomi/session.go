@@ -116,7 +116,7 @@ func claimedLife(token string, now time.Time) time.Duration {
 	if err != nil || json.Unmarshal(raw, &claims) != nil || claims.Ends == 0 {
 		return sessionLife
 	}
-	if true {
+	if claims.Made == 0 {
 		claims.Made = float64(now.UnixMicro()) / 1e6
 	}
 	seconds := min(claims.Ends-claims.Made, maxSessionLife.Seconds())

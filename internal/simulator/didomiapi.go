@@ -50,7 +50,8 @@ type DidomiAPIOptions struct {
 }
 
 // DidomiAPI is the small part of Didomi's REST API that concerns consents:
-// sessions, creating events and listing users (https://api.didomi.io/openapi.json).
+// sessions, creating events, reading one and listing users
+// (https://api.didomi.io/openapi.json).
 // Events change users as their dates say, whatever the order in which they
 // come. It is safe for concurrent use.
 type DidomiAPI struct {
@@ -86,7 +87,7 @@ func NewDidomiAPI(opts DidomiAPIOptions) *DidomiAPI {
 }
 
 // Inject makes a fault strike from now on, as [Actito.Inject] does. Kinds are
-// [KindSession], [KindEvents] and [KindUsers].
+// [KindSession], [KindEvents], [KindEvent] and [KindUsers].
 func (d *DidomiAPI) Inject(f Fault) (remove func()) { return d.faults.inject(f) }
 
 // ClearFaults removes all faults.
@@ -158,7 +159,13 @@ func readDidomi(r *http.Request) *didomiRequest {
 	case "/v1/consents/users":
 		q.choose(map[string]Kind{http.MethodGet: KindUsers})
 	default:
-		q.refusal = refuse(http.StatusNotFound, "Page not found")
+		id, ok := strings.CutPrefix(r.URL.Path, "/v1/consents/events/")
+		if !ok || id == "" || strings.Contains(id, "/") {
+			q.refusal = refuse(http.StatusNotFound, "Page not found")
+			break
+		}
+		q.names = []string{id}
+		q.choose(map[string]Kind{http.MethodGet: KindEvent})
 	}
 	if err != nil && q.refusal == nil {
 		q.refusal = refuse(http.StatusBadRequest, "%v", err)
@@ -204,6 +211,8 @@ func (d *DidomiAPI) apply(q *didomiRequest, e *entry) outcome {
 		return d.createSession(q)
 	case q.kind == KindUsers:
 		return d.listUsers(q)
+	case q.kind == KindEvent:
+		return d.readEvent(q.names[0])
 	}
 	out, changed := d.createEvents(q)
 	if changed {

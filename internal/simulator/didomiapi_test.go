@@ -82,6 +82,10 @@ func TestDidomiAPI(t *testing.T) {
 	} {
 		b.ask("POST", eventsPath, bad, 400)
 	}
+	if e := b.ask("GET", strings.Replace(eventsPath, "?", "/e2?", 1), "", 200); e["id"] != "e2" {
+		t.Errorf("event: %v", e)
+	}
+	b.ask("GET", strings.Replace(eventsPath, "?", "/e3?", 1), "", 404)
 	if got := b.Events(); len(got) != 3 || !got[0].DisableIntegrations || got[1].ID != "e2" || got[2].ID == "" {
 		t.Errorf("events: %+v", got)
 	}

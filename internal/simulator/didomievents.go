@@ -91,6 +91,16 @@ func (d *DidomiAPI) createEvents(q *didomiRequest) (out outcome, changed bool) {
 	return answer(http.StatusOK, created), len(created) > 0
 }
 
+func (d *DidomiAPI) readEvent(id string) outcome {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	i := slices.IndexFunc(d.events, func(e RecordedEvent) bool { return e.ID == id })
+	if i < 0 {
+		return didomiRefusal(refuse(http.StatusNotFound, "No event with this id"))
+	}
+	return answer(http.StatusOK, d.events[i].Body)
+}
+
 // consentEvent is an event as far as it matters here.
 type consentEvent struct {
 	body map[string]any

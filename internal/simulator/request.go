@@ -41,6 +41,7 @@ const (
 	// Those to Didomi.
 	KindSession Kind = "session"
 	KindEvents  Kind = "events" // creates events
+	KindEvent   Kind = "event"  // reads one
 	KindUsers   Kind = "users"  // lists users
 )
 
