@@ -37,7 +37,7 @@ type Accepting interface {
 	Accept(ctx context.Context, batch []store.Inbound) ([]store.Receipt, error)
 	Enqueue(ctx context.Context, batch []store.Inbound) error
 	Merge(ctx context.Context, k store.InboxKey, limit int, decode store.Decode) (store.Merged, error)
-	SetAside(ctx context.Context, k store.InboxKey, reason string) error
+	SetAside(ctx context.Context, k store.InboxKey, seq int64, reason string) error
 	RetryAside(ctx context.Context) error
 	Backlogs(ctx context.Context, organization string) ([]store.Backlog, error)
 }
