@@ -198,6 +198,7 @@ var shared struct {
 	failed    error
 	databases int
 	templates map[string]bool
+	free      map[string][]string // databases by the template that they are like
 }
 
 // Shared gives the server of this process, and starts it at first. It does not
@@ -206,6 +207,12 @@ func Shared(t testing.TB) *Server {
 	t.Helper()
 	shared.Lock()
 	defer shared.Unlock()
+	return sharedServer(t)
+}
+
+// sharedServer is Shared for who has the lock.
+func sharedServer(t testing.TB) *Server {
+	t.Helper()
 	if shared.server == nil && shared.failed == nil {
 		shared.server, shared.failed = Start("fsync=off", "full_page_writes=off")
 	}
@@ -215,51 +222,69 @@ func Shared(t testing.TB) *Server {
 	return shared.server
 }
 
-// Database makes a database for a test, removed with it, and gives its address.
+// Database makes an empty database for a test, removed with it, and gives its
+// address.
 func Database(t testing.TB) string {
 	t.Helper()
-	return database(t, "template0")
-}
-
-// Prepared is Database as a copy of one that prepare has made, once.
-func Prepared(t testing.TB, name string, prepare func(address string) error) string {
-	t.Helper()
-	s := Shared(t)
 	shared.Lock()
-	if !shared.templates[name] {
-		err := s.Exec(t.Context(), "postgres", `CREATE DATABASE `+name+` TEMPLATE template0`)
-		if err == nil {
-			err = prepare(s.URL(name))
-		}
-		if err != nil {
-			shared.Unlock()
-			t.Fatal(err)
-		}
-		if shared.templates == nil {
-			shared.templates = make(map[string]bool)
-		}
-		shared.templates[name] = true
-	}
-	shared.Unlock()
-	return database(t, name)
-}
-
-func database(t testing.TB, template string) string {
-	t.Helper()
-	s := Shared(t)
-	shared.Lock()
-	shared.databases++
-	name := fmt.Sprintf("test%d", shared.databases)
-	shared.Unlock()
-	if err := s.Exec(t.Context(), "postgres", `CREATE DATABASE `+name+` TEMPLATE `+template); err != nil {
-		t.Fatal(err)
-	}
+	defer shared.Unlock()
+	s := sharedServer(t)
+	name := create(t, s, "template0")
 	t.Cleanup(func() {
 		if err := s.Exec(context.Background(), "postgres", `DROP DATABASE IF EXISTS `+name+` WITH (FORCE)`); err != nil {
 			t.Error(err)
 		}
 	})
 	return s.URL(name)
+}
+
+// Prepared gives the address of a database like one that prepare has made,
+// once. After the test the statements of reset make it so again, for another:
+// that takes a small part of the time of a new one.
+func Prepared(t testing.TB, name string, prepare func(address string) error, reset ...string) string {
+	t.Helper()
+	shared.Lock()
+	defer shared.Unlock()
+	s := sharedServer(t)
+	if !shared.templates[name] {
+		err := s.Exec(t.Context(), "postgres", `CREATE DATABASE `+name+` TEMPLATE template0`)
+		if err == nil {
+			err = prepare(s.URL(name))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if shared.templates == nil {
+			shared.templates, shared.free = make(map[string]bool), make(map[string][]string)
+		}
+		shared.templates[name] = true
+	}
+	var database string
+	if free := shared.free[name]; len(free) > 0 {
+		database, shared.free[name] = free[len(free)-1], free[:len(free)-1]
+	} else {
+		database = create(t, s, name)
+	}
+	t.Cleanup(func() {
+		if err := s.Exec(context.Background(), database, reset...); err != nil {
+			t.Errorf("the database cannot be reset: %v", err)
+			return
+		}
+		shared.Lock()
+		defer shared.Unlock()
+		shared.free[name] = append(shared.free[name], database)
+	})
+	return s.URL(database)
+}
+
+func create(t testing.TB, s *Server, template string) string {
+	t.Helper()
+	shared.databases++
+	name := fmt.Sprintf("test%d", shared.databases)
+	if err := s.Exec(t.Context(), "postgres", `CREATE DATABASE `+name+` TEMPLATE `+template); err != nil {
+		t.Fatal(err)
+	}
+	return name
 }
 
 // Main runs the tests of a package that uses Shared; its TestMain calls it.

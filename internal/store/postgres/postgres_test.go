@@ -29,8 +29,14 @@ func migrated(t *testing.T) string {
 			return err
 		}
 		return e.Close()
-	})
+	}, emptied...)
 }
+
+// emptied makes a database as the migrations leave it.
+var emptied = []string{`DO $$ DECLARE t text; BEGIN
+	FOR t IN SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname NOT IN ('goose_db_version', 'pings')
+	LOOP EXECUTE format('DELETE FROM %I', t); END LOOP;
+END $$`, `ALTER SEQUENCE epochs RESTART`}
 
 // open opens a database, which is closed with the test.
 func open(t *testing.T, address string, opts Options) *Engine {
