@@ -169,6 +169,9 @@ func (s *Server) URL(database string) string {
 	return "postgres://postgres@/" + database + "?host=" + s.dir
 }
 
+// Socket is the path of the socket that it listens on.
+func (s *Server) Socket() string { return filepath.Join(s.dir, ".s.PGSQL.5432") }
+
 // Stop ends the server and removes its folder.
 func (s *Server) Stop() {
 	_ = s.cmd.Process.Signal(syscall.SIGQUIT) // at once; nothing is kept

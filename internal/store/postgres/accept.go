@@ -71,7 +71,8 @@ const (
 		ON CONFLICT (organization, entity, deletion) DO UPDATE SET at = least(t.at, excluded.at)`
 	buriedSQL    = `SELECT min(at) FROM tombstones WHERE organization = $1 AND entity = $2`
 	attributeSQL = `UPDATE events SET person = $1 WHERE organization = $2
-		AND id IN (SELECT deletion FROM tombstones WHERE organization = $2 AND entity = $3) AND person = $4`
+		AND id = ANY(ARRAY(SELECT deletion FROM tombstones WHERE organization = $2 AND entity = $3))
+		AND person IS NOT DISTINCT FROM $4` // which no index answers: of the others there may be many
 )
 
 // ledgerKey is the primary key of the ledger.
@@ -427,7 +428,7 @@ func queueMarks(b *pgx.Batch, integration string, due []store.Due, read func(pgx
 const markDueSQL = `INSERT INTO deliveries AS d (organization, integration, target, person, state, class, consent_at, due_at, updated_at, held, marks)
 SELECT u.o, i.id, 'actito', u.p, 'pending', u.class, u.consent_at, u.at, u.at, u.held, u.events
 FROM unnest($1::text[], $2::bytea[], $3::smallint[], $4::bigint[], $5::bigint[], $6::bool[], $7::bigint[]) AS u(o, p, class, consent_at, at, held, events)
-JOIN integrations i ON i.organization = u.o AND ($8 = '' OR i.id = $8)
+CROSS JOIN LATERAL (SELECT id FROM integrations WHERE organization = u.o AND ($8 = '' OR id = $8) OFFSET 0) AS i
 ORDER BY u.o COLLATE "C", u.p, i.id
 ON CONFLICT (organization, integration, target, person) DO UPDATE SET
   version = d.version + 1, marks = d.marks + excluded.marks, held = excluded.held,

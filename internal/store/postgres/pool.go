@@ -44,10 +44,10 @@ func configure(address string) (*pgxpool.Config, error) {
 		// The error quotes the address with the password left out.
 		return nil, fmt.Errorf("--database: %w", err)
 	}
-	if !says(address, "pool_max_conns") {
+	if !sets(address, "pool_max_conns") {
 		cfg.MaxConns = mostConnections
 	}
-	if !says(address, "target_session_attrs") {
+	if !sets(address, "target_session_attrs") {
 		cfg.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
 	if cfg.ConnConfig.ConnectTimeout == 0 {
@@ -76,8 +76,8 @@ func configure(address string) (*pgxpool.Config, error) {
 	return cfg, nil
 }
 
-// says tells whether the address sets a parameter itself.
-func says(address, parameter string) bool {
+// sets tells whether the address sets a parameter itself.
+func sets(address, parameter string) bool {
 	if u, err := url.Parse(address); err == nil && u.Scheme != "" {
 		return u.Query().Has(parameter)
 	}
