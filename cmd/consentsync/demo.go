@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -17,7 +15,9 @@ import (
 	"time"
 
 	"consentsync/internal/app"
+	"consentsync/internal/integration"
 	"consentsync/internal/simulator"
+	"consentsync/internal/store"
 )
 
 const (
@@ -61,7 +61,8 @@ func (d *demoCommand) Run(ctx context.Context) error {
 		return err
 	}
 	defer a.Stop(context.WithoutCancel(ctx)) //nolint:errcheck // the demo ends
-	client, err := setUp(ctx, a.URL(), actitoURL)
+	admin := &client{a.URL(), demoToken}
+	credentials, id, err := setUp(ctx, admin, actitoURL)
 	if err != nil {
 		return err
 	}
@@ -69,16 +70,24 @@ func (d *demoCommand) Run(ctx context.Context) error {
 	fmt.Printf("  health    curl %s/readyz\n", a.URL())
 	fmt.Printf("  a person  curl -H 'Authorization: Bearer %s' '%s/v1/users/PERSON?organization_id=%s'\n", demoToken, a.URL(), demoOrganization)
 	fmt.Printf("  history   curl -H 'Authorization: Bearer %s' '%s/v1/users/PERSON/trace?organization_id=%s'\n", demoToken, a.URL(), demoOrganization)
-	fmt.Printf("  Actito    curl %s/_simulator/profiles\n\n", actitoURL)
+	fmt.Printf("  Actito    curl %s/_simulator/profiles\n", actitoURL)
+	fmt.Printf("  budget    CONSENTSYNC_ADMIN_TOKEN=%s %s status --url %s --organization %s\n\n", demoToken, os.Args[0], a.URL(), demoOrganization)
 	didomi := simulator.NewDidomi(simulator.DidomiOptions{
-		Target: a.URL() + "/webhooks/didomi/" + demoOrganization, TokenURL: a.URL() + "/oauth/token", ClientID: client.ID, ClientSecret: client.Secret,
+		Target: a.URL() + "/webhooks/didomi/" + demoOrganization, TokenURL: a.URL() + "/oauth/token", ClientID: credentials.ID, ClientSecret: credentials.Secret,
 	})
-	return d.traffic(ctx, didomi, actito)
+	return d.traffic(ctx, didomi, actito, func(ctx context.Context) []string {
+		var p integration.PlanView
+		if _, err := admin.ask(ctx, http.MethodGet, integrations+"/"+id+"/plan", nil, &p); err != nil {
+			return []string{err.Error()}
+		}
+		return budgetLines(&p)
+	})
 }
 
 // traffic sends made-up consent events until ctx ends and prints what reaches
-// Actito, with the time that it took from the choice.
-func (d *demoCommand) traffic(ctx context.Context, didomi *simulator.Didomi, actito *simulator.Actito) error {
+// Actito, with the time that it took from the choice, and now and then what the
+// budget is spent on.
+func (d *demoCommand) traffic(ctx context.Context, didomi *simulator.Didomi, actito *simulator.Actito, budget func(context.Context) []string) error {
 	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1)) //nolint:gosec // made-up traffic
 	people := simulator.NewTraffic(simulator.TrafficOptions{People: d.People, Organization: demoOrganization, Rand: random})
 	for i := range people.People() {
@@ -94,6 +103,12 @@ func (d *demoCommand) traffic(ctx context.Context, didomi *simulator.Didomi, act
 		fmt.Printf("%s  Actito  %-7s %-34s %s%s\n", time.Now().Format("15:04:05"), c.Kind, key, differences(c), chosen.since(key))
 	})
 	var sent atomic.Int64
+	summary := func(when string) {
+		fmt.Printf("          %s: %d events accepted, %d calls made to Actito\n", when, sent.Load(), actito.CallCount())
+		for _, line := range budget(context.WithoutCancel(ctx)) {
+			fmt.Printf("          %s\n", line)
+		}
+	}
 	report := time.NewTicker(20 * time.Second)
 	defer report.Stop()
 	for {
@@ -110,10 +125,11 @@ func (d *demoCommand) traffic(ctx context.Context, didomi *simulator.Didomi, act
 		for waiting := true; waiting; {
 			select {
 			case <-ctx.Done():
-				fmt.Printf("\n%d events were accepted, %d calls were made to Actito.\n", sent.Load(), actito.CallCount())
+				fmt.Println()
+				summary("in all")
 				return nil
 			case <-report.C:
-				fmt.Printf("          so far: %d events accepted, %d calls made to Actito\n", sent.Load(), actito.CallCount())
+				summary("so far")
 			case <-wait.C:
 				waiting = false
 			}
@@ -185,12 +201,13 @@ type webhookClient struct {
 	Secret string `json:"client_secret"`
 }
 
-// setUp does what the README tells a new user to do by hand.
-func setUp(ctx context.Context, url, actitoURL string) (client webhookClient, err error) {
-	if err := ask(ctx, http.MethodPut, url+"/v1/premium-features/"+demoOrganization, map[string]any{"actito": true}, nil); err != nil {
-		return client, err
+// setUp does what the README tells a new user to do by hand. It gives the
+// credentials of Didomi and the id of the integration.
+func setUp(ctx context.Context, admin *client, actitoURL string) (credentials webhookClient, id string, err error) {
+	if _, err := admin.ask(ctx, http.MethodPut, "/v1/premium-features/"+demoOrganization, map[string]any{"actito": true}, nil); err != nil {
+		return credentials, "", err
 	}
-	integration := map[string]any{
+	in := map[string]any{
 		"type_id":        "actito",
 		"authentication": map[string]any{"private_api_key": simulator.SampleKey},
 		"properties": map[string]any{
@@ -204,38 +221,29 @@ func setUp(ctx context.Context, url, actitoURL string) (client webhookClient, er
 		},
 		"upsert_mode": true,
 	}
-	if err := ask(ctx, http.MethodPost, url+"/v1/marketplace/integrations?organization_id="+demoOrganization, integration, nil); err != nil {
-		return client, err
+	var created listed
+	if _, err := admin.ask(ctx, http.MethodPost, integrations+"?organization_id="+demoOrganization, in, &created); err != nil {
+		return credentials, "", err
 	}
-	return client, ask(ctx, http.MethodPost, url+"/v1/organizations/"+demoOrganization+"/webhook-clients", nil, &client)
+	_, err = admin.ask(ctx, http.MethodPost, "/v1/organizations/"+demoOrganization+"/webhook-clients", nil, &credentials)
+	return credentials, created.ID, err
 }
 
-func ask(ctx context.Context, method, url string, in, out any) error {
-	body, err := json.Marshal(in)
-	if err != nil {
-		return err
+// budgetLines tells in few words what is due and what the calls were spent on.
+func budgetLines(p *integration.PlanView) []string {
+	line := "saved: " + savedText(p.Spent)
+	if p.Licence != nil {
+		line = "pace: " + paceOf(p.Licence) + "; " + line
 	}
-	r, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
-	if err != nil {
-		return err
+	var due []string
+	for _, class := range store.ClassNames {
+		due = append(due, people(p.Due[class].People)+" "+class)
 	}
-	r.Header.Set("Authorization", "Bearer "+demoToken)
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return err
+	waiting := "due: " + strings.Join(due, ", ")
+	if total(p.Due) > 0 {
+		waiting += "; one by one all is done in " + spell(seconds(p.Lanes.Single.DrainSeconds))
 	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return err
-	}
-	if resp.StatusCode >= http.StatusBadRequest {
-		return fmt.Errorf("%s %s: %s: %s", method, r.URL.Path, resp.Status, answer)
-	}
-	if out == nil {
-		return nil
-	}
-	return json.Unmarshal(answer, out)
+	return []string{line, waiting}
 }
 
 // serveOn serves a handler until stop is called.

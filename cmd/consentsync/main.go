@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -17,37 +18,48 @@ import (
 var version = "dev"
 
 type commands struct {
-	Serve     serveCommand     `cmd:"" help:"Take webhooks of Didomi and deliver to Actito."`
-	Demo      demoCommand      `cmd:"" help:"Run everything with both ends simulated and traffic flowing."`
-	Simulator simulatorCommand `cmd:"" help:"Run a simulated Actito to try a configuration against."`
-	Version   versionCommand   `cmd:"" help:"Print the version."`
+	Serve       serveCommand       `cmd:"" help:"Take webhooks of Didomi and deliver to Actito."`
+	Status      statusCommand      `cmd:"" help:"Show what is due on a running server, and how it goes."`
+	ETLTemplate etlTemplateCommand `cmd:"" name:"etl-template" help:"Say what has to be set up in Actito for bulk loads, with a sample file."`
+	Demo        demoCommand        `cmd:"" help:"Run everything with both ends simulated and traffic flowing."`
+	Simulator   simulatorCommand   `cmd:"" help:"Run a simulated Actito to try a configuration against."`
+	Version     versionCommand     `cmd:"" help:"Print the version."`
+}
+
+// streams are where a command reads and writes.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:])
+	code := run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
 	stop()
 	os.Exit(code)
 }
 
 // run executes one command and gives the exit code: 0 for success, 1 when it
 // failed, 2 when it was called wrongly.
-func run(ctx context.Context, args []string) int {
+func run(ctx context.Context, args []string, std streams) int {
 	var c commands
+	complain := func(words ...any) { _, _ = fmt.Fprintln(std.err, words...) }
 	exited := -1
 	parser, err := kong.New(&c,
 		kong.Name("consentsync"),
 		kong.Description("Keeps Actito profiles in agreement with the preferences collected in Didomi.\n\n"+
-			"Every flag of serve can also be set as an environment variable CONSENTSYNC_<FLAG>; the help of demo and simulator names theirs. "+
+			"Every flag of serve can also be set as an environment variable CONSENTSYNC_<FLAG>; the help of the other commands names theirs. "+
 			"CONSENTSYNC_ADMIN_TOKEN sets the platform administrator's token and CONSENTSYNC_MASTER_KEY the key that protects the secrets; "+
 			"when unset, both are made at first start and kept in the data directory."),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(std),
+		kong.Writers(std.out, std.err),
 		kong.Exit(func(code int) { exited = code }),
 	)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "consentsync:", err)
+		complain("consentsync:", err)
 		return 1
 	}
 	k, err := parser.Parse(args)
@@ -55,12 +67,12 @@ func run(ctx context.Context, args []string) int {
 		return exited
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "consentsync:", err)
-		fmt.Fprintln(os.Stderr, "Run 'consentsync --help' for what there is.")
+		complain("consentsync:", err)
+		complain("Run 'consentsync --help' for what there is.")
 		return 2
 	}
 	if err := k.Run(); err != nil && !errors.Is(err, context.Canceled) {
-		fmt.Fprintln(os.Stderr, "consentsync:", err)
+		complain("consentsync:", err)
 		return 1
 	}
 	return 0

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+	"github.com/google/go-cmp/cmp"
 
+	"consentsync/internal/integration"
 	"consentsync/internal/simulator"
 )
 
@@ -45,7 +47,23 @@ func TestDemoGoesOnAfterARefusal(t *testing.T) {
 	defer actito.Close()
 	didomi := simulator.NewDidomi(simulator.DidomiOptions{Target: server.URL, Retries: []time.Duration{}})
 	demo := demoCommand{People: 4, Pace: time.Millisecond}
-	if err := demo.traffic(ctx, didomi, actito); err != nil || events.Load() < 3 {
+	if err := demo.traffic(ctx, didomi, actito, func(context.Context) []string { return nil }); err != nil || events.Load() < 3 {
 		t.Errorf("the demo ended after %d events: %v", events.Load(), err)
+	}
+}
+
+func TestBudgetLinesOfTheDemo(t *testing.T) {
+	t.Parallel()
+	i := busy()
+	want := []string{
+		"pace: 72 of 90 calls a minute, 3 of 4 at once: Actito answers slowly; saved: 38,900 of 48,200 calls (81 %)",
+		"due: 3 withdrawals, 0 refusals, 20,400 grants; one by one all is done in 4 h 43 min",
+	}
+	if diff := cmp.Diff(want, budgetLines(&i.plan)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	want = []string{"saved: no calls yet", "due: 0 withdrawals, 0 refusals, 0 grants"}
+	if diff := cmp.Diff(want, budgetLines(&integration.PlanView{})); diff != "" {
+		t.Errorf("nothing yet: -want +got:\n%s", diff)
 	}
 }

@@ -57,8 +57,9 @@ type LoadResult struct {
 	Status string // as Actito names it
 	Reason string // why it failed, as far as told, cut and masked
 	// Told says that the load has succeeded and that every row it refused is
-	// among Refused, with its key: a row that is not was applied. Where it is
-	// false no row may be taken for applied.
+	// among Refused, with its key or its number: a row that is not, nor stands
+	// beside one told by its number alone, was applied. Where it is false no
+	// row may be taken for applied.
 	Told bool
 	// Refused gives the refused rows that were told, also where Told is false.
 	// It is nil for none and can be read once. Whoever meets a key in it that the
@@ -69,8 +70,8 @@ type LoadResult struct {
 
 // RefusedRow is a row that was not applied.
 type RefusedRow struct {
-	// Row counts from 1 after the header, 0 if it is not told. That Actito
-	// counts so is a guess: rely on Key.
+	// Row counts from 1 after the header, 0 if it is not told. Whether Actito
+	// counts so is not known: it may be one off, in either direction.
 	Row    int
 	Key    string // empty if it is not told
 	Reason string // cut and masked
@@ -161,6 +162,9 @@ func (c *Client) LoadResult(ctx context.Context, entity, executionID, keyAttribu
 		result.Refused = c.hideIn(once(rep.refused()))
 	}
 	if result.Told {
+		return result, nil
+	}
+	if result.Told = rep.numbered(); result.Told {
 		return result, nil
 	}
 	return c.lookIntoFiles(ctx, rep, keyAttribute, result)

@@ -68,6 +68,12 @@ func appendRow(line []byte, row LoadRow) []byte {
 	return append(line, "\r\n"...)
 }
 
+// WriteText writes a load as its file holds it, before it is zipped. It is for
+// those who set up the ETL.
+func (l Load) WriteText(ctx context.Context, to io.Writer) error {
+	return writeRows(ctx, "actito.WriteText", to, l)
+}
+
 // writeLoad writes a load to a zipped file. Its errors mean that nothing was
 // sent.
 func writeLoad(ctx context.Context, op string, l Load) (*scratch, error) {

@@ -87,7 +87,8 @@ func TestLoadResultShapes(t *testing.T) {
 		// Lists that do not name all.
 		{`{"status":"SUCCESS","rowsInError":3,"rowErrors":[{"key":"ada","message":"unknown"},{"row":3,"key":"ben"}]}`, LoadSucceeded, false, []RefusedRow{ada, ben}},
 		{`{"status":"SUCCESS","rowsInError":2,"rowErrors":[{"row":3,"key":"ben"},{"row":3,"key":"ben"}]}`, LoadSucceeded, false, []RefusedRow{ben, ben}},
-		{`{"status":"SUCCESS","rowErrors":[{"row":7,"message":"unknown"}]}`, LoadSucceeded, false, []RefusedRow{{7, "", "unknown"}}},
+		{`{"status":"SUCCESS","rowErrors":[{"row":7,"message":"unknown"}]}`, LoadSucceeded, true, []RefusedRow{{7, "", "unknown"}}},
+		{`{"status":"SUCCESS","rowsInError":2,"rowErrors":[{"row":7},{"row":7}]}`, LoadSucceeded, false, []RefusedRow{{Row: 7}, {Row: 7}}},
 		{`{"status":"SUCCESS","rowErrors":["unknown"]}`, LoadSucceeded, false, []RefusedRow{{0, "", "unknown"}}},
 		{`{"status":"SUCCESS","rowsInError":0,"rowErrors":[{"attribute":"age","value":"ada"}]}`, LoadSucceeded, false, []RefusedRow{{}}},
 		// Where the status stands.

@@ -41,8 +41,9 @@ type resultLink struct {
 // tally counts refused rows.
 type tally struct {
 	refused int
-	unnamed int // those without a key
+	unnamed int // those with neither key nor number
 	keys    map[uint64]struct{}
+	numbers map[int]struct{} // of those without a key
 }
 
 var hashSeed = maphash.MakeSeed()
@@ -51,9 +52,14 @@ var hashSeed = maphash.MakeSeed()
 // keys share a hash only makes the tally too small, which confirms nobody.
 func (t *tally) add(row RefusedRow) {
 	t.refused++
+	if row.Key == "" && row.Row > 0 {
+		if t.numbers == nil {
+			t.numbers = map[int]struct{}{}
+		}
+		t.numbers[row.Row] = struct{}{}
+		return
+	}
 	if row.Key == "" {
-		// A number alone does not name a row: whether the header counts is not
-		// known, and one off would confirm a row that was refused.
 		t.unnamed++
 		return
 	}
@@ -63,16 +69,29 @@ func (t *tally) add(row RefusedRow) {
 	t.keys[maphash.String(hashSeed, row.Key)] = struct{}{}
 }
 
-// told says whether the answer alone names every refused row.
+// named is how many different rows were told of.
+func (t *tally) named() int { return len(t.keys) + len(t.numbers) }
+
+// told says whether the answer alone names every refused row by its key.
 func (r *report) told() bool { return r.spoken && r.toldBy(r.rows) }
+
+// numbered says the same of keys and numbers, where there is no file to ask.
+func (r *report) numbered() bool {
+	return len(r.errorFiles)+len(r.resultFiles) == 0 && r.spoken && r.rows.unnamed == 0 && r.rows.named() >= r.counted()
+}
 
 // toldBy says whether rows named elsewhere are all that the report counts.
 func (r *report) toldBy(rows tally) bool {
-	counted := 0
+	return rows.unnamed+len(rows.numbers) == 0 && len(rows.keys) >= max(r.counted(), r.rows.unnamed+r.rows.named())
+}
+
+// counted is how many rows were refused at the least, as numbers and flags tell.
+func (r *report) counted() int {
+	sum := 0
 	for _, n := range r.troubles {
-		counted += n
+		sum += n
 	}
-	return rows.unnamed == 0 && len(rows.keys) >= max(counted, r.least, r.rows.unnamed+len(r.rows.keys))
+	return max(sum, r.least)
 }
 
 // The words that stand in the names of what was not applied, and the names

@@ -351,19 +351,26 @@ func (a *attempt) newCall(operation string, d consent.Difference, now consent.Ti
 // call makes one call and keeps its trace.
 func (a *attempt) call(ctx context.Context, call store.Call, f func(context.Context) error) error {
 	err := f(ctx)
-	call.AnsweredAt = a.clock()
-	call.Outcome = "ok"
+	call.AnsweredAt, call.Outcome = a.clock(), outcomeOf(err)
 	if err != nil {
-		call.Outcome, call.Detail = consent.KindOf(err).String(), message(err)
+		call.Detail = message(err)
 	}
 	if err == nil || slices.Contains([]consent.Kind{consent.NotFound, consent.Invalid, consent.Conflict}, consent.KindOf(err)) {
 		a.definite()
 	}
 	a.finish.Calls = append(a.finish.Calls, call)
-	a.metrics.called(call)
+	a.metrics.called(call.Operation, call.Outcome)
 	a.log.InfoContext(ctx, "call", "person", call.Person.String(), "integration", call.Integration, "operation", call.Operation,
 		"outcome", call.Outcome, "milliseconds", call.AnsweredAt.Sub(call.StartedAt).Milliseconds())
 	return err
+}
+
+// outcomeOf names how a call ended.
+func outcomeOf(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	return consent.KindOf(err).String()
 }
 
 func message(err error) string {

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"consentsync/internal/consent"
@@ -43,9 +44,10 @@ type loader struct {
 	again map[store.ID]consent.Time
 }
 
-// lanes lets the bulk lane of each integration go on. It never waits.
-func (c *courier) lanes(calls context.Context, integrations []*store.Integration) {
-	for _, i := range integrations {
+// lanes lets the bulk lane of each integration go on. It never waits. While
+// the licence may not be called it is only counted what is due.
+func (c *courier) lanes(calls context.Context) {
+	for _, i := range c.integrations() {
 		k := store.IntegrationKey{Organization: i.Organization, ID: i.ID}
 		c.mu.Lock()
 		l := c.loaders[k]
@@ -53,7 +55,7 @@ func (c *courier) lanes(calls context.Context, integrations []*store.Integration
 			l = &loader{again: make(map[store.ID]consent.Time)}
 			c.loaders[k] = l
 		}
-		due := !l.running && l.nextAt <= c.clock() && i.Status != store.Suspended
+		due := !l.running && l.nextAt <= c.clock()
 		l.running = l.running || due
 		c.mu.Unlock()
 		if due {
@@ -75,8 +77,13 @@ func (c *courier) lane(ctx context.Context, i *store.Integration, l *loader) {
 	l.running, l.nextAt = false, c.clock().Add(wait)
 }
 
-// lookEvery is how often it is counted what is due.
-const lookEvery = 2 * time.Second
+const (
+	// lookEvery is how often it is counted what is due, at most.
+	lookEvery = 2 * time.Second
+	// lookShare bounds what counting a large backlog costs: one part in so many
+	// of the time.
+	lookShare = 50
+)
 
 func (c *courier) laneStep(ctx context.Context, i *store.Integration, l *loader) (time.Duration, error) {
 	k := store.IntegrationKey{Organization: i.Organization, ID: i.ID}
@@ -88,9 +95,9 @@ func (c *courier) laneStep(ctx context.Context, i *store.Integration, l *loader)
 	if err != nil {
 		return 0, err
 	}
-	underWay := false
+	underWay, rests := false, i.Status == store.Suspended || c.rests()
 	for _, load := range open {
-		if l.again[load.LoadID] <= c.clock() {
+		if l.again[load.LoadID] <= c.clock() && !rests {
 			wait, err := c.advance(ctx, i, target, l, load)
 			if err != nil {
 				return 0, err
@@ -103,11 +110,13 @@ func (c *courier) laneStep(ctx context.Context, i *store.Integration, l *loader)
 			underWay = true
 		}
 	}
+	began := c.now()
 	decision, err := c.weigh(ctx, i, target, l, underWay)
-	if err == nil && decision.Bulk && i.Status == store.Active {
+	wait := max(lookEvery, lookShare*c.now().Sub(began))
+	if err == nil && decision.Bulk && i.Status == store.Active && !rests {
 		err = c.load(ctx, i, target, l, decision)
 	}
-	return lookEvery, err
+	return wait, err
 }
 
 // weigh decides by which lane the backlog goes, and keeps what is to be told
@@ -136,6 +145,9 @@ func (c *courier) weigh(ctx context.Context, i *store.Integration, target Target
 	}
 	var err error
 	if lanes.LoadsToday, err = c.loadsToday(ctx, i); err != nil {
+		return plan.Decision{}, err
+	}
+	if told.Counts, err = c.store.Counts(ctx, k); err != nil {
 		return plan.Decision{}, err
 	}
 	c.mu.Lock()
@@ -247,7 +259,7 @@ func (c *courier) handOver(ctx context.Context, i *store.Integration, target Tar
 		return err
 	}
 	var execution string
-	err := c.seated(ctx, load.LoadID, func(ctx context.Context) (err error) {
+	err := c.seated(ctx, "load", load.LoadID, func(ctx context.Context) (err error) {
 		execution, err = target.Bulk().Load(ctx, load.Columns, c.fileRows(ctx, load))
 		return err
 	})
@@ -281,7 +293,7 @@ func (c *courier) handOver(ctx context.Context, i *store.Integration, target Tar
 
 // seated makes a call of the bulk lane as one of those that may be under way at
 // once.
-func (c *courier) seated(ctx context.Context, load store.ID, f func(ctx context.Context) error) error {
+func (c *courier) seated(ctx context.Context, operation string, load store.ID, f func(ctx context.Context) error) error {
 	name := "load " + load.String()
 	for {
 		c.mu.Lock()
@@ -305,14 +317,16 @@ func (c *courier) seated(ctx context.Context, load store.ID, f func(ctx context.
 		c.mu.Unlock()
 		c.nudge()
 	}()
-	return f(c.targets.Paced(ctx, c.budget().limiter.Wait, nil))
+	err := f(c.targets.Paced(ctx, c.budget().limiter.Wait, nil))
+	c.metrics.called(operation, outcomeOf(err))
+	return err
 }
 
 // fileRows reads what stands in a load, a page at a time.
 func (c *courier) fileRows(ctx context.Context, load *store.Load) iter.Seq2[store.LoadRow, error] {
 	return func(yield func(store.LoadRow, error) bool) {
 		for after := 0; ; {
-			page, err := c.store.LoadRows(ctx, load, store.RowOpen, after, 1000)
+			page, err := c.store.FileRows(ctx, load, after, 1000)
 			if err != nil {
 				yield(store.LoadRow{}, err)
 				return
@@ -397,10 +411,7 @@ func (b *builder) columns(ctx context.Context) ([]string, error) {
 			seen++
 			if b.fits(j) {
 				names := slices.Sorted(maps.Keys(j.whole.Subscriptions))
-				name := ""
-				for _, n := range names {
-					name += n + "\x00"
-				}
+				name := strings.Join(names, "\x00")
 				sets[name] = names
 				counts[name]++
 			}

@@ -3,6 +3,7 @@ package deliver
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"consentsync/internal/consent"
@@ -31,6 +32,10 @@ func (c *courier) advance(ctx context.Context, i *store.Integration, target Targ
 	return c.finishLoad(ctx, i, load)
 }
 
+// tolerated is how long an execution may be unknown to Actito, which may not
+// show it at once.
+const tolerated = 10 * time.Minute
+
 // follow asks how an execution stands, ever more rarely.
 func (c *courier) follow(ctx context.Context, i *store.Integration, target Target, l *loader, load *store.Load) (time.Duration, error) {
 	age := c.clock().Sub(load.StartedAt)
@@ -39,7 +44,7 @@ func (c *courier) follow(ctx context.Context, i *store.Integration, target Targe
 		return wait, c.endLoad(ctx, load, store.LoadUnclear, "properties.etl_id was removed while a load was under way")
 	}
 	var result LoadResult
-	err := c.seated(ctx, load.LoadID, func(ctx context.Context) (err error) {
+	err := c.seated(ctx, "load_result", load.LoadID, func(ctx context.Context) (err error) {
 		result, err = target.Bulk().Result(ctx, load.Execution)
 		return err
 	})
@@ -47,6 +52,9 @@ func (c *courier) follow(ctx context.Context, i *store.Integration, target Targe
 	case age > longestLoad && (err != nil || result.Running):
 		c.closeLane(ctx, i, l, laneRest, fmt.Sprintf("execution %s of ETL %s does not end", load.Execution, i.Settings.Properties.ETLID))
 		return wait, c.endLoad(ctx, load, store.LoadUnclear, "Actito did not end the load")
+	case age > tolerated && slices.Contains([]consent.Kind{consent.NotFound, consent.Forbidden, consent.Invalid}, consent.KindOf(err)):
+		c.closeLane(ctx, i, l, laneRest, "Actito tells nothing of execution "+load.Execution+": "+message(err))
+		return wait, c.endLoad(ctx, load, store.LoadUnclear, "Actito tells nothing of the load")
 	case err != nil:
 		c.log.WarnContext(ctx, "a bulk load could not be asked after", "integration", i.ID, "error", err)
 		return wait, nil
@@ -172,7 +180,7 @@ const sampleSize = 20
 func (c *courier) sample(ctx context.Context, load *store.Load) error {
 	var rows []int
 	step := max(1, int(load.People)/sampleSize)
-	for after := 0; len(rows) < sampleSize; after += step {
+	for after := 0; len(rows) < sampleSize; {
 		page, err := c.store.LoadRows(ctx, load, store.RowOpen, after, 1)
 		if err != nil {
 			return err
@@ -180,17 +188,17 @@ func (c *courier) sample(ctx context.Context, load *store.Load) error {
 		if len(page) == 0 {
 			break
 		}
-		if n := len(rows); n == 0 || rows[n-1] != page[0].Row {
-			rows = append(rows, page[0].Row)
-		}
-		after = max(after, page[0].Row-step)
+		rows = append(rows, page[0].Row)
+		after = page[0].Row + step - 1
 	}
 	return c.store.SampleRows(ctx, c.currentLease(), load, rows)
 }
 
 // judge looks whether the profiles that were read hold what the load should
-// have written: then the load is believed, otherwise it is unclear.
+// have written: then the load is believed, otherwise it is unclear. When all of
+// them have newer consent by now, others are read.
 func (c *courier) judge(ctx context.Context, i *store.Integration, load *store.Load, sampled []store.LoadRow) error {
+	agreed := 0
 	for _, r := range sampled {
 		d, err := c.store.Delivery(ctx, store.DeliveryKey{Organization: load.Organization, Integration: load.ID, Target: store.TargetActito, Person: r.Person})
 		if consent.KindOf(err) == consent.NotFound {
@@ -210,6 +218,11 @@ func (c *courier) judge(ctx context.Context, i *store.Integration, load *store.L
 				return c.endLoad(ctx, load, store.LoadUnclear, "profiles that were read do not hold what the load should have written")
 			}
 		}
+		agreed++
+	}
+	if agreed == 0 {
+		_, err := c.store.EndRows(ctx, c.currentLease(), load, sampled)
+		return err
 	}
 	load.Outcome = store.LoadConfirmed
 	return c.store.SaveLoad(ctx, c.currentLease(), load)

@@ -96,7 +96,6 @@ func (c *courier) firstOf(ctx context.Context, i *store.Integration, target Targ
 		if err := c.store.Settle(ctx, c.currentLease(), settled); err != nil {
 			return nil, err
 		}
-		c.metrics.saved(len(settled))
 		c.nudge()
 	}
 	if found == nil && class == store.BackfilledRefusal {

@@ -50,11 +50,13 @@ type Loads interface {
 	Queue(ctx context.Context, k store.IntegrationKey, t store.Target, c store.Class) (store.Queue, error)
 	DuePage(ctx context.Context, k store.IntegrationKey, t store.Target, c store.Class, after store.DueCursor, limit int) ([]*store.Delivery, error)
 	Delivery(ctx context.Context, k store.DeliveryKey) (*store.Delivery, error)
+	Counts(ctx context.Context, k store.IntegrationKey) (map[string]int64, error)
 	OpenLoads(ctx context.Context, k store.IntegrationKey) ([]*store.Load, error)
 	Loads(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.Load, error)
 	SaveLoad(ctx context.Context, l store.Lease, load *store.Load) error
 	JoinLoad(ctx context.Context, l store.Lease, load *store.Load, joining []store.Joining) ([]bool, error)
 	LoadRows(ctx context.Context, load *store.Load, state store.RowState, after, limit int) ([]store.LoadRow, error)
+	FileRows(ctx context.Context, load *store.Load, after, limit int) ([]store.LoadRow, error)
 	RefuseRows(ctx context.Context, l store.Lease, load *store.Load, refused []store.RowRefusal) (int, error)
 	SampleRows(ctx context.Context, l store.Lease, load *store.Load, rows []int) error
 	EndRows(ctx context.Context, l store.Lease, load *store.Load, rows []store.LoadRow) (int, error)

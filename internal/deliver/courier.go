@@ -143,6 +143,7 @@ func (c *courier) step(ctx, calls context.Context) (time.Duration, error) {
 			return poll, err
 		}
 	}
+	c.lanes(calls)
 	c.mu.Lock()
 	blocked := c.blocked.Sub(c.clock())
 	c.mu.Unlock()
@@ -179,7 +180,6 @@ func (c *courier) find(ctx, calls context.Context) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.lanes(calls, integrations)
 	return c.choose(ctx, working)
 }
 

@@ -9,7 +9,6 @@ import (
 
 type metrics struct {
 	calls    *prometheus.CounterVec
-	noCall   prometheus.Counter
 	delay    *prometheus.HistogramVec
 	finishes *prometheus.CounterVec
 	loads    *prometheus.CounterVec
@@ -22,11 +21,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "consentsync_calls_total", Help: "Calls to Actito by operation and outcome.",
 		}, []string{"operation", "outcome"}),
-		noCall: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "consentsync_deliveries_without_call_total", Help: "Deliveries that were due and needed no call.",
-		}),
 		delay: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "consentsync_due_to_effect_seconds", Help: "Time from a delivery becoming due to its confirmation by Actito.",
+			Name: "consentsync_consent_to_effect_seconds", Help: "Time from the acceptance of a consent to its confirmation by Actito.",
 			Buckets: []float64{.05, .1, .25, .5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200, 43200},
 		}, []string{"kind"}),
 		finishes: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -41,7 +37,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		licences: &licences{plans: make(map[string]store.LicencePlan)},
 	}
 	if r != nil {
-		r.MustRegister(m.calls, m.noCall, m.delay, m.finishes, m.loads, m.rows, m.licences)
+		r.MustRegister(m.calls, m.delay, m.finishes, m.loads, m.rows, m.licences)
 	}
 	return m
 }
@@ -77,9 +73,9 @@ func kindOf(withdraws bool) string {
 	return "other"
 }
 
-func (m *metrics) called(c store.Call) { m.calls.WithLabelValues(c.Operation, c.Outcome).Inc() }
-
-func (m *metrics) saved(n int) { m.noCall.Add(float64(n)) }
+func (m *metrics) called(operation, outcome string) {
+	m.calls.WithLabelValues(operation, outcome).Inc()
+}
 
 func (m *metrics) finished(j *job, f *store.Finish, now consent.Time) {
 	m.finishes.WithLabelValues(string(f.State)).Inc()

@@ -105,6 +105,14 @@ func (c *courier) outage(calls context.Context) bool {
 	return open
 }
 
+// rests tells whether the licence may not be called now, because Actito asked
+// for it or is out of reach.
+func (c *courier) rests() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.circuit.Open() || c.blocked > c.clock()
+}
+
 // answers tells whether an error is an answer of the other end, be it a no.
 func answers(err error) bool {
 	k := consent.KindOf(err)

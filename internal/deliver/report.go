@@ -83,6 +83,8 @@ var (
 	oldestDesc = prometheus.NewDesc("consentsync_oldest_due_seconds", "How long the first in the queue has waited, by class.", []string{"class"}, nil)
 	paceDesc   = prometheus.NewDesc("consentsync_calls_per_minute", "Calls a minute that the licences held by this node may make: in force, and as configured.", []string{"limit"}, nil)
 	outageDesc = prometheus.NewDesc("consentsync_licences_in_outage", "Licences of which Actito is out of reach.", nil, nil)
+	eventsDesc = prometheus.NewDesc("consentsync_events_delivered_total", "Events that made somebody due and were looked at, since ever, of the integrations held by this node.", nil, nil)
+	savedDesc  = prometheus.NewDesc("consentsync_calls_saved_total", "Calls to Actito that were not made, since ever, of the integrations held by this node, by reason.", []string{"reason"}, nil)
 	heldDesc   = prometheus.NewDesc("consentsync_licences_held", "Licences that this node delivers for.", nil, nil)
 )
 
@@ -100,7 +102,7 @@ func (l *licences) drop(licence string) {
 
 // Describe is asked by the registry.
 func (l *licences) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{dueDesc, oldestDesc, paceDesc, outageDesc, heldDesc} {
+	for _, d := range []*prometheus.Desc{dueDesc, oldestDesc, paceDesc, outageDesc, eventsDesc, savedDesc, heldDesc} {
 		ch <- d
 	}
 }
@@ -109,7 +111,7 @@ func (l *licences) Describe(ch chan<- *prometheus.Desc) {
 func (l *licences) Collect(ch chan<- prometheus.Metric) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	due, oldest := map[string]float64{}, map[string]float64{}
+	due, oldest, counts := map[string]float64{}, map[string]float64{}, map[string]float64{}
 	var inForce, configured, outages float64
 	for _, p := range l.plans {
 		inForce += float64(p.CallsPerMinute)
@@ -122,6 +124,9 @@ func (l *licences) Collect(ch chan<- prometheus.Metric) {
 				due[class] += float64(q.People)
 				oldest[class] = max(oldest[class], q.OldestWaitSeconds)
 			}
+			for name, n := range i.Counts {
+				counts[name] += float64(n)
+			}
 		}
 	}
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
@@ -131,6 +136,13 @@ func (l *licences) Collect(ch chan<- prometheus.Metric) {
 		gauge(dueDesc, due[class], class)
 		gauge(oldestDesc, oldest[class], class)
 	}
+	counter := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
+	}
+	counter(eventsDesc, counts[store.CountEvents])
+	counter(savedDesc, counts[store.CountCoalesced], "coalesced")
+	counter(savedDesc, counts[store.CountUnchanged], "unchanged")
+	counter(savedDesc, counts[store.CountLoaded], "bulk")
 	gauge(paceDesc, inForce, "in_force")
 	gauge(paceDesc, configured, "configured")
 	gauge(outageDesc, outages)

@@ -77,6 +77,8 @@ type LoadRow struct {
 	// none: Actito may pass over the row and count it as no error.
 	Stranger bool
 	Refused  string // why Actito refused the row
+	// Doubtful says that it may be a row beside this one that was refused.
+	Doubtful bool
 	State    RowState
 }
 
@@ -99,8 +101,8 @@ type Joining struct {
 	Doubt consent.Known
 }
 
-// RowRefusal says that Actito refused a row, which is named by its number or
-// else by the profile's key.
+// RowRefusal says that Actito refused a row, which is named by the profile's
+// key or else by its number, which may be one off.
 type RowRefusal struct {
 	Row    int
 	UserID string
@@ -140,7 +142,7 @@ func EndRow(l *Load, r *LoadRow, d *Delivery, now consent.Time) (state RowState,
 			r.release(d, l.Reason, now)
 		}
 		return RowDone, sent
-	case r.Refused != "":
+	case r.Refused != "" && !r.Doubtful:
 		if asSent && !r.Withdraws() {
 			d.State, d.LastError, d.UpdatedAt = Failed, "invalid: "+r.Refused, now
 		} else if sent {
@@ -154,9 +156,10 @@ func EndRow(l *Load, r *LoadRow, d *Delivery, now consent.Time) (state RowState,
 		// the load (R22).
 		r.again(l, d, now)
 		return RowDone, true
-	case l.Outcome == LoadUntold && asSent && !r.Withdraws():
+	case l.Outcome == LoadUntold && asSent && !r.Withdraws() && !r.Doubtful:
 		return r.State, false // the sample decides
-	case l.Outcome == LoadUntold, r.Stranger && r.Withdraws():
+	case l.Outcome == LoadUntold, r.Doubtful, r.Stranger && r.Withdraws():
+		d.LastError = r.Refused
 		d.Readback, d.ReadbackAt, d.UpdatedAt = max(1, d.Readback), now, now
 		return RowDone, true
 	}

@@ -26,6 +26,8 @@ type IntegrationPlan struct {
 	Bulk BulkPlan             `json:"bulk"`
 	// SingleDrainSeconds is how long all that is due takes one by one.
 	SingleDrainSeconds float64 `json:"single_drain_seconds"`
+	// Counts is what was ever counted, by name.
+	Counts map[string]int64 `json:"counts"`
 }
 
 // QueuePlan is what is due in one class.

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"strings"
 
 	"consentsync/internal/consent"
@@ -15,9 +16,13 @@ const (
 	// The index is named, for SQLite would rather walk through all loads.
 	openLoadsSQL   = `SELECT ` + loadColumns + ` FROM loads INDEXED BY loads_open WHERE organization = ? AND integration = ? AND state <> 'done' ORDER BY id`
 	newestLoadsSQL = `SELECT ` + loadColumns + ` FROM loads WHERE organization = ? AND integration = ? ORDER BY id DESC LIMIT ?`
-	loadRowsSQL    = `SELECT r.number, r.person, r.version, r.class, r.due_at, r.cells, r.rest, r.stranger, r.refused, r.state, coalesce(p.user_id, '')
+	loadRowsSQL    = `SELECT r.number, r.person, r.version, r.class, r.due_at, r.cells, r.rest, r.stranger, r.refused, r.doubtful, r.state, coalesce(p.user_id, '')
 		FROM load_rows r LEFT JOIN people p ON p.organization = r.organization AND p.person = r.person
 		WHERE r.organization = ? AND r.integration = ? AND r.load = ? AND r.state = ? AND r.number > ? ORDER BY r.number LIMIT ?`
+	fileRowsSQL = `SELECT r.number, r.cells, p.user_id FROM load_rows r
+		JOIN deliveries d ON d.organization = r.organization AND d.integration = r.integration AND d.target = 'actito' AND d.person = r.person
+		JOIN people p ON p.organization = r.organization AND p.person = r.person
+		WHERE r.organization = ? AND r.integration = ? AND r.load = ? AND r.state = 0 AND r.number > ? AND d.state = 'sent' ORDER BY r.number LIMIT ?`
 	joinSQL = `UPDATE deliveries SET state = 'sent', class = 2, known = ?, attempted_at = ?, next_at = 0, updated_at = ?, marks = 0
 		WHERE organization = ? AND integration = ? AND target = ? AND person = ? AND version = ? AND state = 'pending' AND readback = 0 AND readback_at = 0`
 	endDeliverySQL = `UPDATE deliveries SET state = ?, class = ?, due_at = ?, version = ?, attempts = ?, known = ?, last_error = ?,
@@ -74,19 +79,26 @@ func (e *Engine) underLease(ctx context.Context, l store.Lease, op string, f fun
 }
 
 // SaveLoad stores a load under the lease: a new one, or how far it has come.
-// Conflict if the lease has gone.
+// Conflict if the lease has gone, NotFound if the integration has.
 func (e *Engine) SaveLoad(ctx context.Context, l store.Lease, load *store.Load) error {
 	columns, err := toJSON(load.Columns)
 	if err != nil {
 		return err
 	}
 	return e.underLease(ctx, l, "sqlite.SaveLoad", func(tx *sql.Tx, _ consent.Time) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO loads (`+loadColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		res, err := tx.ExecContext(ctx, `INSERT INTO loads (`+loadColumns+`) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+			WHERE EXISTS (SELECT 1 FROM integrations WHERE organization = ?1 AND id = ?2)
 			ON CONFLICT DO UPDATE SET state = excluded.state, execution = excluded.execution, outcome = excluded.outcome,
 			reason = excluded.reason, started_at = excluded.started_at, ended_at = excluded.ended_at`,
 			load.Organization, load.ID, load.LoadID[:], string(load.State), load.Epoch, columns, load.People, load.Withdrawals, load.Refused,
 			load.Execution, string(load.Outcome), load.Reason, int64(load.CreatedAt), int64(load.StartedAt), int64(load.EndedAt))
-		return err
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(err, consent.Errorf(consent.NotFound, "sqlite.SaveLoad", "the integration is gone"))
+		}
+		return nil
 	})
 }
 
@@ -148,7 +160,6 @@ func (e *Engine) JoinLoad(ctx context.Context, l store.Lease, load *store.Load, 
 			}
 			taken[n], j.Row = true, int(people)
 			sums.looked(marks)
-			sums[store.CountLoaded]++
 			if _, err := tx.ExecContext(ctx, `INSERT INTO load_rows (organization, integration, load, number, person, version, class, due_at, cells, rest, stranger)
 				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, load.Organization, load.ID, load.LoadID[:], j.Row, j.Person[:], j.Version, int64(j.Class), int64(j.DueAt),
 				cells(j.On), j.Rest, j.Stranger); err != nil {
@@ -182,6 +193,13 @@ func cells(on []bool) string {
 	return b.String()
 }
 
+func values(cells string) (on []bool) {
+	for _, digit := range cells {
+		on = append(on, digit == '1')
+	}
+	return on
+}
+
 // LoadRows gives rows of a load in a state, by number, from after one.
 func (e *Engine) LoadRows(ctx context.Context, load *store.Load, state store.RowState, after, limit int) ([]store.LoadRow, error) {
 	rows, err := e.read.QueryContext(ctx, loadRowsSQL, load.Organization, load.ID, load.LoadID[:], int64(state), after, limit)
@@ -194,49 +212,82 @@ func (e *Engine) LoadRows(ctx context.Context, load *store.Load, state store.Row
 		var r store.LoadRow
 		var person []byte
 		var digits string
-		if err := rows.Scan(&r.Row, &person, &r.Version, &r.Class, &r.DueAt, &digits, &r.Rest, &r.Stranger, &r.Refused, &r.State, &r.UserID); err != nil {
+		if err := rows.Scan(&r.Row, &person, &r.Version, &r.Class, &r.DueAt, &digits, &r.Rest, &r.Stranger, &r.Refused, &r.Doubtful, &r.State, &r.UserID); err != nil {
 			return nil, classify(err)
 		}
 		r.Person = store.PersonKey(person)
-		for _, digit := range digits {
-			r.On = append(r.On, digit == '1')
+		r.On = values(digits)
+		found = append(found, r)
+	}
+	return found, classify(rows.Err())
+}
+
+// FileRows gives what stands in the file of a load, by number, from after a
+// row: everybody in it who still waits for it. Whoever withdrew meanwhile goes
+// by a call of their own.
+func (e *Engine) FileRows(ctx context.Context, load *store.Load, after, limit int) ([]store.LoadRow, error) {
+	rows, err := e.read.QueryContext(ctx, fileRowsSQL, load.Organization, load.ID, load.LoadID[:], after, limit)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	var found []store.LoadRow
+	for rows.Next() {
+		var r store.LoadRow
+		var digits string
+		if err := rows.Scan(&r.Row, &digits, &r.UserID); err != nil {
+			return nil, classify(err)
 		}
+		r.On = values(digits)
 		found = append(found, r)
 	}
 	return found, classify(rows.Err())
 }
 
 // RefuseRows records which rows of a load Actito refused, and tells how many
-// of them could be found in it. Conflict if the lease has gone.
+// of them could be found in it. A row that is told by its number alone may be
+// the one before or after it, so all three are in doubt. Conflict if the lease
+// has gone.
 func (e *Engine) RefuseRows(ctx context.Context, l store.Lease, load *store.Load, refused []store.RowRefusal) (found int, err error) {
 	err = e.underLease(ctx, l, "sqlite.RefuseRows", func(tx *sql.Tx, _ consent.Time) error {
 		found = 0
 		for _, r := range refused {
-			where, what := `number = ?`, any(r.Row)
-			if r.Row == 0 {
-				person := e.hasher.Person(load.Organization, consent.Subject{OrganizationUserID: r.UserID})
-				where, what = `person = ?`, person[:]
+			if r.Reason == "" {
+				r.Reason = "Actito refused the row and gave no reason"
 			}
-			reason := r.Reason
-			if reason == "" {
-				reason = "Actito refused the row and gave no reason"
-			}
-			res, err := tx.ExecContext(ctx, `UPDATE load_rows SET refused = ? WHERE organization = ? AND integration = ? AND load = ? AND `+where, //nolint:gosec // constants
-				reason, load.Organization, load.ID, load.LoadID[:], what)
+			ok, err := e.refuse(ctx, tx, load, r)
 			if err != nil {
 				return err
 			}
-			n, err := res.RowsAffected()
-			if err != nil {
-				return err
+			if ok {
+				found++
 			}
-			found += int(n)
 		}
-		_, err := tx.ExecContext(ctx, `UPDATE loads SET refused = (SELECT count(*) FROM load_rows WHERE organization = ?1 AND integration = ?2 AND load = ?3 AND refused <> '')
-			WHERE organization = ?1 AND integration = ?2 AND id = ?3`, load.Organization, load.ID, load.LoadID[:])
+		_, err := tx.ExecContext(ctx, `UPDATE loads SET refused = refused + ? WHERE organization = ? AND integration = ? AND id = ?`,
+			found, load.Organization, load.ID, load.LoadID[:])
 		return err
 	})
 	return found, err
+}
+
+func (e *Engine) refuse(ctx context.Context, tx *sql.Tx, load *store.Load, r store.RowRefusal) (found bool, err error) {
+	if r.UserID == "" {
+		if int64(r.Row) > load.People+1 || r.Row < 1 {
+			return false, nil
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE load_rows SET refused = ?, doubtful = 1
+			WHERE organization = ? AND integration = ? AND load = ? AND number BETWEEN ? AND ? AND refused = ''`,
+			r.Reason, load.Organization, load.ID, load.LoadID[:], r.Row-1, r.Row+1)
+		return err == nil, err
+	}
+	person := e.hasher.Person(load.Organization, consent.Subject{OrganizationUserID: r.UserID})
+	res, err := tx.ExecContext(ctx, `UPDATE load_rows SET refused = ?, doubtful = 0 WHERE organization = ? AND integration = ? AND load = ? AND person = ?`,
+		r.Reason, load.Organization, load.ID, load.LoadID[:], person[:])
+	if err != nil {
+		return false, err
+	}
+	n, err := res.RowsAffected()
+	return n > 0, err
 }
 
 // SampleRows has some of a load's open rows that are not refused read back, to
@@ -265,10 +316,14 @@ func (e *Engine) SampleRows(ctx context.Context, l store.Lease, load *store.Load
 func (e *Engine) EndRows(ctx context.Context, l store.Lease, load *store.Load, rows []store.LoadRow) (moved int, err error) {
 	err = e.underLease(ctx, l, "sqlite.EndRows", func(tx *sql.Tx, now consent.Time) error {
 		moved = 0
+		sums := tally{}
 		for n := range rows {
-			state, err := endRow(ctx, tx, load, &rows[n], now)
+			state, loaded, err := endRow(ctx, tx, load, &rows[n], now)
 			if err != nil {
 				return err
+			}
+			if loaded {
+				sums[store.CountLoaded]++
 			}
 			if state == rows[n].State {
 				continue
@@ -279,34 +334,37 @@ func (e *Engine) EndRows(ctx context.Context, l store.Lease, load *store.Load, r
 				return err
 			}
 		}
-		return nil
+		return sums.store(ctx, tx, load.IntegrationKey)
 	})
 	return moved, err
 }
 
-func endRow(ctx context.Context, tx *sql.Tx, load *store.Load, r *store.LoadRow, now consent.Time) (store.RowState, error) {
+// endRow tells also whether the load has spared the person a call.
+func endRow(ctx context.Context, tx *sql.Tx, load *store.Load, r *store.LoadRow, now consent.Time) (state store.RowState, loaded bool, err error) {
 	key := []any{load.Organization, load.ID, string(store.TargetActito), r.Person[:]}
 	d, err := scanDelivery(tx.QueryRowContext(ctx, selectDeliveries+oneDelivery, key...))
 	if err == sql.ErrNoRows { //nolint:errorlint // database/sql returns it bare
-		return store.RowDone, nil // forgotten meanwhile
+		return store.RowDone, false, nil // forgotten meanwhile
 	} else if err != nil {
-		return r.State, err
+		return r.State, false, err
 	}
+	was := d.State
 	state, changed := store.EndRow(load, r, d, now)
 	if changed {
 		known, err := toJSON(d.Known)
 		if err != nil {
-			return state, err
+			return state, false, err
 		}
 		if _, err := tx.ExecContext(ctx, endDeliverySQL, append([]any{string(d.State), int64(d.Class), int64(d.DueAt), d.Version, d.Attempts, known, d.LastError,
 			d.Readback, int64(d.ReadbackAt), int64(d.UpdatedAt)}, key...)...); err != nil {
-			return state, err
+			return state, false, err
 		}
 	}
 	if r.State == store.RowAgain || load.Outcome == store.LoadNotApplied || state == r.State && !changed {
-		return state, nil
+		return state, false, nil
 	}
-	return state, insertCall(ctx, tx, callOf(load, r, now))
+	loaded = was == store.Sent && load.Outcome == store.LoadConfirmed && r.Refused == ""
+	return state, loaded, insertCall(ctx, tx, callOf(load, r, now))
 }
 
 // callOf is the load as it stands in a person's trace.

@@ -103,6 +103,7 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"OpenLoads":             {openLoadsSQL, "SEARCH loads USING INDEX loads_open (organization=? AND integration=?)"},
 		"Loads":                 {newestLoadsSQL, "SEARCH loads USING PRIMARY KEY (organization=? AND integration=?)"},
 		"LoadRows":              {loadRowsSQL, "SEARCH r USING PRIMARY KEY (organization=? AND integration=? AND load=? AND number>?)"},
+		"FileRows":              {fileRowsSQL, "SEARCH r USING PRIMARY KEY (organization=? AND integration=? AND load=? AND number>?)"},
 		"JoinLoad":              {joinSQL, one},
 		"EndRows":               {endDeliverySQL, one},
 		"Merge":                 {nextInboxSQL, "SEARCH inbox USING PRIMARY KEY (organization=? AND lane=?)"},

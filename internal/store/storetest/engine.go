@@ -70,6 +70,7 @@ type Loading interface {
 	SaveLoad(ctx context.Context, l store.Lease, load *store.Load) error
 	JoinLoad(ctx context.Context, l store.Lease, load *store.Load, joining []store.Joining) ([]bool, error)
 	LoadRows(ctx context.Context, load *store.Load, state store.RowState, after, limit int) ([]store.LoadRow, error)
+	FileRows(ctx context.Context, load *store.Load, after, limit int) ([]store.LoadRow, error)
 	RefuseRows(ctx context.Context, l store.Lease, load *store.Load, refused []store.RowRefusal) (int, error)
 	SampleRows(ctx context.Context, l store.Lease, load *store.Load, rows []int) error
 	EndRows(ctx context.Context, l store.Lease, load *store.Load, rows []store.LoadRow) (int, error)

@@ -16,6 +16,7 @@ var loads = group{
 	"R22 a withdrawal sent meanwhile is sent again":         withdrawalDuringLoad,
 	"R14 what is in flight when it ends is looked at later": inFlightAtEnd,
 	"a refused row fails that person alone":                 refusedRow,
+	"a row that is told by its number is in doubt":          numberedRow,
 	"R22 success without rows is read back":                 untoldLoad,
 	"who may have no profile is read back":                  strangersInLoad,
 	"R22 a sample tells about the grants":                   sampledLoad,
@@ -23,6 +24,8 @@ var loads = group{
 	"a load that was not applied lets go":                   notAppliedLoad,
 	"more than the file can hold is due afterwards":         loadWithRest,
 	"R15 nothing of a load happens without the lease":       loadFenced,
+	"a file holds only who still waits for it":              fileOfLoad,
+	"no load is stored for an integration that is gone":     loadOfNobody,
 	"rows are forgotten, the load stays":                    forgottenRows,
 }
 
@@ -221,7 +224,7 @@ func refusedRow(b *bench) {
 	k := b.integrate(acme, "i")
 	l := b.lease("node")
 	load := b.joined(k, l, map[string]string{"ana": "p", "bob": "p", "cem": "-p"})
-	found, err := b.RefuseRows(b.Context(), l, load, []store.RowRefusal{{Row: 2, Reason: "not a value"}, {UserID: "cem"}, {UserID: "nobody"}, {Row: 9}})
+	found, err := b.RefuseRows(b.Context(), l, load, []store.RowRefusal{{Row: 1, UserID: "bob", Reason: "not a value"}, {UserID: "cem"}, {UserID: "nobody"}, {Row: 9}})
 	b.must(err)
 	b.same("found", found, 2)
 	b.ended(l, load, store.LoadConfirmed)
@@ -232,6 +235,19 @@ func refusedRow(b *bench) {
 	newest, err := b.Loads(b.Context(), k, 1)
 	b.must(err)
 	b.same("counted", newest[0].Refused, int64(2))
+}
+
+func numberedRow(b *bench) {
+	k := b.integrate(acme, "i")
+	l := b.lease("node")
+	load := b.joined(k, l, map[string]string{"ana": "p", "bob": "p", "cem": "p"})
+	found, err := b.RefuseRows(b.Context(), l, load, []store.RowRefusal{{Row: 1, Reason: "not a value"}})
+	b.must(err)
+	b.same("found", found, 1)
+	b.ended(l, load, store.LoadConfirmed)
+	b.same("it and the one beside it are read", b.states(k, "ana", "bob", "cem"), []store.DeliveryState{store.Sent, store.Sent, store.Synced})
+	b.same("reads", b.readbacks(k), 2)
+	b.same("why", b.delivery(k, "bob").LastError, "not a value")
 }
 
 func untoldLoad(b *bench) {
@@ -356,6 +372,31 @@ func loadFenced(b *bench) {
 	open, err := b.OpenLoads(b.Context(), k)
 	b.must(err)
 	b.same("the load goes on where it was", open[0].State, store.LoadBuilding)
+}
+
+func fileOfLoad(b *bench) {
+	k := b.integrate(acme, "i")
+	load := b.joined(k, b.lease("node"), map[string]string{"ana": "p", "bob": "p", "cem": "-p"})
+	b.accept(acme, as(event("e2", at(-8), no("p")), "bob", ""), as(event("e3", at(-8), yes("p")), "cem", ""))
+	file := func(after int) []store.LoadRow {
+		rows, err := b.FileRows(b.Context(), load, after, 10)
+		b.must(err)
+		return rows
+	}
+	b.same("rows", file(0), []store.LoadRow{{Row: 1, UserID: "ana", On: []bool{true}}, {Row: 3, UserID: "cem", On: []bool{false}}})
+	b.same("from after one", len(file(1)), 1)
+}
+
+func loadOfNobody(b *bench) {
+	k := b.integrate(acme, "i")
+	b.integrate(acme, "other")
+	l := b.lease("node")
+	load := b.joined(k, l, map[string]string{"ana": "p"})
+	b.must(b.DeleteIntegration(b.Context(), k))
+	b.kind(b.SaveLoad(b.Context(), l, load), consent.NotFound)
+	newest, err := b.Loads(b.Context(), k, 1)
+	b.must(err)
+	b.same("loads", len(newest), 0)
 }
 
 func forgottenRows(b *bench) {

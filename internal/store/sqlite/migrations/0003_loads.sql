@@ -36,6 +36,7 @@ CREATE TABLE load_rows (
   rest         INTEGER NOT NULL,          -- more is to be sent than the file can hold
   stranger     INTEGER NOT NULL,          -- whether there is such a profile is not known
   refused      TEXT NOT NULL DEFAULT '',
+  doubtful     INTEGER NOT NULL DEFAULT 0, -- it, or a row beside it, was refused
   state        INTEGER NOT NULL DEFAULT 0, -- 0 open, 1 a sample that is read, 2 to be compared again, 3 done
   PRIMARY KEY (organization, integration, load, number)
 ) WITHOUT ROWID, STRICT;
