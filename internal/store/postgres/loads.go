@@ -17,9 +17,13 @@ const (
 		created_at, started_at, ended_at`
 	openLoadsSQL   = `SELECT ` + loadColumns + ` FROM loads WHERE organization = $1 AND integration = $2 AND state <> 'done' ORDER BY id`
 	newestLoadsSQL = `SELECT ` + loadColumns + ` FROM loads WHERE organization = $1 AND integration = $2 ORDER BY id DESC LIMIT $3`
-	loadRowsSQL    = `SELECT r.number, r.person, r.version, r.class, r.due_at, r.cells, r.rest, r.stranger, r.refused, r.state, coalesce(p.user_id, '')
+	loadRowsSQL    = `SELECT r.number, r.person, r.version, r.class, r.due_at, r.cells, r.rest, r.stranger, r.refused, r.doubtful, r.state, coalesce(p.user_id, '')
 		FROM load_rows r LEFT JOIN people p ON p.organization = r.organization AND p.person = r.person
 		WHERE r.organization = $1 AND r.integration = $2 AND r.load = $3 AND r.state = $4 AND r.number > $5 ORDER BY r.number LIMIT $6`
+	fileRowsSQL = `SELECT r.number, r.cells, p.user_id FROM load_rows r
+		JOIN deliveries d ON d.organization = r.organization AND d.integration = r.integration AND d.target = 'actito' AND d.person = r.person
+		JOIN people p ON p.organization = r.organization AND p.person = r.person
+		WHERE r.organization = $1 AND r.integration = $2 AND r.load = $3 AND r.state = 0 AND r.number > $4 AND d.state = 'sent' ORDER BY r.number LIMIT $5`
 	joinSQL = `UPDATE deliveries SET state = 'sent', class = 2, known = $5, attempted_at = $6, next_at = 0, updated_at = $6, marks = 0 WHERE ` + oneDelivery
 	joinRow = `INSERT INTO load_rows (organization, integration, load, number, person, version, class, due_at, cells, rest, stranger)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
@@ -58,18 +62,25 @@ func (e *Engine) Loads(ctx context.Context, k store.IntegrationKey, limit int) (
 }
 
 // SaveLoad stores a load under the lease: a new one, or how far it has come.
-// Conflict if the lease has gone.
+// Conflict if the lease has gone, NotFound if the integration has.
 func (e *Engine) SaveLoad(ctx context.Context, l store.Lease, load *store.Load) error {
 	columns, err := toJSON(load.Columns)
 	if err != nil {
 		return err
 	}
 	return e.underLease(ctx, l, "postgres.SaveLoad", func(ctx context.Context, tx *tx) error {
-		_, err := tx.Exec(ctx, `INSERT INTO loads (`+loadColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+		if err := tx.shareOrganization(ctx, load.Organization); err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, `INSERT INTO loads (`+loadColumns+`) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15
+			WHERE EXISTS (SELECT 1 FROM integrations WHERE organization = $1 AND id = $2)
 			ON CONFLICT (organization, integration, id) DO UPDATE SET state = excluded.state, execution = excluded.execution, outcome = excluded.outcome,
 			reason = excluded.reason, started_at = excluded.started_at, ended_at = excluded.ended_at`,
 			load.Organization, load.ID, load.LoadID[:], string(load.State), load.Epoch, columns, load.People, load.Withdrawals, load.Refused,
 			plain(load.Execution), string(load.Outcome), plain(load.Reason), int64(load.CreatedAt), int64(load.StartedAt), int64(load.EndedAt))
+		if err == nil && tag.RowsAffected() == 0 {
+			return consent.Errorf(consent.NotFound, "postgres.SaveLoad", "the integration is gone")
+		}
 		return err
 	})
 }
@@ -127,7 +138,7 @@ func (e *Engine) JoinLoad(ctx context.Context, l store.Lease, load *store.Load, 
 				withdrawals++
 			}
 			taken[n], j.Row = true, int(people)
-			t := tally{store.CountLoaded: 1}
+			t := tally{}
 			t.looked(is.marks)
 			sums.count(load.IntegrationKey, t)
 			b.Queue(joinSQL, load.Organization, load.ID, string(store.TargetActito), j.Person[:], doubt, int64(tx.now))
@@ -184,45 +195,73 @@ func cells(on []bool) string {
 	return b.String()
 }
 
+func values(cells string) (on []bool) {
+	for _, digit := range cells {
+		on = append(on, digit == '1')
+	}
+	return on
+}
+
 // LoadRows gives rows of a load in a state, by number, from after one.
 func (e *Engine) LoadRows(ctx context.Context, load *store.Load, state store.RowState, after, limit int) ([]store.LoadRow, error) {
 	return query(ctx, e, func(row pgx.CollectableRow) (r store.LoadRow, err error) {
 		var person []byte
 		var digits string
-		err = row.Scan(&r.Row, &person, &r.Version, &r.Class, &r.DueAt, &digits, &r.Rest, &r.Stranger, &r.Refused, &r.State, &r.UserID)
+		err = row.Scan(&r.Row, &person, &r.Version, &r.Class, &r.DueAt, &digits, &r.Rest, &r.Stranger, &r.Refused, &r.Doubtful, &r.State, &r.UserID)
 		copy(r.Person[:], person)
-		for _, digit := range digits {
-			r.On = append(r.On, digit == '1')
-		}
+		r.On = values(digits)
 		return r, err
 	}, loadRowsSQL, load.Organization, load.ID, load.LoadID[:], int16(state), after, limit)
 }
 
+// FileRows gives what stands in the file of a load, by number, from after a
+// row: everybody in it who still waits for it. Whoever withdrew meanwhile goes
+// by a call of their own.
+func (e *Engine) FileRows(ctx context.Context, load *store.Load, after, limit int) ([]store.LoadRow, error) {
+	return query(ctx, e, func(row pgx.CollectableRow) (r store.LoadRow, err error) {
+		var digits string
+		err = row.Scan(&r.Row, &digits, &r.UserID)
+		r.On = values(digits)
+		return r, err
+	}, fileRowsSQL, load.Organization, load.ID, load.LoadID[:], after, limit)
+}
+
 // RefuseRows records which rows of a load Actito refused, and tells how many
-// of them could be found in it. Conflict if the lease has gone.
+// of them could be found in it. A row that is told by its number alone may be
+// the one before or after it, so all three are in doubt. Conflict if the lease
+// has gone.
 func (e *Engine) RefuseRows(ctx context.Context, l store.Lease, load *store.Load, refused []store.RowRefusal) (found int, err error) {
 	err = e.underLease(ctx, l, "postgres.RefuseRows", func(ctx context.Context, tx *tx) error {
 		found = 0
 		var b pgx.Batch
 		for _, r := range refused {
-			where, what := `number = $5`, any(r.Row)
-			if r.Row == 0 {
-				person := e.hasher.Person(load.Organization, consent.Subject{OrganizationUserID: r.UserID})
-				where, what = `person = $5`, person[:]
-			}
 			reason := plain(r.Reason)
 			if reason == "" {
 				reason = "Actito refused the row and gave no reason"
 			}
-			b.Queue(`UPDATE load_rows SET refused = $4 WHERE organization = $1 AND integration = $2 AND load = $3 AND `+where,
-				load.Organization, load.ID, load.LoadID[:], reason, what).Exec(func(tag pgconn.CommandTag) error {
+			if r.UserID == "" {
+				if int64(r.Row) > load.People+1 || r.Row < 1 {
+					continue
+				}
+				found++
+				b.Queue(`UPDATE load_rows SET refused = $4, doubtful = true
+					WHERE organization = $1 AND integration = $2 AND load = $3 AND number BETWEEN $5 AND $6 AND refused = ''`,
+					load.Organization, load.ID, load.LoadID[:], reason, r.Row-1, r.Row+1)
+				continue
+			}
+			person := e.hasher.Person(load.Organization, consent.Subject{OrganizationUserID: r.UserID})
+			b.Queue(`UPDATE load_rows SET refused = $4, doubtful = false WHERE organization = $1 AND integration = $2 AND load = $3 AND person = $5`,
+				load.Organization, load.ID, load.LoadID[:], reason, person[:]).Exec(func(tag pgconn.CommandTag) error {
 				found += int(tag.RowsAffected())
 				return nil
 			})
 		}
-		b.Queue(`UPDATE loads SET refused = (SELECT count(*) FROM load_rows WHERE organization = $1 AND integration = $2 AND load = $3 AND refused <> '')
-			WHERE organization = $1 AND integration = $2 AND id = $3`, load.Organization, load.ID, load.LoadID[:])
-		return tx.run(ctx, &b)
+		if err := tx.run(ctx, &b); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `UPDATE loads SET refused = refused + $4 WHERE organization = $1 AND integration = $2 AND id = $3`,
+			load.Organization, load.ID, load.LoadID[:], found)
+		return err
 	})
 	return found, err
 }
@@ -258,11 +297,15 @@ func (e *Engine) EndRows(ctx context.Context, l store.Lease, load *store.Load, r
 			deliveries[d.Person] = d
 		}
 		var b pgx.Batch
+		sums := newChanges()
 		for n := range rows {
 			r := &rows[n]
-			state, err := queueEnd(&b, load, r, deliveries[r.Person], tx.now)
+			state, loaded, err := queueEnd(&b, load, r, deliveries[r.Person], tx.now)
 			if err != nil {
 				return err
+			}
+			if loaded {
+				sums.count(load.IntegrationKey, tally{store.CountLoaded: 1})
 			}
 			if state == r.State {
 				continue
@@ -271,28 +314,34 @@ func (e *Engine) EndRows(ctx context.Context, l store.Lease, load *store.Load, r
 			b.Queue(`UPDATE load_rows SET state = $5 WHERE organization = $1 AND integration = $2 AND load = $3 AND number = $4`,
 				load.Organization, load.ID, load.LoadID[:], r.Row, int16(state))
 		}
-		return tx.run(ctx, &b)
+		if err := tx.run(ctx, &b); err != nil {
+			return err
+		}
+		return sums.store(ctx, tx)
 	})
 	return moved, err
 }
 
-func queueEnd(b *pgx.Batch, load *store.Load, r *store.LoadRow, d *store.Delivery, now consent.Time) (store.RowState, error) {
+// queueEnd tells also whether the load has spared the person a call.
+func queueEnd(b *pgx.Batch, load *store.Load, r *store.LoadRow, d *store.Delivery, now consent.Time) (state store.RowState, loaded bool, err error) {
 	if d == nil {
-		return store.RowDone, nil // forgotten meanwhile
+		return store.RowDone, false, nil // forgotten meanwhile
 	}
+	was := d.State
 	state, changed := store.EndRow(load, r, d, now)
 	if changed {
 		known, err := toJSON(d.Known)
 		if err != nil {
-			return state, err
+			return state, false, err
 		}
 		b.Queue(endDeliverySQL, append(deliveryKey(d.DeliveryKey), string(d.State), int16(d.Class), int64(d.DueAt), d.Version, d.Attempts, known, plain(d.LastError),
 			d.Readback, int64(d.ReadbackAt), int64(d.UpdatedAt))...)
 	}
 	if r.State == store.RowAgain || load.Outcome == store.LoadNotApplied || state == r.State && !changed {
-		return state, nil
+		return state, false, nil
 	}
-	return state, queueCalls(b, callOf(load, r, now))
+	loaded = was == store.Sent && load.Outcome == store.LoadConfirmed && r.Refused == ""
+	return state, loaded, queueCalls(b, callOf(load, r, now))
 }
 
 // callOf is the load as it stands in a person's trace.

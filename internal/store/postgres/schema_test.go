@@ -97,6 +97,7 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"OpenLoads":             {openLoadsSQL, "loads_open: organization integration"},
 		"Loads":                 {newestLoadsSQL, "loads_pkey: organization integration"},
 		"LoadRows":              {loadRowsSQL, "load_rows_pkey: organization integration load number"},
+		"FileRows":              {fileRowsSQL, "load_rows_pkey: organization integration load number"},
 		"JoinLoad":              {joinSQL, one},
 		"JoinLoad, locks":       {marksSQL, one},
 		"EndRows":               {endDeliverySQL, one},

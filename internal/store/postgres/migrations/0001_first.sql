@@ -229,6 +229,7 @@ CREATE TABLE load_rows (
   rest         boolean NOT NULL,          -- more is to be sent than the file can hold
   stranger     boolean NOT NULL,          -- whether there is such a profile is not known
   refused      text NOT NULL DEFAULT '',
+  doubtful     boolean NOT NULL DEFAULT false, -- it, or a row beside it, was refused
   state        smallint NOT NULL DEFAULT 0, -- 0 open, 1 a sample that is read, 2 to be compared again, 3 done
   PRIMARY KEY (organization, integration, load, number)
 );
