@@ -23,6 +23,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -42,6 +43,8 @@ type Engine struct {
 	pool     *pgxpool.Pool
 	hasher   *store.Hasher
 	now      func() time.Time // for tests; nil is the database's clock
+	clock    atomic.Pointer[reading]
+	hints    chan struct{}
 	warnings []string
 }
 
@@ -58,7 +61,7 @@ func Open(ctx context.Context, address string, opts Options) (_ *Engine, err err
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{now: opts.Now}
+	e := &Engine{now: opts.Now, hints: make(chan struct{}, 1)}
 	if e.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
 		return nil, fmt.Errorf("--database: %w", err)
 	}
@@ -73,6 +76,11 @@ func Open(ctx context.Context, address string, opts Options) (_ *Engine, err err
 	if err := e.migrate(ctx); err != nil {
 		return nil, fmt.Errorf("--database: %w", reason(err))
 	}
+	now, err := e.Now(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("--database: %w", err)
+	}
+	e.setClock(now)
 	return e, nil
 }
 
@@ -174,6 +182,25 @@ func (e *Engine) Now(ctx context.Context) (now consent.Time, err error) {
 	defer cancel()
 	err = e.pool.QueryRow(ctx, clockSQL).Scan(&now)
 	return now, classify(err)
+}
+
+// reading is what the database's clock showed, and when.
+type reading struct {
+	at    time.Time // with its monotonic part
+	clock consent.Time
+}
+
+func (e *Engine) setClock(now consent.Time) { e.clock.Store(&reading{time.Now(), now}) }
+
+// Clock is the database's clock, as this node knows it without asking: read at
+// every acquisition of leases, and carried on by what has passed since. So
+// nodes agree on the time, whatever their own clocks say.
+func (e *Engine) Clock() time.Time {
+	if e.now != nil {
+		return e.now()
+	}
+	r := e.clock.Load()
+	return r.clock.Std().Add(time.Since(r.at))
 }
 
 // Ping tells whether the database can be written: it writes a little.

@@ -22,17 +22,23 @@ const (
 	holdsSQL = `SELECT 1 FROM licences WHERE licence = $1 AND owner = $2 AND epoch = $3 AND expires_at > $4 FOR SHARE`
 )
 
-// Acquire renews the leases that node holds and takes those that nobody does.
+// Acquire renews the leases that node holds and takes those that nobody does,
+// up to its share among the nodes that did the same lately.
 // Whatever was in flight under a lease that changes hands is due again, and
 // its profile is read back after the next write, since the dead owner's call
 // may still take effect (R15, R16).
 func (e *Engine) Acquire(ctx context.Context, node string) (held []store.Lease, err error) {
 	err = e.inTx(ctx, func(ctx context.Context, tx *tx) error {
-		held, err = collect(ctx, tx, scanLease, leasesSQL, node, int64(tx.now))
+		e.setClock(tx.now)
+		share, err := tx.share(ctx, node)
 		if err != nil {
 			return err
 		}
-		if err := tx.take(ctx, node, held); err != nil {
+		all, err := collect(ctx, tx, scanLease, leasesSQL, node, int64(tx.now))
+		if err != nil {
+			return err
+		}
+		if held, err = tx.spread(ctx, all, node, share); err != nil {
 			return err
 		}
 		var b pgx.Batch
@@ -60,29 +66,59 @@ func scanLease(row pgx.CollectableRow) (l store.Lease, err error) {
 	return l, err
 }
 
-// take gives those of the leases that change hands to node, under a new epoch.
-// Epochs grow over all licences and nodes, so that a result never fits the
-// lease of another licence that an integration has moved to meanwhile.
-func (t *tx) take(ctx context.Context, node string, leases []store.Lease) error {
+// share notes that node is there, and tells how many licences it may hold.
+func (t *tx) share(ctx context.Context, node string) (int, error) {
+	var nodes, licences int
+	var b pgx.Batch
+	b.Queue(`INSERT INTO nodes (node, seen_at) VALUES ($1, $2) ON CONFLICT (node) DO UPDATE SET seen_at = excluded.seen_at`, node, int64(t.now))
+	// Whoever is gone is forgotten by one node at a time.
+	b.Queue(`DELETE FROM nodes WHERE node IN (SELECT node FROM nodes WHERE seen_at <= $1 FOR UPDATE SKIP LOCKED)`, int64(t.now.Add(-store.LeaseLife)))
+	b.Queue(`SELECT (SELECT count(*) FROM nodes WHERE seen_at > $1), (SELECT count(DISTINCT licence) FROM integrations)`, int64(t.now.Add(-store.LeaseLife))).
+		QueryRow(func(row pgx.Row) error { return row.Scan(&nodes, &licences) })
+	err := t.run(ctx, &b)
+	return store.Share(licences, nodes), err
+}
+
+// spread gives leases to node up to its share, under a new epoch. Epochs grow
+// over all licences and nodes, so that a result never fits the lease of another
+// licence that an integration has moved to meanwhile.
+func (t *tx) spread(ctx context.Context, all []store.Lease, node string, share int) (held []store.Lease, err error) {
 	var epoch int64
-	for i := range leases {
-		l := &leases[i]
-		if l.Owner == node && l.ExpiresAt > t.now {
-			continue
-		}
+	held = store.Spread(all, node, share, t.now, func(l *store.Lease) {
 		if epoch == 0 {
-			if err := t.QueryRow(ctx, `SELECT nextval('epochs')`).Scan(&epoch); err != nil {
-				return err
-			}
+			err = t.QueryRow(ctx, `SELECT nextval('epochs')`).Scan(&epoch)
 		}
 		l.Owner, l.Taken, l.Epoch = node, true, epoch
+	})
+	return held, err
+}
+
+// Vacant tells whether there is a lease that nobody holds.
+func (e *Engine) Vacant(ctx context.Context) (bool, error) {
+	now, err := e.Now(ctx)
+	if err != nil {
+		return false, err
 	}
-	return nil
+	vacant, _, err := one(ctx, e, pgx.RowTo[bool], `SELECT EXISTS (SELECT 1 FROM licences
+		WHERE expires_at <= $1 AND EXISTS (SELECT 1 FROM integrations WHERE integrations.licence = licences.licence))`, int64(now))
+	return vacant, err
+}
+
+// Yield gives one lease back, if it is still its owner's.
+func (e *Engine) Yield(ctx context.Context, l store.Lease) error {
+	return e.inTx(ctx, func(ctx context.Context, tx *tx) error {
+		_, err := tx.Exec(ctx, `UPDATE licences SET expires_at = 0, idle_since = $4 WHERE licence = $1 AND owner = $2 AND epoch = $3`,
+			l.Licence, l.Owner, l.Epoch, int64(tx.now))
+		return err
+	})
 }
 
 // Release gives all leases of node back, so that another takes them at once.
 func (e *Engine) Release(ctx context.Context, node string) error {
 	return e.inTx(ctx, func(ctx context.Context, tx *tx) error {
+		if _, err := tx.Exec(ctx, `DELETE FROM nodes WHERE node = $1`, node); err != nil {
+			return err
+		}
 		_, err := tx.Exec(ctx, `UPDATE licences SET expires_at = 0, idle_since = $2 WHERE licence IN (
 			SELECT licence FROM licences WHERE owner = $1 ORDER BY licence FOR UPDATE)`, node, int64(tx.now))
 		return err

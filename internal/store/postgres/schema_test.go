@@ -20,6 +20,7 @@ func TestEveryKeyStartsWithTheOrganization(t *testing.T) {
 		"goose_db_version_pkey", // the version of the schema
 		"secret_keys_pkey",      // of the installation
 		"licences_pkey",         // shared by organizations
+		"nodes_pkey",            // of the installation
 		"webhook_clients_pkey",  // the client says which organization it is
 		// An integration is found by its id alone when the API asks whose it
 		// is, and by its licence when that is delivered for.

@@ -45,6 +45,8 @@ type Accepting interface {
 // Delivering is what delivery asks.
 type Delivering interface {
 	Acquire(ctx context.Context, node string) ([]store.Lease, error)
+	Vacant(ctx context.Context) (bool, error)
+	Yield(ctx context.Context, l store.Lease) error
 	Release(ctx context.Context, node string) error
 	Block(ctx context.Context, l store.Lease, until consent.Time) error
 

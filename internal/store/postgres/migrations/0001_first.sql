@@ -38,6 +38,12 @@ CREATE TABLE licences (
   plan          text NOT NULL DEFAULT ''  -- JSON: what the holder last said of its plan
 ) WITH (fillfactor = 50);
 
+-- The processes that share the licences.
+CREATE TABLE nodes (
+  node    text COLLATE "C" PRIMARY KEY,
+  seen_at bigint NOT NULL
+) WITH (fillfactor = 50);
+
 -- Epochs grow over all licences and all nodes.
 CREATE SEQUENCE epochs;
 
@@ -248,6 +254,6 @@ CREATE TABLE counts (
 -- +goose Down
 -- +goose StatementBegin
 DROP TABLE counts, load_rows, loads, calls, left_out, deliveries, people, inbox, payloads, events, tombstones, ledger,
-  reprojections, integrations, licences, webhook_clients, organizations, secret_keys, pings;
+  reprojections, integrations, licences, webhook_clients, organizations, secret_keys, pings, nodes;
 DROP SEQUENCE epochs;
 -- +goose StatementEnd
