@@ -133,7 +133,7 @@ func TestALateInboxTakesNothingMore(t *testing.T) {
 		g := newGate(func([]store.Inbound) error { return nil })
 		s := &shelf{since: time.Now(), took: time.Second, waiting: map[store.InboxKey][]string{ordinary("a"): slices.Repeat([]string{"x"}, 100)}}
 		g.Inbox = s
-		c := NewCommitter(g, func() {}, slog.New(slog.DiscardHandler), nil)
+		c := NewCommitter(g, func() {}, time.Now, slog.New(slog.DiscardHandler), nil)
 		c.crowded.Store(time.Now().Add(time.Hour).UnixNano()) // a rush that does not end
 		close(g.open)
 		say := func() consent.Outcome {

@@ -28,6 +28,9 @@ const (
 // its profile is read back after the next write, since the dead owner's call
 // may still take effect (R15, R16).
 func (e *Engine) Acquire(ctx context.Context, node string) (held []store.Lease, err error) {
+	// Leases that cannot be renewed have to be known as lost in time.
+	ctx, cancel := context.WithTimeout(ctx, store.LeaseLife/2)
+	defer cancel()
 	err = e.inTx(ctx, func(ctx context.Context, tx *tx) error {
 		e.setClock(tx.now)
 		share, err := tx.share(ctx, node)

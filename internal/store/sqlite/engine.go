@@ -227,3 +227,6 @@ func (e *Engine) commit(ctx context.Context, f func(*sql.Tx) error) error {
 	}
 	return classify(tx.Commit())
 }
+
+// Clock is the database's clock, which on SQLite is the machine's.
+func (e *Engine) Clock() time.Time { return e.now() }
