@@ -28,16 +28,16 @@ func (e *Engine) Reprojection(ctx context.Context, k store.IntegrationKey) (r st
 }
 
 // AdvanceReprojection makes people due and stores how far the re-projection
-// has come, in one transaction, if nobody restarted it meanwhile. A
+// has come, in one transaction, if nobody restarted it or brought it further
+// meanwhile. A
 // re-projection that is done is removed.
 func (e *Engine) AdvanceReprojection(ctx context.Context, r store.Reprojection, due []store.Due) error {
 	for i := range due {
 		due[i].Organization, due[i].Events = r.Organization, 0
 	}
 	return e.inTx(ctx, func(ctx context.Context, tx *tx) error {
-		started, err := collect(ctx, tx, pgx.RowTo[consent.Time], `SELECT started_at FROM reprojections WHERE organization = $1 AND integration = $2 FOR UPDATE`,
-			r.Organization, r.ID)
-		if err != nil || len(started) == 0 || started[0] != r.StartedAt {
+		stored, err := collect(ctx, tx, scanReprojection, selectReprojections+`organization = $1 AND integration = $2 FOR UPDATE`, r.Organization, r.ID)
+		if err != nil || len(stored) == 0 || r.Behind(stored[0]) {
 			return err
 		}
 		var b pgx.Batch
