@@ -9,6 +9,7 @@ package backfill
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"consentsync/internal/consent"
@@ -106,17 +107,21 @@ func (r *Reprojector) page(ctx context.Context, p store.Reprojection) error {
 	}
 	var due []store.Due
 	for _, k := range keys {
-		d, alreadyDue, err := r.compare(ctx, i, k, now)
+		d, state, err := r.compare(ctx, i, k, now)
 		switch {
 		case err != nil && (consent.KindOf(err) == consent.Transient || ctx.Err() != nil):
 			return err
 		case err != nil:
 			r.log.ErrorContext(ctx, "a person cannot be compared and is left out", "person", k.String(), "error", err)
 			continue
-		case alreadyDue:
-			continue
+		case state == store.Pending:
+			continue // and compared under the new settings when its turn comes
 		}
-		if entry, ok := decide(&p, d, now); ok {
+		entry, ok := store.Due{Class: store.Ordinary, ConsentAt: now, At: now}, true
+		if state == "" {
+			entry, ok = decide(&p, d, now)
+		}
+		if ok {
 			entry.SubjectKey = store.SubjectKey{Organization: p.Organization, Person: k}
 			due = append(due, entry)
 		}
@@ -137,24 +142,29 @@ func (r *Reprojector) page(ctx context.Context, p store.Reprojection) error {
 }
 
 // compare gives the difference between what one person's profile should hold
-// and what it was last known to hold. alreadyDue tells that it is about to be
+// and what it was last known to hold. A state tells that it is about to be
 // closed anyway, because of the person's own live consent, which waits for
-// nobody's yes (R23).
-func (r *Reprojector) compare(ctx context.Context, i *store.Integration, k store.PersonKey, now consent.Time) (_ consent.Difference, alreadyDue bool, _ error) {
+// nobody's yes (R23): it is due, in flight or in a bulk load. What is under way
+// was compared under the old settings, so it has to be compared again after.
+func (r *Reprojector) compare(ctx context.Context, i *store.Integration, k store.PersonKey, now consent.Time) (
+	_ consent.Difference, closing store.DeliveryState, _ error,
+) {
 	person, err := r.store.Person(ctx, i.Organization, k)
 	if err != nil {
-		return consent.Difference{}, false, err
+		return consent.Difference{}, "", err
 	}
 	var known consent.Known
 	d, err := r.store.Delivery(ctx, store.DeliveryKey{Organization: i.Organization, Integration: i.ID, Target: store.TargetActito, Person: k})
 	switch {
 	case err == nil:
 		known = d.Known
-		alreadyDue = !d.HoldGrants && (d.State == store.Pending || d.State == store.InFlight)
+		if !d.HoldGrants && slices.Contains([]store.DeliveryState{store.Pending, store.InFlight, store.Sent}, d.State) {
+			closing = d.State
+		}
 	case consent.KindOf(err) != consent.NotFound:
-		return consent.Difference{}, false, err
+		return consent.Difference{}, "", err
 	}
-	return consent.Differ(consent.Project(person.View(), i.Rules()), known, &i.Snapshot, now, forever), alreadyDue, nil
+	return consent.Differ(consent.Project(person.View(), i.Rules()), known, &i.Snapshot, now, forever), closing, nil
 }
 
 // forever: a re-projection brings no newer consent, so nothing is sent again

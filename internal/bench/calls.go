@@ -41,7 +41,7 @@ func (b *bench) calls(ctx context.Context, r *report) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.stop()) }()
-	c, _, err := setUp(ctx, p.url, actitoURL)
+	c, _, err := setUp(ctx, p.url, actitoURL, nil)
 	if err != nil {
 		return err
 	}

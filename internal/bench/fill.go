@@ -72,20 +72,33 @@ func (b *bench) prepare(ctx context.Context, f *filled) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.stop()) }()
-	if f.Client, f.Integration, err = setUp(ctx, p.url, actitoURL); err != nil {
+	if f.Client, f.Integration, err = setUp(ctx, p.url, actitoURL, nil); err != nil {
 		return err
 	}
 	return ask(ctx, "POST", p.url+"/v1/marketplace/integrations/"+f.Integration+"/pause", nil, nil)
 }
 
 // fill accepts one event of each person, past HTTP, and settles the delivery.
-func fill(ctx context.Context, f filled) (err error) {
-	e, err := sqlite.Open(ctx, f.dir, sqlite.Options{})
+func fill(ctx context.Context, f filled) error {
+	w, err := newWebhooks(f.People)
+	if err != nil {
+		return err
+	}
+	return inStore(ctx, f.dir, func(e *sqlite.Engine, hasher *store.Hasher) error {
+		return acceptAll(ctx, e, w, time.Now().Add(-24*time.Hour), func(batch []store.Inbound) error {
+			return settle(ctx, e, hasher, f.Integration, batch)
+		})
+	})
+}
+
+// inStore opens the database of a program that does not run, for f.
+func inStore(ctx context.Context, dir string, f func(*sqlite.Engine, *store.Hasher) error) (err error) {
+	e, err := sqlite.Open(ctx, dir, sqlite.Options{})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
-	master, err := auth.LoadMasterKey("", f.dir)
+	master, err := auth.LoadMasterKey("", dir)
 	if err != nil {
 		return err
 	}
@@ -102,50 +115,52 @@ func fill(ctx context.Context, f filled) (err error) {
 		stop()
 		err = errors.Join(err, tasks.Wait())
 	}()
-	return fillBatches(ctx, e, hasher, f)
+	return f(e, hasher)
 }
 
-func fillBatches(ctx context.Context, e *sqlite.Engine, hasher *store.Hasher, f filled) error {
+// acceptAll accepts a webhook of each person, and calls after for each batch.
+func acceptAll(ctx context.Context, e *sqlite.Engine, w *webhooks, at time.Time, after func([]store.Inbound) error) error {
 	const size = 256
-	w, err := newWebhooks(f.People)
-	if err != nil {
-		return err
-	}
 	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // made-up people
-	at := time.Now().Add(-24 * time.Hour)
-	for first := 0; first < f.People; first += size {
+	for first := 0; first < w.people; first += size {
 		var batch []store.Inbound
-		var settled []store.Settled
-		for person := first; person < min(first+size, f.People); person++ {
+		for person := first; person < min(first+size, w.people); person++ {
 			in, err := inbound(w.of(nil, r, person, at))
 			if err != nil {
 				return err
 			}
 			batch = append(batch, in)
-			key := store.DeliveryKey{
-				Organization: organization, Integration: f.Integration, Target: store.TargetActito,
-				Person: hasher.Person(organization, consent.Subject{OrganizationUserID: in.Message.OrganizationUserID}),
-			}
-			settled = append(settled, store.Settled{DeliveryKey: key, Version: 1})
 		}
 		if _, err := e.Accept(ctx, batch); err != nil {
 			return err
 		}
-		leases, err := e.Acquire(ctx, "bench")
-		if err != nil {
+		if err := after(batch); err != nil {
 			return err
 		}
-		if len(leases) != 1 {
-			return fmt.Errorf("%d leases, want 1", len(leases))
-		}
-		if err := e.Settle(ctx, leases[0], settled); err != nil {
-			return err
-		}
-		if at := first + len(batch); at*10/f.People != first*10/f.People {
-			progress("%3d %%", at*100/f.People)
+		if at := first + len(batch); at*10/w.people != first*10/w.people {
+			progress("%3d %%", at*100/w.people)
 		}
 	}
 	return ctx.Err()
+}
+
+// settle says that a batch needs no call.
+func settle(ctx context.Context, e *sqlite.Engine, hasher *store.Hasher, integration string, batch []store.Inbound) error {
+	settled := make([]store.Settled, len(batch))
+	for n, in := range batch {
+		settled[n] = store.Settled{Version: 1, DeliveryKey: store.DeliveryKey{
+			Organization: organization, Integration: integration, Target: store.TargetActito,
+			Person: hasher.Person(organization, consent.Subject{OrganizationUserID: in.Message.OrganizationUserID}),
+		}}
+	}
+	leases, err := e.Acquire(ctx, "bench")
+	if err != nil {
+		return err
+	}
+	if len(leases) != 1 {
+		return fmt.Errorf("%d leases, want 1", len(leases))
+	}
+	return e.Settle(ctx, leases[0], settled)
 }
 
 // inbound reads a webhook that payload.go made. It is no decoder: that is not

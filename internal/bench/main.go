@@ -2,8 +2,8 @@
 // figures compare with what is asked of it.
 //
 // Every figure is taken from the real binary, over HTTP on the loopback
-// interface, and is put beside a baseline measured in the same run. Answers
-// other than 2xx make the run fail; they are never counted.
+// interface, or from its real parts in simulated time, and is put beside a
+// baseline. Answers other than 2xx make the run fail; they are never counted.
 package main
 
 import (
@@ -14,28 +14,37 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 )
 
 // options are the flags.
 type options struct {
-	only    string
-	people  int
-	clients int
-	rounds  int
-	round   time.Duration
-	limit   time.Duration
-	data    string
-	profile string
-	write   string
+	only     string
+	people   int
+	profiles int
+	clients  int
+	rounds   int
+	round    time.Duration
+	limit    time.Duration
+	data     string
+	profile  string
+	write    string
 }
 
-// The parts that can be run alone.
-const (
-	partAccept = "accept"
-	partCalls  = "calls"
-)
+// part is what can be run alone.
+type part struct {
+	name string
+	run  func(*bench, context.Context, *report) error
+}
+
+var parts = []part{
+	{"accept", (*bench).accept},
+	{"calls", (*bench).calls},
+	{"lanes", (*bench).lanes},
+	{"bulk", (*bench).bulk},
+}
 
 func main() {
 	if len(os.Args) > 1 {
@@ -44,16 +53,20 @@ func main() {
 		}
 	}
 	var o options
-	flag.StringVar(&o.only, "only", "", "run one part only: accept (with memory and start) or calls")
+	flag.StringVar(&o.only, "only", "", "run one part only: accept (with memory and start), calls, lanes or bulk")
 	flag.IntVar(&o.people, "people", 1_000_000, "people in the store before anything is measured")
+	flag.IntVar(&o.profiles, "profiles", 1_000_000, "changed profiles that go by bulk")
 	flag.IntVar(&o.clients, "clients", 64, "clients that post webhooks at once")
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds of each server, in turn")
 	flag.DurationVar(&o.round, "round", 6*time.Second, "time measured in a round, after a second of warming up")
-	flag.DurationVar(&o.limit, "limit", 20*time.Minute, "give up after this time")
+	flag.DurationVar(&o.limit, "limit", 40*time.Minute, "give up after this time")
 	flag.StringVar(&o.data, "data", "", "keep the filled database in this `directory`, and use it if it is filled; for the profiler's sake, not for figures")
 	flag.StringVar(&o.profile, "profile", "", "write the CPU profile of an accepting server to this `file` instead of measuring")
 	flag.StringVar(&o.write, "write", "docs/benchmarks.md", "`file` whose figures are replaced when everything was run; empty for none")
 	flag.Parse()
+	if o.only != "" && !slices.ContainsFunc(parts, func(p part) bool { return p.name == o.only }) {
+		exit(fmt.Errorf("there is no part %q", o.only))
+	}
 	exit(measure(o))
 }
 
@@ -90,14 +103,12 @@ func measure(o options) (err error) {
 	if o.profile != "" {
 		return b.profileAccept(ctx)
 	}
-	if o.only != partCalls {
-		if err := b.accept(ctx, &r); err != nil {
-			return fmt.Errorf("accept: %w", err)
+	for _, p := range parts {
+		if o.only != "" && o.only != p.name {
+			continue
 		}
-	}
-	if o.only != partAccept {
-		if err := b.calls(ctx, &r); err != nil {
-			return fmt.Errorf("calls: %w", err)
+		if err := p.run(b, ctx, &r); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
 	text := r.text(ctx, o)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"time"
@@ -29,18 +30,21 @@ type client struct {
 	Secret string `json:"client_secret"`
 }
 
-// setUp makes an organization with one integration in a running program.
-func setUp(ctx context.Context, url, actitoURL string) (c client, integration string, err error) {
+// setUp makes an organization with one integration in a running program. Some
+// of its properties may be others than usual.
+func setUp(ctx context.Context, url, actitoURL string, other map[string]any) (c client, integration string, err error) {
 	if err := ask(ctx, http.MethodPut, url+"/v1/premium-features/"+organization, map[string]any{"actito": true}, nil); err != nil {
 		return c, "", err
 	}
+	properties := map[string]any{
+		"base_url": actitoURL, "entity_id": simulator.SampleEntity, "table_name": simulator.SampleTable().Name, "user_unique_key": "emailAddress",
+		"calls_per_minute": 100_000, "concurrency": 4,
+	}
+	maps.Copy(properties, other)
 	settings := map[string]any{
 		"type_id":        "actito",
 		"authentication": map[string]any{"private_api_key": simulator.SampleKey},
-		"properties": map[string]any{
-			"base_url": actitoURL, "entity_id": simulator.SampleEntity, "table_name": simulator.SampleTable().Name, "user_unique_key": "emailAddress",
-			"calls_per_minute": 100_000, "concurrency": 4,
-		},
+		"properties":     properties,
 		"mappings": []map[string]any{
 			{"id": "Newsletter", "value": "consents_purposes_newsletter_enabled"},
 			{"id": "Promotions", "value": "consents_purposes_promotions_enabled"},

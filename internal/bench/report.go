@@ -10,6 +10,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"consentsync/internal/bench/lanes"
 )
 
 // What is asked of the program.
@@ -18,6 +20,12 @@ const (
 	mostMemory = 150 << 20
 	mostStart  = 500 * time.Millisecond
 	mostCalls  = 150 // for 1,000 events of 100 people
+
+	mostDelay      = 5 * time.Second // of 99 % of the withdrawals behind a backlog
+	mostBurstCalls = 1.1             // calls for each person of a burst
+	mostBurstTime  = 1.15            // of what so many calls take at the pace allowed
+	leastBulk      = 100             // times as fast as one by one, at middleSpeed
+	middleSpeed    = 1000            // rows a second that Actito may take in
 )
 
 // report is what was measured; what was not is zero.
@@ -26,6 +34,8 @@ type report struct {
 	peak                 int64
 	starts               []time.Duration // sorted
 	first, second, again counted
+	lanes                *lanes.Figures
+	bulk                 []bulked // a tenth of the profiles, then all
 }
 
 // ratios gives what each round came to.
@@ -72,6 +82,20 @@ func (r *report) text(ctx context.Context, o options) string {
 		start := r.starts[len(r.starts)/2]
 		line("start to ready, median of 3", short(start), "", "", "under "+short(mostStart), yes(start < mostStart))
 	}
+	r.callLines(line)
+	r.laneLines(line)
+	r.bulkLines(line)
+	_ = t.Flush()
+	if len(r.ours.perSecond) > 0 {
+		fmt.Fprintf(&b, "\n%d clients, %d people in the store, %d rounds of %s of each server, in turn.", o.clients, o.people, o.rounds, o.round)
+		fmt.Fprintf(&b, " Rounds: %.0f; bare %.0f.\n", r.ours.perSecond, r.bare.perSecond)
+	}
+	b.WriteString(r.bulkNotes())
+	return b.String()
+}
+
+// callLines are those of the part calls.
+func (r *report) callLines(line func(...any)) {
 	for _, x := range []struct {
 		name string
 		counted
@@ -90,12 +114,6 @@ func (r *report) text(ctx context.Context, o options) string {
 		}
 		line(fmt.Sprintf(x.name, x.events), x.calls, x.events, fmt.Sprintf("%.2f", float64(x.calls)/float64(x.events)), asked, met)
 	}
-	_ = t.Flush()
-	if len(r.ours.perSecond) > 0 {
-		fmt.Fprintf(&b, "\n%d clients, %d people in the store, %d rounds of %s of each server, in turn.", o.clients, o.people, o.rounds, o.round)
-		fmt.Fprintf(&b, " Rounds: %.0f; bare %.0f.\n", r.ours.perSecond, r.bare.perSecond)
-	}
-	return b.String()
 }
 
 func yes(met bool) string {

@@ -20,8 +20,6 @@ const (
 	// longestLoad is after what time an execution counts as one that never
 	// ends.
 	longestLoad = 2 * time.Hour
-	// lateLoad is how long a load that was given up may still take effect.
-	lateLoad = time.Hour
 	// laneRest is how long the lane is closed after a fault that somebody has to
 	// mend, laneWait after one that may pass by itself.
 	laneRest, laneWait = time.Hour, time.Minute

@@ -112,28 +112,32 @@ func (c *courier) finishLoad(ctx context.Context, i *store.Integration, load *st
 	if err != nil {
 		return 0, err
 	}
-	sampled, err := c.store.LoadRows(ctx, load, store.RowSampled, 0, sampleSize)
+	if load.Outcome == store.LoadUntold && left > 0 {
+		sampled, err := c.store.LoadRows(ctx, load, store.RowSampled, 0, sampleSize)
+		if err == nil && len(sampled) > 0 {
+			err = c.judge(ctx, i, load, sampled)
+		} else if err == nil {
+			err = c.sample(ctx, load)
+		}
+		return lookEvery, err
+	}
+	sampled, err := c.endRows(ctx, load, store.RowSampled)
 	if err != nil {
 		return 0, err
 	}
+	watched, err := c.endRows(ctx, load, store.RowAgain)
+	if err != nil {
+		return 0, err
+	}
+	age := c.clock().Sub(load.EndedAt)
 	switch {
-	case load.Outcome == store.LoadUntold && len(sampled) > 0:
-		return lookEvery, c.judge(ctx, i, load, sampled)
-	case load.Outcome == store.LoadUntold && left > 0:
-		return lookEvery, c.sample(ctx, load)
-	case load.Outcome == store.LoadUnclear && c.clock().Sub(load.EndedAt) < lateLoad:
-		c.nudge()
-		return time.Minute, nil
-	}
-	for _, state := range []store.RowState{store.RowSampled, store.RowAgain} {
-		n, err := c.endRows(ctx, load, state)
-		if err != nil {
-			return 0, err
-		}
-		left += n
-	}
-	if left > 0 {
+	case left+sampled > 0:
 		return lookEvery, nil // in flight: looked at again
+	case load.Outcome == store.LoadUnclear && age < store.LateLoad:
+		c.nudge()
+		return min(max(c.readbackDelay, age), store.LateLoad-age), nil // ever more rarely
+	case watched > 0:
+		return lookEvery, nil
 	}
 	load.State = store.LoadDone
 	if err := c.store.SaveLoad(ctx, c.currentLease(), load); err != nil {
@@ -207,9 +211,9 @@ func (c *courier) judge(ctx context.Context, i *store.Integration, load *store.L
 			return err
 		}
 		switch {
-		case d.State == store.Sent:
+		case d.State == store.Sent && d.ReadbackAt > 0:
 			return nil // not read yet
-		case d.Version != r.Version:
+		case d.State != store.Sent || d.Version != r.Version:
 			continue // something newer was sent
 		}
 		for n, name := range load.Columns {

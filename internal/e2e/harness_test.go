@@ -32,6 +32,7 @@ type bundle struct {
 	http      *http.Client
 	client    credentials
 	token     string
+	brake     string // the integration that slow and hurry make and change
 }
 
 type credentials struct {

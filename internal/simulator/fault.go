@@ -40,11 +40,14 @@ const (
 	EffectLoadFails Effect = "load-fails"
 	// EffectLoadFailsMidway begins a load that fails after half of its rows.
 	EffectLoadFailsMidway Effect = "load-fails-midway"
+	// EffectLoadPretends begins a load that changes nothing and says that all
+	// went well.
+	EffectLoadPretends Effect = "load-pretends"
 )
 
 // ofLoads tells whether an effect shows in a load after its call.
 func (e Effect) ofLoads() bool {
-	return e == EffectLoadStalls || e == EffectLoadFails || e == EffectLoadFailsMidway
+	return e == EffectLoadStalls || e == EffectLoadFails || e == EffectLoadFailsMidway || e == EffectLoadPretends
 }
 
 // Fault is something that goes wrong with the calls it matches.
@@ -90,7 +93,7 @@ func (f Fault) check() error {
 			return fmt.Errorf("simulator: %d is not a status to answer", f.Status)
 		}
 	case EffectResetBefore, EffectResetAfter, EffectWithholdBefore, EffectWithholdAfter, EffectContent,
-		EffectLoadStalls, EffectLoadFails, EffectLoadFailsMidway:
+		EffectLoadStalls, EffectLoadFails, EffectLoadFailsMidway, EffectLoadPretends:
 	default:
 		return fmt.Errorf("simulator: there is no effect %q", f.Effect)
 	}

@@ -89,6 +89,7 @@ func TestFatesOfLoads(t *testing.T) {
 		EffectLoadStalls:      {LoadRunning, 0, 1},
 		EffectLoadFails:       {LoadFailed, 0, 1},
 		EffectLoadFailsMidway: {LoadFailed, 2, 2},
+		EffectLoadPretends:    {LoadSucceeded, 4, 1},
 		EffectNone:            {LoadSucceeded, 4, 4},
 	} {
 		b := direct(t, atOnce(ActitoOptions{}))

@@ -2,6 +2,7 @@ package store
 
 import (
 	"slices"
+	"time"
 
 	"consentsync/internal/consent"
 )
@@ -59,7 +60,7 @@ type RowState int8
 const (
 	RowOpen    RowState = iota
 	RowSampled          // is read back, to tell about the others
-	RowAgain            // compared again once the load can no longer take effect
+	RowAgain            // is watched while the load can still take effect
 	RowDone
 )
 
@@ -122,21 +123,22 @@ func EndRow(l *Load, r *LoadRow, d *Delivery, now consent.Time) (state RowState,
 	asSent := sent && d.Version == r.Version
 	switch {
 	case r.State == RowAgain:
-		if d.Version > r.Version {
-			r.again(l, d, now)
-			return RowDone, true
-		}
-		return RowDone, false
-	case r.State == RowSampled:
-		return RowDone, false // it was read, and is compared by itself
+		return r.watch(l, d, now)
 	case l.Outcome == LoadUnclear:
 		if sent {
 			r.release(d, "it is not known whether a bulk load was applied", now)
 			if r.Withdraws() {
 				d.Readback = 2
 			}
+		} else {
+			r.again(l, d, now) // what was sent meanwhile may have been overwritten already
 		}
-		return RowAgain, sent
+		return RowAgain, true
+	case r.State == RowSampled:
+		if sent { // it was read, and is compared by itself
+			d.State, d.UpdatedAt = Pending, now
+		}
+		return RowDone, sent
 	case l.Outcome == LoadNotApplied:
 		if sent {
 			r.release(d, l.Reason, now)
@@ -169,6 +171,27 @@ func EndRow(l *Load, r *LoadRow, d *Delivery, now consent.Time) (state RowState,
 		d.State, d.DueAt = Pending, now
 	}
 	return RowDone, true
+}
+
+// LateLoad is how long a load of which nothing is certain may still take effect.
+const LateLoad = time.Hour
+
+// watch looks after somebody of whom an unclear load may still write what they
+// chose before: the profile is read now and then, and is written once more when
+// nothing of the load can come any more.
+func (r *LoadRow) watch(l *Load, d *Delivery, now consent.Time) (RowState, bool) {
+	late, changed := now.Sub(l.EndedAt) >= LateLoad, d.Version > r.Version
+	switch {
+	case late && changed:
+		r.again(l, d, now)
+		return RowDone, true
+	case late:
+		return RowDone, false
+	case changed && d.State == Synced:
+		d.Readback, d.ReadbackAt, d.UpdatedAt = max(1, d.Readback), now, now
+		return RowAgain, true
+	}
+	return RowAgain, false // the same values, or about to be written
 }
 
 // release makes a delivery due that waited for a load.

@@ -84,7 +84,7 @@ func (w *world) integrate(set settings) {
 			TypeID: "actito",
 			Properties: store.Properties{
 				BaseURL: "https://actito.example", EntityID: simulator.SampleEntity, TableName: "Profiles", UserUniqueKey: "emailAddress",
-				Regulations: []string{consent.DefaultRegulation}, CallsPerMinute: 90, Concurrency: 4, ETLUpdatesOnly: true,
+				Regulations: []string{consent.DefaultRegulation}, CallsPerMinute: perMinute, Concurrency: 4, ETLUpdatesOnly: true,
 			},
 			Mappings: []consent.Mapping{{ID: "Newsletter", Value: "consents_purposes_newsletter_enabled"}},
 		},
@@ -102,16 +102,20 @@ func (w *world) integrate(set settings) {
 	w.must(w.engine.AdvanceReprojection(w.Context(), r, nil))
 }
 
-// deliver lets the delivery engine run until f returns.
-func (w *world) deliver(f func()) {
-	w.Helper()
-	client := outbound.New(outbound.Options{Network: inProcess{w.actito}, Timeout: 2 * time.Minute})
-	d := deliver.New(w.engine, &app.Targets{
-		Accounts: actito.NewAccounts(client),
+// targets lead to the simulated Actito.
+func (w *world) targets() *app.Targets {
+	return &app.Targets{
+		Accounts: actito.NewAccounts(outbound.New(outbound.Options{Network: inProcess{w.actito}, Timeout: 2 * time.Minute})),
 		Secrets: func(*store.Integration) (integration.Authentication, error) {
 			return integration.Authentication{PrivateAPIKey: simulator.SampleKey}, nil
 		},
-	}, deliver.Options{Node: "node", Log: slog.New(slog.DiscardHandler)})
+	}
+}
+
+// deliver lets the delivery engine run until f returns.
+func (w *world) deliver(f func()) {
+	w.Helper()
+	d := deliver.New(w.engine, w.targets(), deliver.Options{Node: "node", Log: slog.New(slog.DiscardHandler)})
 	w.due = d.Wake
 	ctx, stop := context.WithCancel(w.Context())
 	ended := make(chan error)
@@ -165,16 +169,16 @@ func (w *world) all(people []string, on bool) []store.Inbound {
 	return all
 }
 
-// effects tells when the newsletter of each person became as given, by any
-// lane or only by single calls.
-func (w *world) effects(on, single bool) map[string]time.Time {
+// changed gives the first change of each person since a moment by which the
+// newsletter became as given.
+func (w *world) changed(since time.Time, on bool) map[string]simulator.Change {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	first := make(map[string]time.Time)
+	first := make(map[string]simulator.Change)
 	for _, c := range w.changes {
 		person, _ := c.After.Attributes["emailAddress"].(string)
-		if _, seen := first[person]; !seen && (!single || c.Load == "") && c.After.Subscriptions["Newsletter"] == on {
-			first[person] = c.At
+		if _, seen := first[person]; !seen && !c.At.Before(since) && c.After.Subscriptions["Newsletter"] == on {
+			first[person] = c
 		}
 	}
 	return first

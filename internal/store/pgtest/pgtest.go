@@ -57,7 +57,7 @@ func Start(settings ...string) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", filepath.Join(s.dir, folder), "-U", "postgres", "-A", "trust", "-E", "UTF8", //nolint:noctx // it ends by itself
+	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", filepath.Join(s.dir, folder), "-U", "postgres", "-A", "trust", "-E", "UTF8", //nolint:noctx,gosec // it ends by itself; the binaries are the system's
 		"--locale=C.UTF-8", "--no-sync", "--no-instructions")
 	initdb.SysProcAttr, initdb.Dir = attributes, s.dir
 	if out, err := initdb.CombinedOutput(); err != nil {
@@ -67,7 +67,7 @@ func Start(settings ...string) (_ *Server, err error) {
 	for _, setting := range append([]string{"max_connections=200", "shared_buffers=64MB", "max_wal_size=2GB", "log_min_messages=fatal"}, settings...) {
 		arguments = append(arguments, "-c", setting)
 	}
-	s.cmd = exec.Command(filepath.Join(bin, "postgres"), arguments...) //nolint:noctx // Stop ends it
+	s.cmd = exec.Command(filepath.Join(bin, "postgres"), arguments...) //nolint:noctx,gosec // Stop ends it; the binaries are the system's
 	s.cmd.SysProcAttr, s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = attributes, s.dir, &s.out, &s.out
 	if err := s.run(); err != nil {
 		return nil, err

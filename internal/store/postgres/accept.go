@@ -142,7 +142,7 @@ func locksOf(entries []store.LedgerEntry, organizations []string) (classes, keys
 	}
 	for bucket := range used {
 		if used[bucket] {
-			classes, keys, alone = append(classes, lockEntity), append(keys, int32(bucket)), append(alone, deletes[bucket]) //nolint:gosec // below 256
+			classes, keys, alone = append(classes, lockEntity), append(keys, int32(bucket)), append(alone, deletes[bucket])
 		}
 	}
 	return classes, keys, alone

@@ -26,7 +26,11 @@ func TestR9NoDeadlock(t *testing.T) {
 	nodes := []*Engine{ready(t, address), ready(t, address)}
 	k := integrate(t, nodes[0], "i")
 	before := deadlocks(t, nodes[0])
-	const clients, rounds, people = 64, 6, 10
+	const clients, people = 64, 10
+	rounds := 6
+	if testing.Short() {
+		rounds = 2
+	}
 	held, err := nodes[0].Acquire(t.Context(), "node")
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +60,11 @@ func TestR9NoDeadlock(t *testing.T) {
 				if c%2 == 0 {
 					slices.Reverse(batch)
 				}
-				if _, err := e.Accept(t.Context(), batch); err != nil {
+				_, err := e.Accept(t.Context(), batch)
+				for tries := 1; consent.KindOf(err) == consent.Transient && tries < 5; tries++ { // a slow machine, for which a lock takes too long
+					_, err = e.Accept(t.Context(), batch)
+				}
+				if err != nil {
 					t.Error(err)
 				}
 			}

@@ -305,8 +305,9 @@ func (e *Engine) Fail(ctx context.Context, l store.Lease, k store.DeliveryKey, v
 
 // RecordRead stores what a read of the profile showed. due makes the delivery
 // due, because it differs from what is wanted; one that was sent by a bulk load
-// is compared with what was read in any case. When the lease has gone the
-// profile may have been written since: what was read is refused with Conflict.
+// is compared with what was read in any case, but for a sample of a load, which
+// stays as it was read until it is judged. When the lease has gone the profile
+// may have been written since: what was read is refused with Conflict.
 func (e *Engine) RecordRead(ctx context.Context, l store.Lease, f store.Finish, due bool) error {
 	known, err := toJSON(f.Known)
 	if err != nil {
@@ -333,8 +334,12 @@ func (e *Engine) RecordRead(ctx context.Context, l store.Lease, f store.Finish, 
 	return err
 }
 
+// sampledSQL finds the row of a load by which a delivery is a sample of it.
+const sampledSQL = `SELECT 1 FROM load_rows r WHERE r.organization = deliveries.organization AND r.integration = deliveries.integration
+	AND r.person = deliveries.person AND r.state = 1`
+
 const recordReadSQL = `UPDATE deliveries SET known = $5, readback = $6, readback_at = $7, updated_at = $8, calls = calls + $9::bigint,
-		state = CASE WHEN $10::boolean OR state = 'sent' THEN 'pending' ELSE state END, class = CASE WHEN $10 THEN $11::smallint ELSE class END,
+		state = CASE WHEN $10::boolean OR state = 'sent' AND NOT EXISTS (` + sampledSQL + `) THEN 'pending' ELSE state END, class = CASE WHEN $10 THEN $11::smallint ELSE class END,
 		due_at = CASE WHEN $10 THEN $8 ELSE due_at END, version = version + CASE WHEN $10 THEN 1 ELSE 0 END
 	WHERE ` + oneDelivery + ` AND state <> 'in_flight'`
 

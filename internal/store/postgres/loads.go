@@ -34,8 +34,9 @@ const (
 	sampleSQL = `UPDATE deliveries SET readback = greatest(readback, 1), readback_at = $1
 		WHERE organization = $2 AND integration = $3 AND target = 'actito' AND state = 'sent' AND person IN (
 			SELECT d.person FROM load_rows r JOIN deliveries d ON d.organization = r.organization AND d.integration = r.integration
-				AND d.target = 'actito' AND d.person = r.person
-			WHERE r.organization = $2 AND r.integration = $3 AND r.load = $4 AND r.number = ANY($5::int[]) ORDER BY d.person FOR UPDATE OF d)`
+				AND d.target = 'actito' AND d.person = r.person AND d.version = r.version AND d.state = 'sent'
+			WHERE r.organization = $2 AND r.integration = $3 AND r.load = $4 AND r.number = ANY($5::int[]) AND r.state = 0
+			ORDER BY d.person FOR UPDATE OF d) RETURNING person`
 )
 
 func scanLoad(row pgx.CollectableRow) (*store.Load, error) {
@@ -267,14 +268,17 @@ func (e *Engine) RefuseRows(ctx context.Context, l store.Lease, load *store.Load
 }
 
 // SampleRows has some of a load's open rows that are not refused read back, to
-// tell about the others. Conflict if the lease has gone.
+// tell about the others. Only whoever still waits for the load can tell: others
+// are passed over. Conflict if the lease has gone.
 func (e *Engine) SampleRows(ctx context.Context, l store.Lease, load *store.Load, rows []int) error {
 	return e.underLease(ctx, l, "postgres.SampleRows", func(ctx context.Context, tx *tx) error {
-		var b pgx.Batch
-		b.Queue(`UPDATE load_rows SET state = 1 WHERE organization = $1 AND integration = $2 AND load = $3 AND number = ANY($4::int[]) AND state = 0`,
-			load.Organization, load.ID, load.LoadID[:], rows)
-		b.Queue(sampleSQL, int64(tx.now), load.Organization, load.ID, load.LoadID[:], rows)
-		return tx.run(ctx, &b)
+		people, err := collect(ctx, tx, pgx.RowTo[[]byte], sampleSQL, int64(tx.now), load.Organization, load.ID, load.LoadID[:], rows)
+		if err != nil || len(people) == 0 {
+			return err
+		}
+		_, err = tx.Exec(ctx, `UPDATE load_rows SET state = 1 WHERE organization = $1 AND integration = $2 AND load = $3 AND person = ANY($4::bytea[])`,
+			load.Organization, load.ID, load.LoadID[:], people)
+		return err
 	})
 }
 

@@ -86,8 +86,7 @@ func sets(address, parameter string) bool {
 
 // reason puts a failure to connect into words for whoever starts the program.
 func reason(err error) error {
-	var connect *pgconn.ConnectError
-	if !errors.As(err, &connect) {
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); !ok {
 		return err
 	}
 	if strings.Contains(err.Error(), "read only") || strings.Contains(err.Error(), "read-only") {

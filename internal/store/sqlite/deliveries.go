@@ -24,6 +24,8 @@ const (
 		AND integration IN (SELECT id FROM integrations WHERE organization = ?1) ORDER BY integration`
 	anyWaitedSQL = `SELECT EXISTS (SELECT 1 FROM deliveries WHERE organization = ? AND integration = ? AND target = ?
 		AND next_at > 0 AND next_at <= ?)`
+	sampledSQL = `SELECT 1 FROM load_rows r WHERE r.organization = deliveries.organization AND r.integration = deliveries.integration
+		AND r.person = deliveries.person AND r.state = 1`
 	promoteSQL = `UPDATE deliveries SET class = CASE WHEN state = 'unmatched' THEN max(class, 1) ELSE class END,
 			state = CASE WHEN state IN ('waiting', 'unmatched') THEN 'pending' ELSE state END, next_at = 0
 		WHERE organization = ? AND integration = ? AND target = ? AND next_at > 0 AND next_at <= ?`
@@ -282,7 +284,8 @@ func (e *Engine) Fail(ctx context.Context, l store.Lease, k store.DeliveryKey, v
 
 // RecordRead stores what a read of the profile showed. due makes the delivery
 // due, because it differs from what is wanted; one that was sent by a bulk load
-// is compared with what was read in any case. When the lease has gone the
+// is compared with what was read in any case, but for a sample of a load, which
+// stays as it was read until it is judged. When the lease has gone the
 // profile may have been written since: what was read is refused with Conflict.
 func (e *Engine) RecordRead(ctx context.Context, l store.Lease, f store.Finish, due bool) error {
 	known, err := toJSON(f.Known)
@@ -299,7 +302,7 @@ func (e *Engine) RecordRead(ctx context.Context, l store.Lease, f store.Finish, 
 			return insertCalls(ctx, tx, f.Calls)
 		}
 		if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET known = ?1, readback = ?2, readback_at = ?3, updated_at = ?4, calls = calls + ?5,
-				state = CASE WHEN ?6 OR state = 'sent' THEN 'pending' ELSE state END, class = CASE WHEN ?6 THEN ?7 ELSE class END, due_at = CASE WHEN ?6 THEN ?4 ELSE due_at END,
+				state = CASE WHEN ?6 OR state = 'sent' AND NOT EXISTS (`+sampledSQL+`) THEN 'pending' ELSE state END, class = CASE WHEN ?6 THEN ?7 ELSE class END, due_at = CASE WHEN ?6 THEN ?4 ELSE due_at END,
 				version = version + ?6
 			WHERE organization = ?8 AND integration = ?9 AND target = ?10 AND person = ?11 AND state <> 'in_flight'`,
 			known, f.Readback, int64(f.ReadbackAt), now, len(f.Calls), due, int64(f.Class),
@@ -382,7 +385,7 @@ func insertCalls(ctx context.Context, tx *sql.Tx, calls []store.Call) error {
 	return nil
 }
 
-func insertCall(ctx context.Context, tx *sql.Tx, c store.Call) error {
+func insertCall(ctx context.Context, tx querier, c store.Call) error {
 	subscriptions, err := toJSON(c.Subscriptions)
 	if err != nil {
 		return err

@@ -45,9 +45,11 @@ type Engine struct {
 
 	mu    sync.Mutex // serializes writers ahead of the driver's own wait, and guards seq and seen
 	stmts statements
-	seq   int64                   // the last in the inbox
-	seen  map[string]consent.Time // when nodes last acquired leases
-	sync  *syncer
+	// readSubject is asked for each person who is compared.
+	readSubject *sql.Stmt
+	seq         int64                   // the last in the inbox
+	seen        map[string]consent.Time // when nodes last acquired leases
+	sync        *syncer
 }
 
 // Options are what Open needs besides the directory.
@@ -102,6 +104,9 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Engine, err error) 
 	}
 	e.checkpoint.SetMaxOpenConns(1)
 	if err := e.stmts.prepare(ctx, e.write); err != nil {
+		return nil, fmt.Errorf("database %s: %w", path, err)
+	}
+	if e.readSubject, err = e.read.PrepareContext(ctx, loadSubjectSQL); err != nil {
 		return nil, fmt.Errorf("database %s: %w", path, err)
 	}
 	// There is one node: whoever held a lease is dead.
@@ -170,6 +175,9 @@ func lockDirectory(dir string) (*os.File, error) {
 func (e *Engine) Close() error {
 	var errs []error
 	e.stmts.close()
+	if e.readSubject != nil {
+		errs = append(errs, e.readSubject.Close())
+	}
 	for _, db := range []*sql.DB{e.checkpoint, e.read, e.write} {
 		if db != nil {
 			errs = append(errs, db.Close())

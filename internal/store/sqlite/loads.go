@@ -131,8 +131,8 @@ func (e *Engine) removeSome(ctx context.Context, deletion string, args ...any) (
 func (e *Engine) JoinLoad(ctx context.Context, l store.Lease, load *store.Load, joining []store.Joining) (taken []bool, err error) {
 	taken = make([]bool, len(joining))
 	people, withdrawals := load.People, load.Withdrawals
-	err = e.underLease(ctx, l, "sqlite.JoinLoad", func(tx *sql.Tx, now consent.Time) error {
-		sums := tally{}
+	err = e.underLease(ctx, l, "sqlite.JoinLoad", func(t *sql.Tx, now consent.Time) error {
+		tx, sums := keep(t), tally{}
 		for n := range joining {
 			j := &joining[n]
 			key := []any{load.Organization, load.ID, string(store.TargetActito), j.Person[:]}
@@ -291,18 +291,26 @@ func (e *Engine) refuse(ctx context.Context, tx *sql.Tx, load *store.Load, r sto
 }
 
 // SampleRows has some of a load's open rows that are not refused read back, to
-// tell about the others. Conflict if the lease has gone.
+// tell about the others. Only whoever still waits for the load can tell: others
+// are passed over. Conflict if the lease has gone.
 func (e *Engine) SampleRows(ctx context.Context, l store.Lease, load *store.Load, rows []int) error {
 	return e.underLease(ctx, l, "sqlite.SampleRows", func(tx *sql.Tx, now consent.Time) error {
 		for _, row := range rows {
-			if _, err := tx.ExecContext(ctx, `UPDATE load_rows SET state = 1 WHERE organization = ? AND integration = ? AND load = ? AND number = ? AND state = 0`,
-				load.Organization, load.ID, load.LoadID[:], row); err != nil {
+			res, err := tx.ExecContext(ctx, `UPDATE deliveries SET readback = max(readback, 1), readback_at = ?1
+				WHERE organization = ?2 AND integration = ?3 AND target = 'actito' AND state = 'sent' AND (person, version) IN (
+					SELECT person, version FROM load_rows WHERE organization = ?2 AND integration = ?3 AND load = ?4 AND number = ?5 AND state = 0)`,
+				int64(now), load.Organization, load.ID, load.LoadID[:], row)
+			if err != nil {
 				return err
 			}
-			if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET readback = max(readback, 1), readback_at = ?1
-				WHERE organization = ?2 AND integration = ?3 AND target = 'actito' AND state = 'sent' AND person = (
-					SELECT person FROM load_rows WHERE organization = ?2 AND integration = ?3 AND load = ?4 AND number = ?5)`,
-				int64(now), load.Organization, load.ID, load.LoadID[:], row); err != nil {
+			if n, err := res.RowsAffected(); err != nil || n == 0 {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			if _, err := tx.ExecContext(ctx, `UPDATE load_rows SET state = 1 WHERE organization = ? AND integration = ? AND load = ? AND number = ?`,
+				load.Organization, load.ID, load.LoadID[:], row); err != nil {
 				return err
 			}
 		}
@@ -314,9 +322,9 @@ func (e *Engine) SampleRows(ctx context.Context, l store.Lease, load *store.Load
 // store.EndRow. It tells how many rows are in another state than before.
 // Conflict if the lease has gone.
 func (e *Engine) EndRows(ctx context.Context, l store.Lease, load *store.Load, rows []store.LoadRow) (moved int, err error) {
-	err = e.underLease(ctx, l, "sqlite.EndRows", func(tx *sql.Tx, now consent.Time) error {
+	err = e.underLease(ctx, l, "sqlite.EndRows", func(t *sql.Tx, now consent.Time) error {
 		moved = 0
-		sums := tally{}
+		tx, sums := keep(t), tally{}
 		for n := range rows {
 			state, loaded, err := endRow(ctx, tx, load, &rows[n], now)
 			if err != nil {
@@ -340,7 +348,7 @@ func (e *Engine) EndRows(ctx context.Context, l store.Lease, load *store.Load, r
 }
 
 // endRow tells also whether the load has spared the person a call.
-func endRow(ctx context.Context, tx *sql.Tx, load *store.Load, r *store.LoadRow, now consent.Time) (state store.RowState, loaded bool, err error) {
+func endRow(ctx context.Context, tx querier, load *store.Load, r *store.LoadRow, now consent.Time) (state store.RowState, loaded bool, err error) {
 	key := []any{load.Organization, load.ID, string(store.TargetActito), r.Person[:]}
 	d, err := scanDelivery(tx.QueryRowContext(ctx, selectDeliveries+oneDelivery, key...))
 	if err == sql.ErrNoRows { //nolint:errorlint // database/sql returns it bare
@@ -355,8 +363,10 @@ func endRow(ctx context.Context, tx *sql.Tx, load *store.Load, r *store.LoadRow,
 		if err != nil {
 			return state, false, err
 		}
-		if _, err := tx.ExecContext(ctx, endDeliverySQL, append([]any{string(d.State), int64(d.Class), int64(d.DueAt), d.Version, d.Attempts, known, d.LastError,
-			d.Readback, int64(d.ReadbackAt), int64(d.UpdatedAt)}, key...)...); err != nil {
+		if _, err := tx.ExecContext(ctx, endDeliverySQL, append([]any{
+			string(d.State), int64(d.Class), int64(d.DueAt), d.Version, d.Attempts, known, d.LastError,
+			d.Readback, int64(d.ReadbackAt), int64(d.UpdatedAt),
+		}, key...)...); err != nil {
 			return state, false, err
 		}
 	}

@@ -18,12 +18,8 @@ func (e *Engine) Person(ctx context.Context, organization string, key store.Pers
 	if err != nil {
 		return nil, classify(err)
 	}
-	defer tx.Rollback() // nothing was written
-	stmt, err := tx.PrepareContext(ctx, loadSubjectSQL)
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer stmt.Close() //nolint:errcheck // it ends with the transaction anyway
+	defer tx.Rollback()                        // nothing was written
+	stmt := tx.StmtContext(ctx, e.readSubject) //nolint:sqlclosecheck // it ends with the transaction
 	own, err := loadSubject(ctx, stmt, store.SubjectKey{Organization: organization, Person: key})
 	if err != nil {
 		return nil, classify(err)

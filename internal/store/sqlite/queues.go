@@ -64,7 +64,7 @@ func (t tally) looked(marks int64) {
 	t[store.CountCoalesced] += max(0, marks-1)
 }
 
-func (t tally) store(ctx context.Context, tx *sql.Tx, k store.IntegrationKey) error {
+func (t tally) store(ctx context.Context, tx querier, k store.IntegrationKey) error {
 	for name, n := range t {
 		if n == 0 {
 			continue
@@ -78,7 +78,7 @@ func (t tally) store(ctx context.Context, tx *sql.Tx, k store.IntegrationKey) er
 }
 
 // marksOf reads how often a delivery was made due since it was last looked at.
-func marksOf(ctx context.Context, tx *sql.Tx, key []any) (marks int64, err error) {
+func marksOf(ctx context.Context, tx querier, key []any) (marks int64, err error) {
 	err = tx.QueryRowContext(ctx, `SELECT marks FROM deliveries WHERE `+oneDelivery, key...).Scan(&marks)
 	return marks, ignoreNoRows(err)
 }

@@ -20,7 +20,9 @@ var loads = group{
 	"R22 success without rows is read back":                 untoldLoad,
 	"who may have no profile is read back":                  strangersInLoad,
 	"R22 a sample tells about the grants":                   sampledLoad,
+	"a sample is of those who wait for the load":            sampleOfNobody,
 	"an unclear load lets go, and is watched":               unclearLoad,
+	"R22 an unclear load may have overwritten something":    unclearLoadOverwrote,
 	"a load that was not applied lets go":                   notAppliedLoad,
 	"more than the file can hold is due afterwards":         loadWithRest,
 	"R15 nothing of a load happens without the lease":       loadFenced,
@@ -289,9 +291,30 @@ func sampledLoad(b *bench) {
 	b.same("sampled", []any{len(sampled), sampled[0].UserID}, []any{1, "ana"})
 	d := b.delivery(k, "ana")
 	b.must(b.RecordRead(b.Context(), l, store.Finish{DeliveryKey: d.DeliveryKey, Class: store.Ordinary, Known: known(true)}, false))
+	b.same("as it was read", []any{b.delivery(k, "ana").State, b.delivery(k, "ana").Known}, []any{store.Sent, known(true)})
 	load.Outcome = store.LoadConfirmed
 	b.endRows(l, load, store.RowOpen)
 	b.same("the sample agreed", b.states(k, "bob"), []store.DeliveryState{store.Synced})
+	b.endRows(l, load, store.RowSampled)
+	b.same("the sample is compared by itself", []any{b.states(k, "ana")[0], len(b.rows(load, store.RowSampled))}, []any{store.Pending, 0})
+}
+
+func sampleOfNobody(b *bench) {
+	k := b.integrate(acme, "i")
+	l := b.lease("node")
+	load := b.joined(k, l, map[string]string{"ana": "p", "bob": "p"})
+	b.accept(acme, event("e2", at(-8), no("p")))
+	d := b.delivery(k, "ana")
+	call := b.begin(l, d)
+	b.ended(l, load, store.LoadUntold)
+	b.must(b.SampleRows(b.Context(), l, load, []int{1, 2}))
+	sampled := b.rows(load, store.RowSampled)
+	b.same("only who waits for the load can tell of it", []any{len(sampled), sampled[0].UserID}, []any{1, "bob"})
+	f := answered(d, call, b.now())
+	f.Known = known(false)
+	b.must(b.Finish(b.Context(), l, f))
+	b.endRows(l, load, store.RowOpen)
+	b.same("the withdrawal is sent again", b.states(k, "ana"), []store.DeliveryState{store.Pending})
 }
 
 func unclearLoad(b *bench) {
@@ -316,6 +339,32 @@ func unclearLoad(b *bench) {
 	b.endRows(l, load, store.RowAgain)
 	b.same("who changed is sent again", b.states(k, "ana", "cem"), []store.DeliveryState{store.Pending, store.Synced})
 	b.same("nothing is left", len(b.rows(load, store.RowAgain)), 0)
+}
+
+func unclearLoadOverwrote(b *bench) {
+	k := b.integrate(acme, "i")
+	l := b.lease("node")
+	load := b.joined(k, l, map[string]string{"ana": "p", "bob": "p"})
+	b.accept(acme, event("e2", at(-8), no("p")))
+	sent := func() {
+		d := b.delivery(k, "ana")
+		f := answered(d, b.begin(l, d), b.now())
+		f.Known = known(false)
+		b.must(b.Finish(b.Context(), l, f))
+	}
+	sent()
+	load.EndedAt = b.now()
+	b.ended(l, load, store.LoadUnclear)
+	b.same("sent again at once", []any{b.delivery(k, "ana").State, b.delivery(k, "ana").Class}, []any{store.Pending, store.LiveWithdrawal})
+	b.endRows(l, load, store.RowAgain)
+	sent()
+	b.same("not read yet", b.readbacks(k), 0)
+	b.endRows(l, load, store.RowAgain)
+	b.same("read while the file may still take effect", []any{b.readbacks(k), len(b.rows(load, store.RowAgain))}, []any{1, 2})
+	b.clock.pass(store.LateLoad)
+	l = b.lease("node")
+	b.endRows(l, load, store.RowAgain)
+	b.same("and sent once more", []any{b.delivery(k, "ana").State, len(b.rows(load, store.RowAgain))}, []any{store.Pending, 0})
 }
 
 func notAppliedLoad(b *bench) {

@@ -239,7 +239,7 @@ CREATE TABLE load_rows (
   state        smallint NOT NULL DEFAULT 0, -- 0 open, 1 a sample that is read, 2 to be compared again, 3 done
   PRIMARY KEY (organization, integration, load, number)
 );
-CREATE UNIQUE INDEX load_rows_by_person ON load_rows (organization, integration, load, person);
+CREATE UNIQUE INDEX load_rows_by_person ON load_rows (organization, integration, person, load);
 
 -- What an integration was spared, and what it spent, ever.
 CREATE TABLE counts (

@@ -40,7 +40,7 @@ CREATE TABLE load_rows (
   state        INTEGER NOT NULL DEFAULT 0, -- 0 open, 1 a sample that is read, 2 to be compared again, 3 done
   PRIMARY KEY (organization, integration, load, number)
 ) WITHOUT ROWID, STRICT;
-CREATE UNIQUE INDEX load_rows_by_person ON load_rows (organization, integration, load, person);
+CREATE UNIQUE INDEX load_rows_by_person ON load_rows (organization, integration, person, load);
 
 -- By how many events a delivery was made due since it was last looked at.
 ALTER TABLE deliveries ADD COLUMN marks INTEGER NOT NULL DEFAULT 0;

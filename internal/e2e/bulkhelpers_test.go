@@ -1,0 +1,275 @@
+package e2e_test
+
+import (
+	"archive/zip"
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"consentsync/internal/simulator"
+)
+
+// planView is what the tests look at of a plan.
+type planView struct {
+	Licence struct {
+		CallsPerMinute     int    `json:"calls_per_minute"`
+		MostCallsPerMinute int    `json:"most_calls_per_minute"`
+		Concurrency        int    `json:"concurrency"`
+		PaceReason         string `json:"pace_reason"`
+		Outage             bool
+	}
+	Due   map[string]struct{ People int }
+	Lanes struct {
+		Bulk struct {
+			Open       bool
+			Reason     string
+			LoadsToday int `json:"loads_today"`
+			LoadsLeft  int `json:"loads_left"`
+		}
+	}
+	Loads []loadView
+	Spent struct {
+		PeopleLoaded int `json:"people_loaded"`
+	}
+}
+
+type loadView struct {
+	State, Outcome, Reason, Execution string
+	Columns                           []string
+	People, Withdrawals, Refused      int
+}
+
+func (b *bundle) plan(id string) (p planView) {
+	b.t.Helper()
+	b.must(http.MethodGet, "/v1/marketplace/integrations/"+id+"/plan", "", http.StatusOK, &p)
+	return p
+}
+
+// load gives the oldest load of an integration; zero if there is none.
+func (b *bundle) load(id string) loadView {
+	b.t.Helper()
+	loads := b.plan(id).Loads
+	if len(loads) == 0 {
+		return loadView{}
+	}
+	return loads[len(loads)-1]
+}
+
+// bulky are the settings of an integration whose backlog soon goes by bulk,
+// once slow was called. change, if not nil, alters the properties.
+func bulky(change func(properties object)) func(object) {
+	return func(in object) {
+		in["upsert_mode"] = false
+		p := in["properties"].(object)
+		p["bulk_after_seconds"], p["etl_id"], p["etl_updates_only"] = 5, simulator.SampleETL, true
+		if change != nil {
+			change(p)
+		}
+	}
+}
+
+// braking is an organization without people. Its integration spends the same
+// licence as all others, and so can slow them down without changing them.
+const braking = "braking-org"
+
+// slow has the licence make one call a second.
+func (b *bundle) slow() {
+	b.t.Helper()
+	if b.brake != "" {
+		b.paced(b.brake, 60)
+		return
+	}
+	table := simulator.SampleTable()
+	table.ID, table.Name = "99", "Nobody"
+	b.actito.AddTable(simulator.SampleEntity, table)
+	b.must(http.MethodPut, "/v1/premium-features/"+braking, `{"actito":true}`, http.StatusOK, nil)
+	var view struct{ ID string }
+	b.must(http.MethodPost, "/v1/marketplace/integrations?organization_id="+braking, b.settings(func(in object) {
+		p := in["properties"].(object)
+		p["table_name"], p["calls_per_minute"] = "Nobody", 60
+	}), http.StatusCreated, &view)
+	b.brake = view.ID
+}
+
+// hurry ends what slow began: those who do not go by bulk are served at once.
+func (b *bundle) hurry() {
+	b.t.Helper()
+	b.paced(b.brake, 6000)
+}
+
+// paced sets how many calls an integration makes a minute.
+func (b *bundle) paced(id string, perMinute int) {
+	b.t.Helper()
+	b.change(id, fmt.Sprintf(`{"properties":{"calls_per_minute":%d}}`, perMinute))
+}
+
+// pile makes a backlog: all of the webhooks are accepted before anything is
+// delivered, and then slowly.
+func (b *bundle) pile(id string, webhooks ...[]object) {
+	b.t.Helper()
+	b.must(http.MethodPost, "/v1/marketplace/integrations/"+id+"/pause", "", http.StatusOK, nil)
+	b.sendAll(slices.Concat(webhooks...))
+	b.caughtUp()
+	b.slow()
+	b.must(http.MethodPost, "/v1/marketplace/integrations/"+id+"/resume", "", http.StatusOK, nil)
+}
+
+// caughtUp waits until every webhook that was accepted is merged.
+func (b *bundle) caughtUp() {
+	b.t.Helper()
+	b.eventually("all webhooks are merged", func() bool {
+		status, answer := b.ask(http.MethodGet, "/v1/users/"+anna+"?organization_id="+organization, "")
+		return status == http.StatusNotFound || status == http.StatusOK && !bytes.Contains(answer, []byte(`"catching_up":true`))
+	})
+}
+
+// wants is what people chose, by person and subscription.
+type wants map[string]map[string]bool
+
+// set notes what these people chose.
+func (w wants) set(people []string, subscriptions map[string]bool) {
+	for _, email := range people {
+		if w[email] == nil {
+			w[email] = map[string]bool{}
+		}
+		maps.Copy(w[email], subscriptions)
+	}
+}
+
+func (w wants) right(p simulator.Profile, email string) bool {
+	for name, on := range w[email] {
+		if p.Subscriptions[name] != on {
+			return false
+		}
+	}
+	return true
+}
+
+// observe looks at everybody once: whoever is shown as synced has the right
+// profile, at any moment. It gives how many are synced.
+func (b *bundle) observe(w wants) (synced int) {
+	b.t.Helper()
+	for email := range w {
+		if !b.synced(email) {
+			continue
+		}
+		if p, _ := b.profile(email); !w.right(p, email) {
+			view, _ := json.Marshal(b.person(email))
+			b.t.Fatalf("%s is shown as synced, chose %v, and has %v: %s", email, w[email], p.Subscriptions, view)
+		}
+		synced++
+	}
+	return synced
+}
+
+// settle waits until everybody is synced, and observes them all the time.
+func (b *bundle) settle(what string, w wants) {
+	b.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; pause(20 * time.Millisecond) {
+		n := b.observe(w)
+		if n == len(w) {
+			return
+		}
+		if time.Now().After(deadline) {
+			states := map[string]int{}
+			for email := range w {
+				states[b.person(email).status()+" "+b.person(email).Integrations[0].LastError]++
+			}
+			b.t.Fatalf("%s: %d of %d are synced: %v", what, n, len(w), states)
+		}
+	}
+}
+
+// loaded tells which of the people went by a load, and not alone.
+func (b *bundle) loaded(people []string) (found []string) {
+	alone := map[string]bool{}
+	for _, c := range b.actito.Calls() {
+		if c.Kind == simulator.KindUpdate || c.Kind == simulator.KindCreate {
+			alone[c.Key] = true
+		}
+	}
+	for _, email := range people {
+		if !alone["emailAddress="+email] {
+			found = append(found, email)
+		}
+	}
+	return found
+}
+
+// files keeps what is handed to ETLs.
+type files struct {
+	mu   sync.Mutex
+	list [][][]string // records, the header first
+}
+
+// keepFiles puts itself between the program and Actito. It has to be called
+// before there is an integration.
+func (b *bundle) keepFiles() *files {
+	f := &files{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost && r.Header.Get("Content-Type") != "application/json" {
+			body, _ := io.ReadAll(r.Body)
+			f.add(b.t, r.Header.Get("Content-Type"), body)
+			r.Body = io.NopCloser(bytes.NewReader(body))
+		}
+		b.actito.ServeHTTP(w, r)
+	}))
+	b.t.Cleanup(server.Close)
+	b.t.Cleanup(b.actito.Close)
+	b.actitoURL = server.URL
+	return f
+}
+
+func (f *files) add(t *testing.T, contentType string, body []byte) {
+	_, params, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	form, err := multipart.NewReader(bytes.NewReader(body), params["boundary"]).ReadForm(1 << 20)
+	if err != nil || len(form.File["inputFile"]) != 1 {
+		t.Errorf("a form with other than one file: %v", err)
+		return
+	}
+	part, err := form.File["inputFile"][0].Open()
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer part.Close()
+	archive, err := zip.NewReader(part, form.File["inputFile"][0].Size)
+	if err != nil || len(archive.File) != 1 {
+		t.Errorf("no zip of one file: %v", err)
+		return
+	}
+	text, err := archive.File[0].Open()
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer text.Close()
+	records, err := csv.NewReader(text).ReadAll()
+	if err != nil {
+		t.Error(err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.list = append(f.list, records)
+}
+
+func (f *files) all() [][][]string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.list)
+}

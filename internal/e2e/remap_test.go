@@ -1,0 +1,48 @@
+package e2e_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"consentsync/internal/simulator"
+)
+
+// A mapping that is added while people are in a load reaches them too, and
+// their grants, which are live consent, are neither counted nor held (R12, R23).
+func TestR12AMappingAddedDuringALoad(t *testing.T) {
+	t.Parallel()
+	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1, LoadDelay: 3 * time.Second})
+	people := crowd("p", 240)
+	putAll(t, b, people, nil)
+	id := b.integrate(func(in object) {
+		bulky(nil)(in)
+		in["mappings"] = []object{{"id": "Newsletter", "value": "consents_purposes_newsletter_enabled"}}
+	})
+	b.pile(id, events(people, time.Now(), simulator.Choices{"newsletter": yes(), "promotions": yes()}))
+	b.eventually("a load runs", func() bool { return b.load(id).State == "running" })
+	b.change(id, mappings("Newsletter", "Promotions"))
+	b.hurry()
+	b.eventually("everybody has both", func() bool {
+		if v := b.integration(id); v.Reprojection != nil && v.Reprojection.Grants > 30 { // whoever was synced before counts
+			t.Fatalf("live consent counts as set in motion by us: %+v", v.Reprojection)
+		}
+		return !slices.ContainsFunc(people, func(email string) bool { return !b.on(email, "Newsletter") || !b.on(email, "Promotions") }) && b.allSynced(people)
+	})
+}
+
+// A mapping that is added while a call is under way reaches that profile too
+// (R12).
+func TestR12AMappingAddedDuringACall(t *testing.T) {
+	t.Parallel()
+	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1})
+	mustPut(t, b, anna)
+	id := b.integrate(func(in object) {
+		in["mappings"] = []object{{"id": "Newsletter", "value": "consents_purposes_newsletter_enabled"}}
+	})
+	b.actito.Inject(simulator.Fault{Kind: simulator.KindUpdate, Latency: time.Second, Times: 1})
+	b.send(event("e1", anna, time.Now(), simulator.Choices{"newsletter": yes(), "promotions": yes()}))
+	b.eventually("a call is under way", func() bool { return b.actito.CallCount(simulator.KindUpdate) == 1 })
+	b.change(id, mappings("Newsletter", "Promotions"))
+	b.eventually("the new mapping is delivered", func() bool { return b.on(anna, "Newsletter") && b.on(anna, "Promotions") && b.synced(anna) })
+}
