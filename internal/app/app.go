@@ -26,14 +26,13 @@ import (
 	"consentsync/internal/outbound"
 	"consentsync/internal/people"
 	"consentsync/internal/store"
-	"consentsync/internal/store/sqlite"
 )
 
 // App is the running program.
 type App struct {
 	cfg       Config
 	log       *slog.Logger
-	engine    *sqlite.Engine
+	engine    engine
 	delivery  *deliver.Engine
 	committer *ingest.Committer
 	server    *http.Server
@@ -57,14 +56,10 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (_ *App, err error
 			a.close()
 		}
 	}()
-	if a.engine, err = sqlite.Open(ctx, cfg.Data, sqlite.Options{}); err != nil {
+	if a.engine, err = openEngine(ctx, cfg, log); err != nil {
 		return nil, err
 	}
-	master, err := auth.LoadMasterKey(cfg.MasterKey, cfg.Data)
-	if err != nil {
-		return nil, err
-	}
-	keys, err := auth.OpenKeyring(ctx, a.engine, master)
+	keys, err := openKeyring(ctx, a.engine, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -101,15 +96,20 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher) 
 	a.delivery = deliver.New(a.engine, &Targets{
 		Accounts: service.Accounts, Didomis: didomi.NewAccounts(client), DidomiURL: a.cfg.DidomiURL, Secrets: service.Secrets, Hasher: hasher,
 	}, deliver.Options{
-		Node: uuid.NewString(), Stale: a.cfg.ConfirmAfter, ReadbackDelay: a.cfg.ReadbackDelay, Log: a.log, Registerer: metrics,
+		Node: uuid.NewString(), Now: a.engine.Clock, Stale: a.cfg.ConfirmAfter, ReadbackDelay: a.cfg.ReadbackDelay, Log: a.log, Registerer: metrics,
 	})
-	reprojector := backfill.NewReprojector(a.engine, a.delivery.Wake, a.log)
+	due := func() {
+		a.delivery.Wake()
+		a.engine.Hint()
+	}
+	reprojector := backfill.NewReprojector(a.engine, due, a.log)
 	service.Changed = func() {
 		reprojector.Wake()
 		a.delivery.Rescan()
+		a.engine.Hint()
 	}
-	tokens := auth.NewTokens(keys.Token, a.cfg.TokenLife, time.Now)
-	a.committer = ingest.NewCommitter(a.engine, a.delivery.Wake, a.log, metrics)
+	tokens := auth.NewTokens(keys.Token, a.cfg.TokenLife, a.engine.Clock)
+	a.committer = ingest.NewCommitter(a.engine, due, a.engine.Clock, a.log, metrics)
 	a.health = &health{engine: a.engine}
 
 	mux := http.NewServeMux()
@@ -120,7 +120,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher) 
 	mux.Handle("POST /oauth/token", &auth.Endpoint{Clients: a.engine, Tokens: tokens})
 	mux.Handle("POST /webhooks/didomi/{organization_id}", ingest.NewDidomi(a.committer, tokens, a.log, metrics))
 	mux.Handle("POST /webhooks/actito/{integration_id}",
-		ingest.NewActito(a.engine, integration.WebhookHeader, service.CheckSecret, a.delivery.Wake, a.log, metrics))
+		ingest.NewActito(a.engine, integration.WebhookHeader, service.CheckSecret, due, a.log, metrics))
 	a.health.register(mux, metrics)
 
 	a.server = &http.Server{
@@ -135,7 +135,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher) 
 	a.tasks.Go(func() error { return a.committer.Run(ctx) })
 	a.tasks.Go(func() error { return reprojector.Run(ctx) })
 	a.tasks.Go(func() error { return service.KeepWebhooks(ctx) })
-	a.tasks.Go(func() error { return a.engine.Checkpoints(ctx) })
+	a.tasks.Go(func() error { return a.engine.tend(ctx, a.delivery.Wake) })
 	a.tasks.Go(func() error {
 		if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
 			return err

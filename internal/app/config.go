@@ -18,8 +18,8 @@ import (
 // an environment variable CONSENTSYNC_<FLAG>.
 type Config struct {
 	Listen               string        `help:"Address to listen on." default:"127.0.0.1:8080" placeholder:"HOST:PORT" env:"CONSENTSYNC_LISTEN"`
-	Data                 string        `help:"Data directory: the database, the admin token and the master key. One process at a time." default:"./data" type:"path" env:"CONSENTSYNC_DATA"`
-	Database             string        `help:"PostgreSQL address, for several nodes. This version has the embedded database only." placeholder:"postgres://..." env:"CONSENTSYNC_DATABASE"`
+	Data                 string        `help:"Data directory: the database, the admin token and the master key. One process at a time. With --database it holds the admin token and the master key only, and neither if the environment has them." default:"./data" type:"path" env:"CONSENTSYNC_DATA"`
+	Database             string        `help:"PostgreSQL address, for several nodes; without it the data stands in the data directory." placeholder:"postgres://..." env:"CONSENTSYNC_DATABASE"`
 	PublicURL            string        `help:"Address under which Didomi and Actito reach this server." placeholder:"URL" env:"CONSENTSYNC_PUBLIC_URL" name:"public-url"`
 	AllowPrivateNetworks bool          `help:"Let integrations call http: addresses and private networks. For trying things out." env:"CONSENTSYNC_ALLOW_PRIVATE_NETWORKS"`
 	DidomiURL            string        `help:"Base address of Didomi's API." default:"https://api.didomi.io/v1" placeholder:"URL" env:"CONSENTSYNC_DIDOMI_URL" name:"didomi-url"`
@@ -41,9 +41,6 @@ type Config struct {
 
 // Validate names the flag that cannot be used, and what to do.
 func (c *Config) Validate() error {
-	if c.Database != "" {
-		return fmt.Errorf("--database: this version keeps its data in the data directory only; leave the flag out and use --data")
-	}
 	if c.TokenLife < time.Second || c.TokenLife > 24*time.Hour {
 		return fmt.Errorf("--token-life: must be between 1s and 24h")
 	}

@@ -24,6 +24,8 @@ type Store interface {
 	Now(ctx context.Context) (consent.Time, error)
 
 	Acquire(ctx context.Context, node string) ([]store.Lease, error)
+	Vacant(ctx context.Context) (bool, error)
+	Yield(ctx context.Context, l store.Lease) error
 	Release(ctx context.Context, node string) error
 	Block(ctx context.Context, l store.Lease, until consent.Time) error
 	ReportPlan(ctx context.Context, l store.Lease, plan []byte) error

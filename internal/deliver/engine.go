@@ -38,9 +38,10 @@ type Engine struct {
 	opts    Options
 	metrics *metrics
 
-	mu       sync.Mutex
-	couriers map[string]*running
-	wake     chan struct{}
+	mu        sync.Mutex
+	couriers  map[string]*running
+	handovers sync.WaitGroup
+	wake      chan struct{}
 }
 
 type running struct {
@@ -48,6 +49,9 @@ type running struct {
 	stop context.CancelFunc // no new calls
 	cut  context.CancelFunc // the calls under way too
 	done chan struct{}
+	// leaving is set while the licence is handed over to another node; Run
+	// alone looks at it.
+	leaving bool
 }
 
 // New makes an engine; Run starts it.
@@ -97,17 +101,30 @@ func (e *Engine) Rescan() {
 func (e *Engine) Run(ctx context.Context) error {
 	ticker := time.NewTicker(store.LeaseLife / 3)
 	defer ticker.Stop()
+	look := time.NewTicker(vacancy)
+	defer look.Stop()
 	for {
 		e.acquire(ctx)
-		select {
-		case <-ctx.Done():
-			e.shutdown() //nolint:contextcheck // the context has ended, the leases are given back all the same
-			return nil
-		case <-ticker.C:
-		case <-e.wake:
+		for waiting := true; waiting; {
+			select {
+			case <-ctx.Done():
+				e.shutdown() //nolint:contextcheck // the context has ended, the leases are given back all the same
+				return nil
+			case <-ticker.C:
+				waiting = false
+			case <-e.wake:
+				waiting = false
+			case <-look.C:
+				vacant, err := e.store.Vacant(ctx)
+				waiting = err != nil || !vacant // what is wrong shows at the next renewal
+			}
 		}
 	}
 }
+
+// vacancy is how often a node looks for licences that nobody delivers for, such
+// as those of a node that died.
+const vacancy = time.Second
 
 // acquire renews the leases, starts couriers for new ones and stops those
 // whose lease is lost.
@@ -128,6 +145,7 @@ func (e *Engine) acquire(ctx context.Context) {
 		r := e.couriers[l.Licence]
 		e.mu.Unlock()
 		switch {
+		case r == nil && l.Excess: // it has just been handed over
 		case r == nil:
 			e.start(ctx, l)
 		case l.Taken:
@@ -136,9 +154,30 @@ func (e *Engine) acquire(ctx context.Context) {
 			e.start(ctx, l)
 		default:
 			r.renew(l)
+			if l.Excess && !r.leaving {
+				r.leaving = true
+				e.handovers.Go(func() { e.handOver(r) }) //nolint:contextcheck // a hand-over ends well even at shutdown
+			}
 		}
 	}
 	e.dropOthers(mine)
+}
+
+// handOver lets the calls of a licence end, within the drain time, and gives its
+// lease to whoever has room for it.
+func (e *Engine) handOver(r *running) {
+	r.stop()
+	drained := time.AfterFunc(e.opts.Drain, r.cut)
+	<-r.done
+	drained.Stop()
+	r.cut()
+	l := r.currentLease()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := e.store.Yield(ctx, l); err != nil {
+		e.opts.Log.Error("a lease could not be given back", "licence", l.Licence, "error", err)
+	}
+	e.take(func(_ string, other *running) bool { return other == r })
 }
 
 func (e *Engine) start(ctx context.Context, l store.Lease) {
@@ -210,6 +249,7 @@ func (e *Engine) shutdown() {
 		r.cut()
 	}
 	drained.Stop()
+	e.handovers.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	if err := e.store.Release(ctx, e.opts.Node); err != nil {

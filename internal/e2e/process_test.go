@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"consentsync/internal/simulator"
+	"consentsync/internal/store/pgtest"
 )
 
 // programDir holds the program once a test has asked for it.
@@ -33,7 +34,7 @@ var program = sync.OnceValues(func() (path string, err error) {
 })
 
 func TestMain(m *testing.M) {
-	code := m.Run()
+	code := pgtest.Main(m)
 	if programDir != "" {
 		_ = os.RemoveAll(programDir)
 	}
@@ -154,8 +155,14 @@ func (p *process) exit() int {
 // own.
 func (b *bundle) spawn() *process {
 	b.t.Helper()
-	return launch(b.t, "serve", "--listen", "127.0.0.1:0", "--data", b.cfg.Data, "--allow-private-networks",
-		"--readback-delay", b.cfg.ReadbackDelay.String(), "--log-level", "error")
+	args := []string{
+		"serve", "--listen", "127.0.0.1:0", "--data", b.cfg.Data, "--allow-private-networks",
+		"--readback-delay", b.cfg.ReadbackDelay.String(), "--log-level", "error",
+	}
+	if b.cfg.Database != "" {
+		args = append(args, "--database", b.cfg.Database)
+	}
+	return launch(b.t, args...)
 }
 
 // setupProcess is setup with the program in a process of its own.

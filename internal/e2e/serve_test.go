@@ -176,7 +176,7 @@ func TestCommandLineRefusals(t *testing.T) {
 		"token life no duration": {[]string{"serve", "--token-life", "1 hour"}, "--token-life", 2},
 		"token life too long":    {[]string{"serve", "--token-life", "48h"}, "--token-life", 2},
 		"token life too short":   {[]string{"serve", "--token-life", "1ms"}, "--token-life", 2},
-		"another database":       {[]string{"serve", "--database", "postgres://db/x"}, "--database", 2},
+		"database out of reach":  {[]string{"serve", "--database", "postgres://127.0.0.1:1/x?connect_timeout=2"}, "--database", 1},
 		"public URL":             {[]string{"serve", "--public-url", "example.com"}, "--public-url", 2},
 		"Didomi's URL":           {[]string{"serve", "--didomi-url", "ftp://example.com"}, "--didomi-url", 2},
 		"read-back delay":        {[]string{"serve", "--readback-delay", "0s"}, "--readback-delay", 2},

@@ -79,13 +79,13 @@ type request struct {
 
 // NewCommitter makes a committer that takes webhooks at once; Close stops it,
 // and Run merges what is in the inbox. due is called when something became due
-// for delivery.
-func NewCommitter(s Store, due func(), log *slog.Logger, r prometheus.Registerer) *Committer {
+// for delivery; now is the database's clock, by which webhooks arrive.
+func NewCommitter(s Store, due func(), now func() time.Time, log *slog.Logger, r prometheus.Registerer) *Committer {
 	c := &Committer{
 		store: s, due: due, metrics: newCommitMetrics(r),
 		queue: make(chan *request, 4*mostInBatch), done: make(chan struct{}), closing: make(chan struct{}),
 	}
-	c.merger = &merger{store: s, rush: c.rush, due: due, log: log, metrics: c.metrics, now: time.Now, wake: make(chan struct{}, 1)}
+	c.merger = &merger{store: s, rush: c.rush, due: due, log: log, metrics: c.metrics, now: now, wake: make(chan struct{}, 1)}
 	var running sync.WaitGroup
 	for range writers {
 		running.Go(c.run)

@@ -56,7 +56,7 @@ func (g *gate) Enqueue(_ context.Context, batch []store.Inbound) error {
 // together, and gives each one's error.
 func submit(t *testing.T, g *gate, payloads ...string) map[string]error {
 	t.Helper()
-	c := NewCommitter(g, func() {}, slog.New(slog.DiscardHandler), nil)
+	c := NewCommitter(g, func() {}, time.Now, slog.New(slog.DiscardHandler), nil)
 	var mu sync.Mutex
 	errs := make(map[string]error)
 	var done sync.WaitGroup
@@ -127,7 +127,7 @@ func TestADatabaseFaultFailsTheBatch(t *testing.T) {
 func TestARequestThatEndsIsNotAcknowledged(t *testing.T) {
 	t.Parallel()
 	g := newGate(func([]store.Inbound) error { return nil })
-	c := NewCommitter(g, func() {}, slog.New(slog.DiscardHandler), nil)
+	c := NewCommitter(g, func() {}, time.Now, slog.New(slog.DiscardHandler), nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	failed := make(chan error)
 	go func() {
@@ -149,7 +149,7 @@ func TestInARushWebhooksGoIntoTheInbox(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(func([]store.Inbound) error { return nil })
-		c := NewCommitter(g, func() {}, slog.New(slog.DiscardHandler), nil)
+		c := NewCommitter(g, func() {}, time.Now, slog.New(slog.DiscardHandler), nil)
 		var outcomes sync.Map
 		var done sync.WaitGroup
 		for n := range writers + crowd {

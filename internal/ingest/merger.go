@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -20,7 +19,7 @@ const Queued consent.Outcome = "queued"
 type Inbox interface {
 	store.Backlogs
 	Merge(ctx context.Context, k store.InboxKey, limit int, decode store.Decode) (store.Merged, error)
-	SetAside(ctx context.Context, k store.InboxKey, reason string) error
+	SetAside(ctx context.Context, k store.InboxKey, seq int64, reason string) error
 	RetryAside(ctx context.Context) error
 }
 
@@ -152,12 +151,12 @@ func (m *merger) merge(ctx context.Context, k store.InboxKey) (int, error) {
 	if m.rush() {
 		limit = leastMerged
 	}
-	merged, err := m.try(ctx, k, limit)
+	merged, err := m.store.Merge(ctx, k, limit, decode)
 	if err != nil && consent.KindOf(err) != consent.Transient && ctx.Err() == nil {
-		if merged, err = m.try(ctx, k, 1); err != nil && consent.KindOf(err) != consent.Transient && ctx.Err() == nil {
+		if merged, err = m.store.Merge(ctx, k, 1, decode); err != nil && consent.KindOf(err) != consent.Transient && ctx.Err() == nil {
 			m.log.ErrorContext(ctx, "a webhook of the inbox cannot be merged and is set aside", "organization", k.Organization, "error", err)
 			m.metrics.aside.Inc()
-			return 1, m.store.SetAside(ctx, k, consent.MessageOf(err))
+			return 1, m.store.SetAside(ctx, k, merged.First, consent.MessageOf(err))
 		}
 	}
 	if err != nil {
@@ -172,17 +171,6 @@ func (m *merger) merge(ctx context.Context, k store.InboxKey) (int, error) {
 		m.due()
 	}
 	return merged.Webhooks, nil
-}
-
-func (m *merger) try(ctx context.Context, k store.InboxKey, limit int) (merged store.Merged, err error) {
-	defer func() {
-		// A fault of ours in one webhook must not end the process, which would
-		// meet it again.
-		if p := recover(); p != nil {
-			err = &consent.Error{Kind: consent.Internal, Op: "ingest.merger", Err: fmt.Errorf("panic: %v", p)}
-		}
-	}()
-	return m.store.Merge(ctx, k, limit, decode)
 }
 
 // decode reads a webhook out of the inbox as it was read when it came.

@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"hash/crc32"
 	"log/slog"
 	"slices"
 	"testing"
@@ -22,7 +23,6 @@ type shelf struct {
 	left    []string
 	took    time.Duration // for one webhook
 	bad     string        // cannot be merged
-	panics  string
 	down    bool
 	retried int
 }
@@ -45,11 +45,8 @@ func (s *shelf) Backlogs(context.Context, string) ([]store.Backlog, error) {
 
 func (s *shelf) Merge(_ context.Context, k store.InboxKey, limit int, _ store.Decode) (store.Merged, error) {
 	part := s.waiting[k][:min(limit, len(s.waiting[k]))]
-	if slices.Contains(part, s.panics) {
-		panic("a fault of ours")
-	}
 	if slices.Contains(part, s.bad) {
-		return store.Merged{}, errors.New("a value that the database refuses")
+		return store.Merged{First: numberOf(part[0])}, errors.New("a value that the database refuses")
 	}
 	time.Sleep(time.Duration(len(part)) * s.took)
 	s.left = append(s.left, part...)
@@ -57,10 +54,18 @@ func (s *shelf) Merge(_ context.Context, k store.InboxKey, limit int, _ store.De
 	return store.Merged{Webhooks: len(part), Due: true}, nil
 }
 
-func (s *shelf) SetAside(_ context.Context, k store.InboxKey, _ string) error {
+// numberOf stands for the number of a webhook in the inbox.
+func numberOf(name string) int64 { return int64(crc32.ChecksumIEEE([]byte(name))) }
+
+func (s *shelf) SetAside(_ context.Context, k store.InboxKey, seq int64, _ string) error {
 	aside := store.InboxKey{Organization: k.Organization, Lane: store.AsideLane}
-	s.waiting[aside] = append(s.waiting[aside], s.waiting[k][0])
-	s.waiting[k] = s.waiting[k][1:]
+	s.waiting[k] = slices.DeleteFunc(slices.Clone(s.waiting[k]), func(name string) bool {
+		if numberOf(name) != seq {
+			return false
+		}
+		s.waiting[aside] = append(s.waiting[aside], name)
+		return true
+	})
 	return nil
 }
 
@@ -128,7 +133,7 @@ func TestALateInboxTakesNothingMore(t *testing.T) {
 		g := newGate(func([]store.Inbound) error { return nil })
 		s := &shelf{since: time.Now(), took: time.Second, waiting: map[store.InboxKey][]string{ordinary("a"): slices.Repeat([]string{"x"}, 100)}}
 		g.Inbox = s
-		c := NewCommitter(g, func() {}, slog.New(slog.DiscardHandler), nil)
+		c := NewCommitter(g, func() {}, time.Now, slog.New(slog.DiscardHandler), nil)
 		c.crowded.Store(time.Now().Add(time.Hour).UnixNano()) // a rush that does not end
 		close(g.open)
 		say := func() consent.Outcome {
@@ -162,13 +167,13 @@ func TestALateInboxTakesNothingMore(t *testing.T) {
 func TestWhatCannotBeMergedIsSetAside(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := &shelf{since: time.Now(), bad: "bad", panics: "worse", waiting: map[store.InboxKey][]string{ordinary("a"): {"1", "bad", "2", "worse", "3"}}}
+		s := &shelf{since: time.Now(), bad: "bad", waiting: map[store.InboxKey][]string{ordinary("a"): {"1", "bad", "2", "3"}}}
 		merging(t, s, false, time.Second)
 		if diff := cmp.Diff([]string{"1", "2", "3"}, s.left); diff != "" {
 			t.Error(diff)
 		}
 		aside := s.waiting[store.InboxKey{Organization: "a", Lane: store.AsideLane}]
-		if diff := cmp.Diff([]string{"bad", "worse"}, aside); diff != "" {
+		if diff := cmp.Diff([]string{"bad"}, aside); diff != "" {
 			t.Error(diff)
 		}
 	})

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -46,6 +47,11 @@ type LedgerEntry struct {
 	Content      Digest
 	Person       PersonKey
 	SeenAt       consent.Time
+	// Deletes says that the message deletes the event with this digest. An
+	// engine with several writers lets nobody else accept that event, or one
+	// that names it, until the transaction has ended: each would overlook the
+	// other (R6).
+	Deletes bool
 	// Forget is how long ago the same entry must have been seen to count as
 	// new again; zero is never. Always makes it count as new at once.
 	Forget time.Duration
@@ -71,6 +77,13 @@ type Due struct {
 	HoldGrants bool
 }
 
+// Named is somebody whom an event was about. User tells that it is a Didomi
+// user, and not a person.
+type Named struct {
+	Person PersonKey
+	User   bool
+}
+
 // AcceptTx is what an engine offers within the transaction that accepts a
 // batch. Each method is called with its rows sorted, so that all transactions
 // take their locks in one order (R9).
@@ -78,7 +91,7 @@ type AcceptTx interface {
 	// Remember adds entries to the ledger and tells which were new.
 	Remember(ctx context.Context, entries []LedgerEntry) (fresh []bool, err error)
 	// PeopleOf finds whom the event with this digest was about.
-	PeopleOf(ctx context.Context, organization string, entity Digest) ([]PersonKey, error)
+	PeopleOf(ctx context.Context, organization string, entity Digest) ([]Named, error)
 	// Bury keeps a tombstone for an event, with the event of ours that is its
 	// deletion.
 	Bury(ctx context.Context, organization string, entity Digest, deletion ID, at consent.Time) error
@@ -90,7 +103,8 @@ type AcceptTx interface {
 	AttributeDeletions(ctx context.Context, organization string, entity Digest, person PersonKey) error
 	// AnyBuried tells whether the organization has tombstones at all.
 	AnyBuried(ctx context.Context, organization string) (bool, error)
-	// LoadSubjects reads and locks subjects; missing ones are left out.
+	// LoadSubjects reads and locks subjects; missing ones are left out. It is
+	// called at most twice, for people and then for Didomi users.
 	LoadSubjects(ctx context.Context, keys []SubjectKey) ([]*Subject, error)
 	SaveSubjects(ctx context.Context, subjects []*Subject) error
 	InsertEvents(ctx context.Context, events []*Event) error
@@ -110,7 +124,7 @@ const forgetAfter = 15 * time.Minute
 // It either does all of it or returns an error, after which the transaction
 // must be rolled back.
 func Accept(ctx context.Context, tx AcceptTx, h *Hasher, batch []Inbound, now consent.Time) ([]Receipt, error) {
-	a := &acceptance{ctx: ctx, tx: tx, h: h, rows: make([]row, len(batch)), subjects: make(map[SubjectKey]*held, len(batch))}
+	a := &acceptance{ctx: ctx, tx: tx, h: h, rows: make([]row, len(batch)), subjects: make(map[SubjectKey]*held, len(batch)), users: make(map[SubjectKey]bool)}
 	for i := range batch {
 		in := &batch[i]
 		if err := Check(in.Message); err != nil {
@@ -132,11 +146,11 @@ func Accept(ctx context.Context, tx AcceptTx, h *Hasher, batch []Inbound, now co
 }
 
 // Check refuses ids that the stored forms cannot hold: a text that is not UTF-8
-// would come back as another.
+// would come back as another, and PostgreSQL's texts have no NUL.
 func Check(m *consent.Message) error {
 	for _, id := range []string{m.EntityID, m.OrganizationUserID, m.DidomiUserID, m.Regulation} {
-		if !utf8.ValidString(id) {
-			return consent.Errorf(consent.Invalid, "store.Accept", "an id is not valid UTF-8")
+		if !utf8.ValidString(id) || strings.ContainsRune(id, 0) {
+			return consent.Errorf(consent.Invalid, "store.Accept", "an id is not valid UTF-8, or has a NUL in it")
 		}
 	}
 	return nil
@@ -164,6 +178,7 @@ type acceptance struct {
 	h        *Hasher
 	rows     []row
 	subjects map[SubjectKey]*held
+	users    map[SubjectKey]bool // who of those named by tombstones is a Didomi user
 	due      []Due
 }
 
@@ -188,6 +203,7 @@ func (a *acceptance) remember() error {
 			Person:       r.person,
 			SeenAt:       r.arrived,
 		}
+		e.Deletes = r.effects.Tombstone != nil
 		if m.EntityID == "" {
 			e.Forget, e.Always = forgetAfter, m.Withdraws()
 		}
@@ -267,7 +283,15 @@ func (a *acceptance) exhume() error {
 		if err != nil {
 			return err
 		}
-		r.buriedAt = slices.DeleteFunc(people, func(k PersonKey) bool { return k == PersonKey{} })
+		for _, p := range people {
+			if p.Person == (PersonKey{}) {
+				continue
+			}
+			r.buriedAt = append(r.buriedAt, p.Person)
+			if p.User {
+				a.users[SubjectKey{r.in.Organization, p.Person}] = true
+			}
+		}
 		if len(r.buriedAt) > 0 && r.event.Person == (PersonKey{}) {
 			r.event.Person = r.buriedAt[0]
 		}

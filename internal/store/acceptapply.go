@@ -8,32 +8,44 @@ import (
 	"consentsync/internal/consent"
 )
 
-// loadSubjects reads and locks all that the batch touches: the subjects
-// themselves, then the Didomi users of which something new is learnt.
+// loadSubjects reads and locks all that the batch touches: people first, then
+// Didomi users, among them those of which something new is learnt. That is one
+// order for all transactions, though it takes two steps: nobody who has locked
+// a Didomi user locks a person after it (R9).
 func (a *acceptance) loadSubjects() error {
-	wanted := make(map[SubjectKey]consent.Subject)
+	people, users := make(map[SubjectKey]consent.Subject), make(map[SubjectKey]consent.Subject)
 	for i := range a.rows {
 		r := &a.rows[i]
 		if r.event == nil {
 			continue
 		}
 		org := r.in.Organization
-		if len(r.effects.Statements) > 0 {
-			wanted[SubjectKey{org, r.person}] = r.effects.Subject
+		if len(r.effects.Statements) > 0 && r.effects.Subject.Person() {
+			people[SubjectKey{org, r.person}] = r.effects.Subject
+		} else if len(r.effects.Statements) > 0 {
+			users[SubjectKey{org, r.person}] = r.effects.Subject
 		}
 		if r.effects.Unlink {
-			wanted[a.userKey(r)] = consent.Subject{DidomiUserID: r.effects.DidomiUserID}
+			users[a.userKey(r)] = consent.Subject{DidomiUserID: r.effects.DidomiUserID}
 		}
-		for _, k := range r.buriedAt {
-			if _, named := wanted[SubjectKey{org, k}]; !named {
-				wanted[SubjectKey{org, k}] = consent.Subject{}
+	}
+	for i := range a.rows {
+		for _, key := range a.rows[i].buriedAt {
+			k := SubjectKey{a.rows[i].in.Organization, key}
+			_, person := people[k]
+			_, user := users[k]
+			switch {
+			case person || user: // named already
+			case a.users[k]:
+				users[k] = consent.Subject{}
+			default:
+				people[k] = consent.Subject{}
 			}
 		}
 	}
-	if err := a.load(wanted); err != nil {
+	if err := a.load(people); err != nil {
 		return err
 	}
-	users := make(map[SubjectKey]consent.Subject)
 	for i := range a.rows {
 		r := &a.rows[i]
 		if r.event == nil || r.effects.Link == nil {
@@ -41,10 +53,8 @@ func (a *acceptance) loadSubjects() error {
 		}
 		person := a.subjects[SubjectKey{r.in.Organization, r.person}]
 		seen, known := person.DidomiUsers[r.effects.DidomiUserID]
-		if k := a.userKey(r); !known || r.effects.Link.Before(seen) {
-			if _, loaded := a.subjects[k]; !loaded {
-				users[k] = consent.Subject{DidomiUserID: r.effects.DidomiUserID}
-			}
+		if !known || r.effects.Link.Before(seen) {
+			users[a.userKey(r)] = consent.Subject{DidomiUserID: r.effects.DidomiUserID}
 		}
 	}
 	return a.load(users)

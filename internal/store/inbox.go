@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"consentsync/internal/consent"
@@ -53,6 +54,9 @@ type Merged struct {
 	Webhooks int  // that left the inbox
 	Aside    int  // of them, those that were set aside
 	Due      bool // something became due for delivery
+	// First is the number of the first webhook that was taken, even if the
+	// merge failed; zero if the lane was empty.
+	First int64
 }
 
 // Decode reads a webhook out of the inbox again.
@@ -63,6 +67,13 @@ type Decode func(Queued) (Inbound, error)
 // to be set aside; all others are merged, or an error is returned and the
 // transaction must be rolled back.
 func MergeQueued(ctx context.Context, tx AcceptTx, h *Hasher, queued []Queued, decode Decode, now consent.Time) (m Merged, aside map[int64]string, err error) {
+	defer func() {
+		// A fault of ours in one webhook must not end the process, which would
+		// meet it again.
+		if p := recover(); p != nil {
+			m, aside, err = Merged{}, nil, &consent.Error{Kind: consent.Internal, Op: "store.MergeQueued", Err: fmt.Errorf("panic: %v", p)}
+		}
+	}()
 	batch := make([]Inbound, 0, len(queued))
 	for _, q := range queued {
 		in, err := decode(q)

@@ -261,6 +261,39 @@ type Lease struct {
 	IdleSince consent.Time
 	// Taken is set when the lease changed hands with this acquisition.
 	Taken bool
+	// Excess asks the owner, which holds more than its share, to let the calls
+	// under way end and give the lease back.
+	Excess bool
+}
+
+// Share is how many of the licences each of the nodes may hold, so that they
+// are spread evenly and all are held.
+func Share(licences, nodes int) int {
+	nodes = max(nodes, 1)
+	return (licences + nodes - 1) / nodes
+}
+
+// Spread decides what becomes of leases at an acquisition: node keeps those it
+// holds, the last of them as excess if they are more than its share, and takes
+// of the expired ones what its share leaves room for. Those it neither keeps
+// nor takes are left out. take gives a lease to node.
+func Spread(leases []Lease, node string, share int, now consent.Time, take func(*Lease)) []Lease {
+	var own, others []Lease
+	for _, l := range leases {
+		if l.Owner == node && l.ExpiresAt > now {
+			own = append(own, l)
+		} else {
+			others = append(others, l)
+		}
+	}
+	for i := share; i < len(own); i++ {
+		own[i].Excess = true
+	}
+	for i := 0; i < len(others) && len(own) < share; i++ {
+		take(&others[i])
+		own = append(own, others[i])
+	}
+	return own
 }
 
 // LeaseLife is how long a lease holds without renewal. It is renewed at a

@@ -1,6 +1,11 @@
 package store
 
-import "consentsync/internal/consent"
+import (
+	"bytes"
+	"slices"
+
+	"consentsync/internal/consent"
+)
 
 // Person is a person with the Didomi users linked to them: all that a
 // projection needs.
@@ -96,4 +101,19 @@ type Reprojection struct {
 	Withdrawals int64
 	Grants      int64 // people of whom a subscription would be turned on
 	StartedAt   consent.Time
+}
+
+// Behind tells whether r is what a node makes of a re-projection that others
+// have brought further meanwhile, or have started anew.
+func (r *Reprojection) Behind(stored Reprojection) bool {
+	rank := func(s ReprojectionState) int {
+		return slices.Index([]ReprojectionState{ReprojectionCounting, ReprojectionAsking, ReprojectionGranting, ReprojectionDone}, s)
+	}
+	switch {
+	case stored.StartedAt != r.StartedAt:
+		return true
+	case stored.State != r.State:
+		return rank(stored.State) > rank(r.State)
+	}
+	return bytes.Compare(stored.Cursor, r.Cursor) > 0
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -17,6 +18,7 @@ import (
 	"consentsync/internal/app"
 	"consentsync/internal/consent"
 	"consentsync/internal/deliver"
+	"consentsync/internal/didomi"
 	"consentsync/internal/integration"
 	"consentsync/internal/outbound"
 	"consentsync/internal/simulator"
@@ -35,6 +37,7 @@ type world struct {
 	actito *simulator.Actito
 	key    store.IntegrationKey
 	due    func()
+	doors  hosts // beside Actito; nil for none
 
 	mu      sync.Mutex
 	changes []simulator.Change
@@ -104,10 +107,13 @@ func (w *world) integrate(set settings) {
 
 // targets lead to the simulated Actito.
 func (w *world) targets() *app.Targets {
+	network := hosts{"actito.example": w.actito}
+	maps.Copy(network, w.doors)
+	client := outbound.New(outbound.Options{Network: network, Timeout: 2 * time.Minute})
 	return &app.Targets{
-		Accounts: actito.NewAccounts(outbound.New(outbound.Options{Network: inProcess{w.actito}, Timeout: 2 * time.Minute})),
+		Accounts: actito.NewAccounts(client), Didomis: didomi.NewAccounts(client), DidomiURL: "https://didomi.example/v1", Hasher: w.hasher,
 		Secrets: func(*store.Integration) (integration.Authentication, error) {
-			return integration.Authentication{PrivateAPIKey: simulator.SampleKey}, nil
+			return integration.Authentication{PrivateAPIKey: simulator.SampleKey, DidomiAPIKey: "key", DidomiAPISecret: "secret"}, nil
 		},
 	}
 }

@@ -82,21 +82,25 @@ func (t *acceptTx) remember(ctx context.Context, r *store.LedgerEntry) (bool, er
 	return err == nil, err
 }
 
-const peopleOfSQL = `SELECT DISTINCT person FROM ledger WHERE organization = ? AND entity = ? ORDER BY person`
+const peopleOfSQL = `SELECT DISTINCT l.person, coalesce(p.user_id = '', 0) FROM ledger l
+	LEFT JOIN people p ON p.organization = l.organization AND p.person = l.person
+	WHERE l.organization = ? AND l.entity = ? ORDER BY l.person`
 
-func (t *acceptTx) PeopleOf(ctx context.Context, organization string, entity store.Digest) ([]store.PersonKey, error) {
+func (t *acceptTx) PeopleOf(ctx context.Context, organization string, entity store.Digest) ([]store.Named, error) {
 	rows, err := t.tx.QueryContext(ctx, peopleOfSQL, organization, entity[:])
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var people []store.PersonKey
+	var people []store.Named
 	for rows.Next() {
 		var b []byte
-		if err := rows.Scan(&b); err != nil {
+		var n store.Named
+		if err := rows.Scan(&b, &n.User); err != nil {
 			return nil, err
 		}
-		people = append(people, store.PersonKey(b))
+		n.Person = store.PersonKey(b)
+		people = append(people, n)
 	}
 	return people, rows.Err()
 }

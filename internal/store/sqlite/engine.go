@@ -43,11 +43,12 @@ type Engine struct {
 	hasher     *store.Hasher
 	now        func() time.Time
 
-	mu    sync.Mutex // serializes writers ahead of the driver's own wait, and guards seq
+	mu    sync.Mutex // serializes writers ahead of the driver's own wait, and guards seq and seen
 	stmts statements
 	// readSubject is asked for each person who is compared.
 	readSubject *sql.Stmt
-	seq         int64 // the last in the inbox
+	seq         int64                   // the last in the inbox
+	seen        map[string]consent.Time // when nodes last acquired leases
 	sync        *syncer
 }
 
@@ -66,7 +67,7 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Engine, err error) 
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	e := &Engine{dir: dir, now: opts.Now}
+	e := &Engine{dir: dir, now: opts.Now, seen: make(map[string]consent.Time)}
 	if e.now == nil {
 		e.now = time.Now
 	}
@@ -234,3 +235,6 @@ func (e *Engine) commit(ctx context.Context, f func(*sql.Tx) error) error {
 	}
 	return classify(tx.Commit())
 }
+
+// Clock is the database's clock, which on SQLite is the machine's.
+func (e *Engine) Clock() time.Time { return e.now() }

@@ -49,11 +49,13 @@ const (
 // with the power leaves its webhooks in the inbox, and whatever is written
 // after it is on disk only together with it.
 func (e *Engine) Merge(ctx context.Context, k store.InboxKey, limit int, decode store.Decode) (m store.Merged, err error) {
+	first := int64(0)
 	err = e.commit(ctx, func(tx *sql.Tx) error {
 		queued, err := queuedIn(ctx, tx, k, limit)
 		if err != nil || len(queued) == 0 {
 			return err
 		}
+		first = queued[0].Seq
 		t := &acceptTx{e: e, tx: tx, bound: map[*sql.Stmt]prepared{}}
 		var aside map[int64]string
 		if m, aside, err = store.MergeQueued(ctx, t, e.hasher, queued, decode, consent.TimeOf(e.now())); err != nil {
@@ -67,6 +69,7 @@ func (e *Engine) Merge(ctx context.Context, k store.InboxKey, limit int, decode 
 		_, err = tx.ExecContext(ctx, takeInboxSQL, k.Organization, int64(k.Lane), queued[0].Seq, queued[len(queued)-1].Seq)
 		return err
 	})
+	m.First = first
 	return m, err
 }
 
@@ -87,15 +90,11 @@ func queuedIn(ctx context.Context, tx *sql.Tx, k store.InboxKey, limit int) ([]s
 	return queued, rows.Err()
 }
 
-// SetAside takes the oldest webhook of a lane out of the way, with the reason
-// why it cannot be merged.
-func (e *Engine) SetAside(ctx context.Context, k store.InboxKey, reason string) error {
+// SetAside takes a webhook out of the way, with the reason why it cannot be
+// merged, unless it has left the lane meanwhile.
+func (e *Engine) SetAside(ctx context.Context, k store.InboxKey, seq int64, reason string) error {
 	return e.inTx(ctx, func(tx *sql.Tx) error {
-		queued, err := queuedIn(ctx, tx, k, 1)
-		if err != nil || len(queued) == 0 {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, asideSQL, reason, k.Organization, int64(k.Lane), queued[0].Seq)
+		_, err := tx.ExecContext(ctx, asideSQL, reason, k.Organization, int64(k.Lane), seq)
 		return err
 	})
 }

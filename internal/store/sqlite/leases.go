@@ -3,22 +3,33 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"maps"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
 )
 
-// Acquire renews the leases that node holds and takes those that nobody does.
+// Acquire renews the leases that node holds and takes those that nobody does,
+// up to its share among the nodes that did the same lately.
 // Whatever was in flight under a lease that changes hands is due again, and
 // its profile is read back after the next write, since the dead owner's call
 // may still take effect (R15, R16).
 func (e *Engine) Acquire(ctx context.Context, node string) (held []store.Lease, err error) {
 	err = e.inTx(ctx, func(tx *sql.Tx) error {
 		now := consent.TimeOf(e.now())
-		held, err = leasesWithin(ctx, tx, node, now)
+		var licences int
+		if err := tx.QueryRowContext(ctx, `SELECT count(DISTINCT licence) FROM integrations`).Scan(&licences); err != nil {
+			return err
+		}
+		all, newest, err := leasesWithin(ctx, tx, node, now)
 		if err != nil {
 			return err
 		}
+		// Epochs grow over all licences, so that a result never fits the lease of
+		// another licence that an integration has moved to meanwhile.
+		held = store.Spread(all, node, store.Share(licences, e.nodes(node, now)), now, func(l *store.Lease) {
+			l.Owner, l.Taken, l.Epoch = node, true, newest+1
+		})
 		for i := range held {
 			l := &held[i]
 			l.ExpiresAt = now.Add(store.LeaseLife)
@@ -43,35 +54,55 @@ func (e *Engine) Acquire(ctx context.Context, node string) (held []store.Lease, 
 const recoverSQL = `UPDATE deliveries INDEXED BY deliveries_in_flight SET state = 'pending', class = 0, due_at = ?1, version = version + 1, readback = 2, updated_at = ?1
 	WHERE state = 'in_flight' AND (organization, integration) IN (SELECT organization, id FROM integrations WHERE licence = ?2)`
 
-// leasesWithin lists the leases that node holds or may take now. Epochs grow over
-// all licences, so that a result never fits the lease of another licence that an
-// integration has moved to meanwhile.
-func leasesWithin(ctx context.Context, tx *sql.Tx, node string, now consent.Time) ([]store.Lease, error) {
+// nodes notes that node is there, and counts those that are. There is one
+// process, so that it need not be stored.
+func (e *Engine) nodes(node string, now consent.Time) int {
+	e.seen[node] = now
+	maps.DeleteFunc(e.seen, func(_ string, at consent.Time) bool { return at.Add(store.LeaseLife) <= now })
+	return len(e.seen)
+}
+
+// leasesWithin lists the leases that node holds or may take now, and the newest
+// epoch of all.
+func leasesWithin(ctx context.Context, tx *sql.Tx, node string, now consent.Time) (found []store.Lease, newest int64, err error) {
 	rows, err := tx.QueryContext(ctx, `SELECT licence, owner, epoch, expires_at, blocked_until, idle_since, (SELECT max(epoch) FROM licences) FROM licences
-		WHERE (owner = ? OR expires_at <= ?) AND EXISTS (SELECT 1 FROM integrations WHERE integrations.licence = licences.licence)`, node, int64(now))
+		WHERE (owner = ? OR expires_at <= ?) AND EXISTS (SELECT 1 FROM integrations WHERE integrations.licence = licences.licence)
+		ORDER BY licence`, node, int64(now))
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer rows.Close()
-	var found []store.Lease
 	for rows.Next() {
 		var l store.Lease
-		var newest int64
 		if err := rows.Scan(&l.Licence, &l.Owner, &l.Epoch, &l.ExpiresAt, &l.BlockedUntil, &l.IdleSince, &newest); err != nil {
-			return nil, err
-		}
-		if l.Owner != node || l.ExpiresAt <= now {
-			l.Owner, l.Taken = node, true
-			l.Epoch = newest + 1
+			return nil, 0, err
 		}
 		found = append(found, l)
 	}
-	return found, rows.Err()
+	return found, newest, rows.Err()
+}
+
+// Vacant tells whether there is a lease that nobody holds.
+func (e *Engine) Vacant(ctx context.Context) (vacant bool, err error) {
+	err = e.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM licences
+		WHERE expires_at <= ? AND EXISTS (SELECT 1 FROM integrations WHERE integrations.licence = licences.licence))`,
+		int64(consent.TimeOf(e.now()))).Scan(&vacant)
+	return vacant, classify(err)
+}
+
+// Yield gives one lease back, if it is still its owner's.
+func (e *Engine) Yield(ctx context.Context, l store.Lease) error {
+	return e.inTx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE licences SET expires_at = 0, idle_since = ? WHERE licence = ? AND owner = ? AND epoch = ?`,
+			int64(consent.TimeOf(e.now())), l.Licence, l.Owner, l.Epoch)
+		return err
+	})
 }
 
 // Release gives all leases of node back, so that another takes them at once.
 func (e *Engine) Release(ctx context.Context, node string) error {
 	return e.inTx(ctx, func(tx *sql.Tx) error {
+		delete(e.seen, node)
 		now := int64(consent.TimeOf(e.now()))
 		_, err := tx.ExecContext(ctx, `UPDATE licences SET expires_at = 0, idle_since = ? WHERE owner = ?`, now, node)
 		return err

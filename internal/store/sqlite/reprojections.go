@@ -43,14 +43,15 @@ func (e *Engine) Reprojection(ctx context.Context, k store.IntegrationKey) (r st
 }
 
 // AdvanceReprojection makes people due and stores how far the re-projection
-// has come, in one transaction, if nobody restarted it meanwhile. A
+// has come, in one transaction, if nobody restarted it or brought it further
+// meanwhile. A
 // re-projection that is done is removed.
 func (e *Engine) AdvanceReprojection(ctx context.Context, r store.Reprojection, due []store.Due) error {
 	return e.inTx(ctx, func(tx *sql.Tx) error {
-		var startedAt consent.Time
-		err := tx.QueryRowContext(ctx, `SELECT started_at FROM reprojections WHERE organization = ? AND integration = ?`,
-			r.Organization, r.ID).Scan(&startedAt)
-		if err != nil || startedAt != r.StartedAt {
+		var stored store.Reprojection
+		err := tx.QueryRowContext(ctx, `SELECT started_at, state, cursor FROM reprojections WHERE organization = ? AND integration = ?`,
+			r.Organization, r.ID).Scan(&stored.StartedAt, &stored.State, &stored.Cursor)
+		if err != nil || r.Behind(stored) {
 			return ignoreNoRows(err)
 		}
 		for _, d := range due {

@@ -116,7 +116,7 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"Backlogs":              {laneEndsSQL, "SEARCH inbox USING PRIMARY KEY (organization=? AND lane=?)"},
 		"loadSubject":           {loadSubjectSQL, "SEARCH people USING PRIMARY KEY (organization=? AND person=?)"},
 		"PeoplePage":            {peoplePageSQL, "SEARCH people USING PRIMARY KEY (organization=? AND person>?)"},
-		"PeopleOf":              {peopleOfSQL, "SEARCH ledger USING PRIMARY KEY (organization=? AND entity=?)"},
+		"PeopleOf":              {peopleOfSQL, "SEARCH l USING PRIMARY KEY (organization=? AND entity=?)"},
 		"Trace, events":         {traceEventsSQL, "SEARCH events USING INDEX events_by_person (organization=? AND person=?)"},
 		"Trace, calls":          {traceCallsSQL, "SEARCH calls USING PRIMARY KEY (organization=? AND person=?)"},
 		"IntegrationsOfLicence": {selectIntegrations + ofLicence, "SEARCH integrations USING INDEX integrations_by_licence (licence=?)"},

@@ -38,7 +38,7 @@ type Accepting interface {
 	Accept(ctx context.Context, batch []store.Inbound) ([]store.Receipt, error)
 	Enqueue(ctx context.Context, batch []store.Inbound) error
 	Merge(ctx context.Context, k store.InboxKey, limit int, decode store.Decode) (store.Merged, error)
-	SetAside(ctx context.Context, k store.InboxKey, reason string) error
+	SetAside(ctx context.Context, k store.InboxKey, seq int64, reason string) error
 	RetryAside(ctx context.Context) error
 	Backlogs(ctx context.Context, organization string) ([]store.Backlog, error)
 }
@@ -46,6 +46,8 @@ type Accepting interface {
 // Delivering is what delivery asks.
 type Delivering interface {
 	Acquire(ctx context.Context, node string) ([]store.Lease, error)
+	Vacant(ctx context.Context) (bool, error)
+	Yield(ctx context.Context, l store.Lease) error
 	Release(ctx context.Context, node string) error
 	Block(ctx context.Context, l store.Lease, until consent.Time) error
 

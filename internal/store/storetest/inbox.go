@@ -18,6 +18,7 @@ var inbox = group{
 	"R1 what was merged at once is a duplicate when merged again": duplicateFromInbox,
 	"what cannot be read is set aside, the rest is merged":        unreadable,
 	"what cannot be merged changes nothing and can be set aside":  unmergeable,
+	"a fault of ours is an error like another":                    faultWhileMerging,
 	"what was set aside comes back":                               asideComesBack,
 	"organizations have inboxes of their own":                     inboxesApart,
 	"what has no valid id is refused":                             refusedByInbox,
@@ -53,7 +54,23 @@ func (b *bench) merge(organization string, lane store.Lane, limit int) store.Mer
 	b.Helper()
 	m, err := b.Merge(b.Context(), store.InboxKey{Organization: organization, Lane: lane}, limit, decode)
 	b.must(err)
+	if (m.First > 0) != (m.Webhooks > 0) {
+		b.Errorf("%d webhooks were merged, the first of them is %d", m.Webhooks, m.First)
+	}
+	m.First = 0
 	return m
+}
+
+// setAside sets aside the first of a lane.
+func (b *bench) setAside(k store.InboxKey) {
+	b.Helper()
+	backlogs, err := b.Backlogs(b.Context(), k.Organization)
+	b.must(err)
+	for _, x := range backlogs {
+		if x.InboxKey == k {
+			b.must(b.SetAside(b.Context(), k, x.First, "it is broken"))
+		}
+	}
 }
 
 // waiting counts by lane what the backlogs of an organization span.
@@ -158,21 +175,33 @@ func unmergeable(b *bench) {
 		return in, err
 	}
 	k := store.InboxKey{Organization: acme, Lane: store.OrdinaryLane}
-	_, err := b.Merge(b.Context(), k, 10, broken)
+	m, err := b.Merge(b.Context(), k, 10, broken)
 	b.kind(err, consent.Invalid)
 	b.same("what waits", b.waiting(acme), map[store.Lane]int64{store.OrdinaryLane: 2})
 	b.same("choices", b.says(acme, "ana"), []string(nil))
-	b.must(b.SetAside(b.Context(), k, "it is broken"))
+	b.must(b.SetAside(b.Context(), store.InboxKey{Organization: globex, Lane: k.Lane}, m.First, "of another organization"))
+	b.must(b.SetAside(b.Context(), store.InboxKey{Organization: acme, Lane: store.UrgentLane}, m.First, "of another lane"))
+	b.must(b.SetAside(b.Context(), k, m.First, "it is broken"))
+	b.must(b.SetAside(b.Context(), k, m.First, "it is gone already"))
 	b.same("what waits", b.waiting(acme), map[store.Lane]int64{store.OrdinaryLane: 1, store.AsideLane: 1})
 	_, err = b.Merge(b.Context(), k, 10, broken)
 	b.must(err)
 	b.same("choices", b.says(acme, "ana"), []string{"q"})
 }
 
+func faultWhileMerging(b *bench) {
+	b.enqueue(acme, event("e1", at(-9), yes("p")))
+	k := store.InboxKey{Organization: acme, Lane: store.OrdinaryLane}
+	m, err := b.Merge(b.Context(), k, 10, func(store.Queued) (store.Inbound, error) { panic("a fault of ours") })
+	b.kind(err, consent.Internal)
+	b.must(b.SetAside(b.Context(), k, m.First, "it is broken"))
+	b.same("what waits", b.waiting(acme), map[store.Lane]int64{store.AsideLane: 1})
+}
+
 func asideComesBack(b *bench) {
 	b.enqueue(acme, event("e1", at(-9), yes("p")))
 	b.enqueue(globex, event("e1", at(-9), yes("p")))
-	b.must(b.SetAside(b.Context(), store.InboxKey{Organization: acme, Lane: store.OrdinaryLane}, "it is broken"))
+	b.setAside(store.InboxKey{Organization: acme, Lane: store.OrdinaryLane})
 	b.must(b.RetryAside(b.Context()))
 	b.same("what waits", b.waiting(acme), map[store.Lane]int64{store.UrgentLane: 1})
 	b.same("of the other", b.waiting(globex), map[store.Lane]int64{store.OrdinaryLane: 1})
@@ -205,7 +234,7 @@ func refusedByInbox(b *bench) {
 func emptyInbox(b *bench) {
 	b.same("backlogs", b.waiting(""), map[store.Lane]int64{})
 	b.same("merged", b.merge(acme, store.UrgentLane, 10), store.Merged{})
-	b.must(b.SetAside(b.Context(), store.InboxKey{Organization: acme}, "nothing"))
+	b.must(b.SetAside(b.Context(), store.InboxKey{Organization: acme}, 1, "nothing"))
 	b.must(b.RetryAside(b.Context()))
 	b.must(b.Enqueue(b.Context(), nil))
 }
@@ -218,7 +247,7 @@ func catchingUp(b *bench) {
 	ok, err = store.CaughtUp(b.Context(), b, globex, time.Millisecond)
 	b.must(err)
 	b.same("of another organization", ok, true)
-	b.must(b.SetAside(b.Context(), store.InboxKey{Organization: acme, Lane: store.OrdinaryLane}, "it is broken"))
+	b.setAside(store.InboxKey{Organization: acme, Lane: store.OrdinaryLane})
 	ok, err = store.CaughtUp(b.Context(), b, acme, time.Millisecond)
 	b.must(err)
 	b.same("when it was set aside", ok, true)

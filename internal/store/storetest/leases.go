@@ -20,6 +20,10 @@ var leases = group{
 	"R16 what was in flight is due again and read back": inFlightRecovered,
 	"R15 of many nodes one gets the lease":              leaseContended,
 	"there is no lease without an integration":          leaseNeedsIntegration,
+	"R15 licences are spread over the nodes":            leasesSpread,
+	"R15 one lease is given back":                       leaseYielded,
+	"R15 whoever died or left counts no longer":         leasesOfTheDead,
+	"there is a vacancy until somebody takes it":        leaseVacant,
 }
 
 func (b *bench) acquire(node string) []store.Lease {
@@ -167,4 +171,95 @@ func leaseNeedsIntegration(b *bench) {
 	b.lease("a")
 	b.must(b.DeleteIntegration(b.Context(), k))
 	b.same("none left", b.acquire("a"), []store.Lease(nil))
+}
+
+// licences creates integrations that spend the budgets of n licences.
+func (b *bench) licences(n int) {
+	b.Helper()
+	for i := range n {
+		in := b.integration(acme, fmt.Sprint("i", i))
+		in.Licence = fmt.Sprint("licence ", i)
+		b.must(b.CreateIntegration(b.Context(), in))
+	}
+}
+
+// holds lists what a node holds now, excess marked by a minus.
+func (b *bench) holds(node string) []string {
+	b.Helper()
+	var all []string
+	for _, l := range b.acquire(node) {
+		name := l.Licence
+		if l.Excess {
+			name = "-" + name
+		}
+		all = append(all, name)
+	}
+	slices.Sort(all)
+	return all
+}
+
+func leasesSpread(b *bench) {
+	b.licences(5)
+	b.same("one node holds all", len(b.holds("a")), 5)
+	b.same("the second finds none", b.holds("b"), []string(nil))
+	b.same("the first is asked for its excess", b.holds("a"), []string{"-licence 3", "-licence 4", "licence 0", "licence 1", "licence 2"})
+	for _, l := range b.acquire("a") {
+		if l.Excess {
+			b.must(b.Yield(b.Context(), l))
+		}
+	}
+	b.same("the first takes no more than its share", b.holds("a"), []string{"licence 0", "licence 1", "licence 2"})
+	b.same("the second takes its share", b.holds("b"), []string{"licence 3", "licence 4"})
+	b.same("the third finds none", b.holds("c"), []string(nil))
+	b.same("but is given one", b.holds("a"), []string{"-licence 2", "licence 0", "licence 1"})
+	b.same("by the first alone", b.holds("b"), []string{"licence 3", "licence 4"})
+}
+
+func leaseYielded(b *bench) {
+	b.integrate(acme, "i")
+	l := b.lease("a")
+	b.must(b.Yield(b.Context(), l))
+	b.clock.pass(time.Second)
+	taken := b.lease("b")
+	b.same("taken at once", []any{taken.Epoch, taken.Taken, taken.IdleSince}, []any{l.Epoch + 1, true, noon})
+	b.must(b.Yield(b.Context(), l)) // too late
+	b.same("kept", b.lease("b").Epoch, taken.Epoch)
+}
+
+func leasesOfTheDead(b *bench) {
+	b.licences(4)
+	b.acquire("a")
+	b.acquire("b")
+	for _, l := range b.acquire("a") {
+		if l.Excess {
+			b.must(b.Yield(b.Context(), l))
+		}
+	}
+	b.same("half of them", len(b.holds("b")), 2)
+	b.must(b.Release(b.Context(), "a"))
+	b.same("all, when the other has left", len(b.holds("b")), 4)
+	b.acquire("a")
+	b.clock.pass(store.LeaseLife)
+	b.same("all, when the other is dead", len(b.holds("c")), 4)
+}
+
+func leaseVacant(b *bench) {
+	vacant := func(what string, want bool) {
+		b.Helper()
+		is, err := b.Vacant(b.Context())
+		b.must(err)
+		b.same(what, is, want)
+	}
+	vacant("without an integration", false)
+	k := b.integrate(acme, "i")
+	vacant("before it is taken", true)
+	b.lease("a")
+	vacant("while it is held", false)
+	b.clock.pass(store.LeaseLife)
+	vacant("when it has expired", true)
+	b.lease("b")
+	b.must(b.Release(b.Context(), "b"))
+	vacant("when it was given back", true)
+	b.must(b.DeleteIntegration(b.Context(), k))
+	vacant("when the integration is gone", false)
 }

@@ -12,6 +12,7 @@ var reprojections = group{
 	"it goes on where it was":                            reprojectionAdvances,
 	"the cursor leads through all people":                reprojectionCursor,
 	"R12 a change restarts it, whoever is working on it": reprojectionRestarts,
+	"whoever has fallen behind changes nothing":          reprojectionBehind,
 	"R23 one that asks is not worked on":                 reprojectionAsks,
 	"one that is done is removed":                        reprojectionDone,
 	"it makes due for its own integration alone":         reprojectionDue,
@@ -156,4 +157,27 @@ func reprojectionOrder(b *bench) {
 		ids = append(ids, r.ID)
 	}
 	b.same("order", ids, []string{"z", "y", "x"})
+}
+
+func reprojectionBehind(b *bench) {
+	b.accept(acme, event("e1", at(-9), yes("p")))
+	r := b.started("i")
+	k := r.IntegrationKey
+	slow, slower := r, r
+	slower.Cursor, slower.People = []byte{1}, 1
+	slow.Cursor, slow.People = []byte{9}, 9
+	b.must(b.AdvanceReprojection(b.Context(), slow, nil))
+	due := []store.Due{{SubjectKey: store.SubjectKey{Organization: acme, Person: b.person(acme, "ana")}, Class: store.Ordinary, ConsentAt: noon, At: noon}}
+	b.must(b.AdvanceReprojection(b.Context(), slower, due))
+	b.same("another is further", b.running(), []store.Reprojection{slow})
+	b.same("due", b.next(k, store.Ordinary, 1), []consent.Time(nil))
+	granting := r
+	granting.State = store.ReprojectionGranting
+	b.must(b.AdvanceReprojection(b.Context(), granting, nil))
+	b.must(b.AdvanceReprojection(b.Context(), slow, due))
+	asking := r
+	asking.State, asking.Cursor = store.ReprojectionAsking, []byte{9}
+	b.must(b.AdvanceReprojection(b.Context(), asking, due))
+	b.same("somebody has said yes", b.running(), []store.Reprojection{granting})
+	b.same("due", b.next(k, store.Ordinary, 1), []consent.Time(nil))
 }

@@ -1,0 +1,45 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"consentsync/internal/auth"
+)
+
+// openKeyring opens the keys of the installation with the master key, which is
+// the same on all nodes.
+func openKeyring(ctx context.Context, keys auth.KeyStore, cfg Config) (*auth.Keyring, error) {
+	if cfg.Database != "" && cfg.MasterKey == "" {
+		if err := joins(ctx, keys, cfg.Data); err != nil {
+			return nil, err
+		}
+	}
+	master, err := auth.LoadMasterKey(cfg.MasterKey, cfg.Data)
+	if err != nil {
+		return nil, err
+	}
+	return auth.OpenKeyring(ctx, keys, master)
+}
+
+// errNoKeys says that a database has no keys yet.
+var errNoKeys = errors.New("no keys yet")
+
+// joins keeps a node from making a master key of its own for a database that
+// was made with another node's.
+func joins(ctx context.Context, keys auth.KeyStore, dir string) error {
+	path := filepath.Join(dir, "master-key")
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		return nil // what is wrong with it shows when it is read
+	}
+	switch _, err := keys.SecretKey(ctx, "seal", func() ([]byte, error) { return nil, errNoKeys }); {
+	case errors.Is(err, errNoKeys):
+		return nil
+	case err != nil:
+		return err
+	}
+	return fmt.Errorf("this node has no master key, and the database was made with one: set CONSENTSYNC_MASTER_KEY to the content of the first node's master-key, or copy that file to %s", path)
+}

@@ -1,0 +1,244 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"consentsync/internal/simulator"
+	"consentsync/internal/store"
+	"consentsync/internal/store/pgtest"
+)
+
+// cluster is several nodes on one PostgreSQL, behind a balancer that knows
+// nothing of how they are.
+type cluster struct {
+	*bundle
+	nodes []*node
+}
+
+type node struct {
+	process *process
+	url     atomic.Pointer[string]
+}
+
+// setupNodes starts nodes on an empty database.
+func setupNodes(t *testing.T, opts simulator.ActitoOptions, n int) *cluster {
+	t.Helper()
+	c := &cluster{bundle: newBundle(t, opts)}
+	c.cfg.Database = pgtest.Database(t)
+	for i := range n {
+		c.nodes = append(c.nodes, &node{process: c.spawn()})
+		if i == 0 { // it makes the master key in the directory that they share
+			c.nodes[0].url.Store(new(c.nodes[0].process.ready()))
+		}
+	}
+	for _, n := range c.nodes[1:] {
+		n.url.Store(new(n.process.ready()))
+	}
+	balancer := httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host = "http", strings.TrimPrefix(*c.nodes[rand.IntN(len(c.nodes))].url.Load(), "http://")
+		},
+		Transport:    &http.Transport{ResponseHeaderTimeout: 3 * time.Second},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusServiceUnavailable) },
+		ErrorLog:     nil,
+	})
+	t.Cleanup(balancer.Close)
+	c.url = balancer.URL
+	c.enrol()
+	return c
+}
+
+// holds tells how many licences a node delivers for; "" if it does not answer.
+func (c *cluster) holds(n *node) string {
+	ctx, cancel := context.WithTimeout(c.t.Context(), 500*time.Millisecond)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, *n.url.Load()+"/metrics", nil)
+	if err != nil {
+		return ""
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return ""
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	_, after, found := bytes.Cut(text, []byte("\nconsentsync_licences_held "))
+	if err != nil || !found {
+		return ""
+	}
+	held, _, _ := bytes.Cut(after, []byte("\n"))
+	return string(held)
+}
+
+// holder is the node that delivers for the one licence; nil while none does.
+func (c *cluster) holder() *node {
+	for _, n := range c.nodes {
+		if c.holds(n) == "1" {
+			return n
+		}
+	}
+	return nil
+}
+
+func (c *cluster) mustHold() *node {
+	c.t.Helper()
+	var n *node
+	c.eventually("a node holds the licence", func() bool {
+		n = c.holder()
+		return n != nil
+	})
+	return n
+}
+
+// handedOver waits for the first call of another node after one was stopped,
+// and wants it within the life of a lease and 2 s.
+func (c *cluster) handedOver(what string) {
+	c.t.Helper()
+	start := time.Now()
+	pause(time.Second) // what was under way has ended
+	calls := c.actito.CallCount()
+	c.within(30*time.Second, "calls are made after "+what, func() bool { return c.actito.CallCount() > calls })
+	took := time.Since(start)
+	c.t.Logf("%s: the next call after %v", what, took.Round(time.Millisecond))
+	if took > store.LeaseLife+2*time.Second {
+		c.t.Errorf("%s: the licence was handed over in %v", what, took)
+	}
+}
+
+// Three nodes accept; the one that delivers is killed, another is frozen for
+// longer than its lease and goes on. Nothing acknowledged is lost, nobody has
+// two calls under way, and everyone is right in the end.
+func TestNodesThatDieAndFreeze(t *testing.T) {
+	t.Parallel()
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	c := setupNodes(t, simulator.ActitoOptions{CallsPerMinute: -1, Latency: 20 * time.Millisecond, Seed: seed}, 3)
+	c.integrate(nil)
+	s := startSoak(t, c.bundle, seed)
+	pause(time.Second)
+
+	dead := c.mustHold()
+	dead.process.kill()
+	c.handedOver("a kill")
+	dead.process = c.spawn()
+	dead.url.Store(new(dead.process.ready()))
+	pause(2 * time.Second)
+
+	overlap := c.actito.MaxOverlap()
+	if !testing.Short() {
+		frozen := c.mustHold()
+		signal(t, frozen.process, syscall.SIGSTOP)
+		c.handedOver("a freeze")
+		pause(time.Second)
+		// What a frozen node has under its hands lands late, when it goes on (R16).
+		overlap = c.actito.MaxOverlap()
+		signal(t, frozen.process, syscall.SIGCONT)
+		pause(2 * time.Second)
+	}
+
+	released := c.mustHold()
+	released.process.terminate()
+	start := time.Now()
+	if code := released.process.exit(); code != 0 {
+		t.Errorf("after SIGTERM the exit code is %d: %s", code, &released.process.stderr)
+	}
+	c.eventually("another node delivers", func() bool { n := c.holder(); return n != nil && n != released })
+	t.Logf("SIGTERM: another node holds the licence after %v", time.Since(start).Round(time.Millisecond))
+	released.process = c.spawn()
+	released.url.Store(new(released.process.ready()))
+
+	s.finish()
+	s.checkAcknowledged()
+	s.checkEnd()
+	t.Logf("%d events of %d people acknowledged in %d posts, %d of them by way of the inbox, %d calls",
+		s.sent.Load(), len(s.people), s.posts.Load(), s.queued.Load(), c.actito.CallCount())
+	if overlap > 1 {
+		t.Errorf("%d calls were under way for one profile at once", overlap)
+	}
+	for _, n := range c.nodes {
+		n.process.terminate()
+		if code := n.process.exit(); code != 0 {
+			t.Errorf("after SIGTERM the exit code is %d: %s", code, &n.process.stderr)
+		}
+		for line := range strings.Lines(n.process.stderr.String()) {
+			if strings.Contains(line, "SQLSTATE") && !strings.Contains(line, "25P03") { // ended for it was frozen
+				t.Errorf("a node said: %s", line)
+			}
+		}
+	}
+}
+
+// signal freezes a process, or lets it go on.
+func signal(t *testing.T, p *process, s syscall.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Licences are spread over the nodes that are there.
+func TestLicencesAreSpread(t *testing.T) {
+	t.Parallel()
+	c := setupNodes(t, simulator.ActitoOptions{CallsPerMinute: -1}, 2)
+	for label, subscription := range map[string]string{"one": "Newsletter", "two": "Promotions"} {
+		c.integrate(func(in object) {
+			in["properties"].(object)["licence"] = label
+			in["mappings"] = []object{{"id": subscription, "value": "consents_purposes_" + label + "_enabled"}}
+		})
+	}
+	held := func(first, second string) func() bool {
+		return func() bool { return c.holds(c.nodes[0]) == first && c.holds(c.nodes[1]) == second }
+	}
+	c.eventually("each holds one", held("1", "1"))
+	c.nodes[0].process.terminate()
+	c.within(5*time.Second, "the other holds both", held("", "2"))
+	c.nodes[0].process = c.spawn()
+	c.nodes[0].url.Store(new(c.nodes[0].process.ready()))
+	c.eventually("one is given back", held("1", "1"))
+}
+
+// A node with another master key could open no secret, and find nobody: it
+// says so, and leaves nothing behind.
+func TestNodeWithAnotherMasterKey(t *testing.T) {
+	t.Parallel()
+	c := setupNodes(t, simulator.ActitoOptions{}, 1)
+	first := c.cfg.Data
+	c.cfg.Data = t.TempDir()
+	refused := func(want string) {
+		t.Helper()
+		p := c.spawn()
+		if code := p.exit(); code != 1 || !strings.Contains(p.stderr.String(), want) {
+			t.Errorf("exit code %d, it says %q, want %q", code, &p.stderr, want)
+		}
+	}
+	refused("this node has no master key")
+	path := filepath.Join(c.cfg.Data, "master-key")
+	if _, err := os.Stat(path); err == nil {
+		t.Error("a master key was made all the same")
+	}
+	if err := os.WriteFile(path, []byte(strings.Repeat("A", 43)+"="), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused("the master key is another")
+	key, err := os.ReadFile(filepath.Join(first, "master-key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, key, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.spawn().ready()
+}

@@ -1,0 +1,355 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+const deliveryColumns = `organization, integration, target, person, state, class, consent_at, due_at, next_at, version, attempts, calls,
+	epoch, known, left_out, last_error, held, readback, readback_at, updated_at, profile`
+
+// mostPromoted bounds how many rows one Promote locks; it is asked again soon.
+const mostPromoted = 5000
+
+// What is asked all the time; each has an index that answers it.
+const (
+	selectDeliveries = `SELECT ` + deliveryColumns + ` FROM deliveries WHERE `
+	oneDelivery      = `organization = $1 AND integration = $2 AND target = $3 AND person = $4`
+	nextDue          = `organization = $1 AND integration = $2 AND target = $3 AND class = $4 AND state = 'pending' ORDER BY tried, consent_at, person LIMIT $5`
+	nextReadback     = `organization = $1 AND integration = $2 AND target = $3 AND readback_at > 0 AND readback_at <= $4
+		AND state NOT IN ('in_flight', 'pending') ORDER BY readback_at LIMIT $5`
+	deliveriesOf = `organization = $1 AND person = $2 AND target IN ('actito', 'didomi')
+		AND integration IN (SELECT id FROM integrations WHERE organization = $1) ORDER BY integration, target`
+	anyWaitedSQL = `SELECT EXISTS (SELECT 1 FROM deliveries WHERE organization = $1 AND integration = $2 AND target = $3
+		AND next_at > 0 AND next_at <= $4)`
+	// A row that somebody is making due at the moment is left for the next time,
+	// so that nobody is waited for.
+	promoteSQL = `UPDATE deliveries SET class = CASE WHEN state = 'unmatched' THEN greatest(class, 1) ELSE class END,
+			state = CASE WHEN state IN ('waiting', 'unmatched') THEN 'pending' ELSE state END, next_at = 0
+		WHERE organization = $1 AND integration = $2 AND target = $3 AND next_at > 0 AND next_at <= $4 AND person IN (
+			SELECT person FROM deliveries WHERE organization = $1 AND integration = $2 AND target = $3 AND next_at > 0 AND next_at <= $4
+			ORDER BY next_at LIMIT $5 FOR UPDATE SKIP LOCKED)`
+	beginSQL = `UPDATE deliveries SET state = 'in_flight', class = 2, epoch = $6, known = $7, attempted_at = $8, next_at = 0, updated_at = $8, marks = 0
+		WHERE ` + oneDelivery + ` AND version = $5 AND state = 'pending'`
+	reopenSQL = `UPDATE deliveries SET state = 'pending', next_at = 0, version = version + 1
+		WHERE organization = $1 AND integration = $2 AND state = 'unmatched' AND updated_at > $3 AND (target, person) IN (
+			SELECT target, person FROM deliveries WHERE organization = $1 AND integration = $2 AND state = 'unmatched' AND updated_at > $3
+			ORDER BY person FOR UPDATE)`
+	// lockDeliveriesSQL reads and locks deliveries of one integration in the
+	// order in which Accept locks them.
+	lockDeliveriesSQL = selectDeliveries + `organization = $1 AND integration = $2 AND target = $3 AND person = ANY($4::bytea[]) ORDER BY person FOR UPDATE`
+)
+
+func scanDelivery(row pgx.CollectableRow) (*store.Delivery, error) {
+	var d store.Delivery
+	var person []byte
+	var known, leftOut string
+	if err := row.Scan(&d.Organization, &d.Integration, &d.Target, &person, &d.State, &d.Class, &d.ConsentAt, &d.DueAt, &d.NextAt,
+		&d.Version, &d.Attempts, &d.Calls, &d.Epoch, &known, &leftOut, &d.LastError, &d.HoldGrants, &d.Readback, &d.ReadbackAt, &d.UpdatedAt, &d.ProfileID); err != nil {
+		return nil, err
+	}
+	d.Person = store.PersonKey(person)
+	return &d, errors.Join(fromJSON(known, &d.Known), fromJSON(leftOut, &d.LeftOut))
+}
+
+func fromJSON(text string, into any) error {
+	if text == "" {
+		return nil
+	}
+	return json.Unmarshal([]byte(text), into)
+}
+
+func toJSON(v any) (string, error) {
+	b, err := json.Marshal(v)
+	return string(b), err
+}
+
+func deliveryKey(k store.DeliveryKey) []any {
+	return []any{k.Organization, k.Integration, string(k.Target), k.Person[:]}
+}
+
+// NextDue gives what is due in a class: what was not tried yet before what has
+// failed before, so that a few profiles that always fail hold up nobody else;
+// then the oldest consent first.
+func (e *Engine) NextDue(ctx context.Context, k store.IntegrationKey, target store.Target, class store.Class, limit int) ([]*store.Delivery, error) {
+	return query(ctx, e, scanDelivery, selectDeliveries+nextDue, k.Organization, k.ID, string(target), int16(class), limit)
+}
+
+// NextReadback gives profiles whose delayed read is due.
+func (e *Engine) NextReadback(ctx context.Context, k store.IntegrationKey, target store.Target, limit int) ([]*store.Delivery, error) {
+	now, err := e.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return query(ctx, e, scanDelivery, selectDeliveries+nextReadback, k.Organization, k.ID, string(target), int64(now), limit)
+}
+
+// Promote makes due what has waited its time, and tells how many. People who
+// are unmatched come back as refusals of old (R20).
+func (e *Engine) Promote(ctx context.Context, k store.IntegrationKey, target store.Target) (n int64, err error) {
+	now, err := e.Now(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if some, _, err := one(ctx, e, pgx.RowTo[bool], anyWaitedSQL, k.Organization, k.ID, string(target), int64(now)); err != nil || !some {
+		return 0, err
+	}
+	err = e.inTx(ctx, func(ctx context.Context, tx *tx) error {
+		tag, err := tx.Exec(ctx, promoteSQL, k.Organization, k.ID, string(target), int64(now), mostPromoted)
+		n = tag.RowsAffected()
+		return err
+	})
+	return n, err
+}
+
+// Delivery reads one delivery; NotFound if there is none.
+func (e *Engine) Delivery(ctx context.Context, k store.DeliveryKey) (*store.Delivery, error) {
+	d, ok, err := one(ctx, e, scanDelivery, selectDeliveries+oneDelivery, deliveryKey(k)...)
+	if err == nil && !ok {
+		err = consent.Errorf(consent.NotFound, "postgres.Delivery", "no such delivery")
+	}
+	return d, err
+}
+
+// DeliveriesOf gives all deliveries of a person.
+func (e *Engine) DeliveriesOf(ctx context.Context, organization string, p store.PersonKey) ([]*store.Delivery, error) {
+	return query(ctx, e, scanDelivery, selectDeliveries+deliveriesOf, organization, p[:])
+}
+
+// Begin puts a delivery in flight, if the lease is held and nothing newer has
+// come; otherwise ok is false and nothing is changed. The row's class becomes
+// the lowest: what it counts as if it stays due is for Finish to say, and what
+// comes meanwhile counts for itself.
+func (e *Engine) Begin(ctx context.Context, l store.Lease, s store.Start) (ok bool, err error) {
+	doubt, err := toJSON(s.Doubt)
+	if err != nil {
+		return false, err
+	}
+	err = e.inTx(ctx, func(ctx context.Context, tx *tx) error {
+		if ok, err = tx.holds(ctx, l); err != nil || !ok {
+			return err
+		}
+		var marks int64
+		ok = false
+		rows, err := collect(ctx, tx, pgx.RowTo[int64], `SELECT marks FROM deliveries WHERE `+oneDelivery+` FOR UPDATE`, deliveryKey(s.DeliveryKey)...)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		marks = rows[0]
+		tag, err := tx.Exec(ctx, beginSQL, append(deliveryKey(s.DeliveryKey), s.Version, l.Epoch, doubt, int64(tx.now))...)
+		if ok = tag.RowsAffected() == 1; err != nil || !ok {
+			return err
+		}
+		sums := tally{}
+		sums.looked(marks)
+		var b pgx.Batch
+		sums.queue(&b, s.IntegrationKey())
+		if err := queueCalls(&b, s.Call); err != nil {
+			return err
+		}
+		return tx.run(ctx, &b)
+	})
+	return ok && err == nil, err
+}
+
+// Finish records how a call ended. When the lease has gone to another owner
+// meanwhile the result is refused with Conflict, and the person is made due
+// again and read back (R16).
+func (e *Engine) Finish(ctx context.Context, l store.Lease, f store.Finish) error {
+	known, err := toJSON(f.Known)
+	if err != nil {
+		return err
+	}
+	refused := false
+	err = e.inTx(ctx, func(ctx context.Context, tx *tx) error {
+		tag, err := tx.Exec(ctx, finishSQL, append(deliveryKey(f.DeliveryKey), f.Version, l.Epoch,
+			string(f.State), int16(f.Class), int64(f.NextAt), f.Attempts, known, plain(f.LastError), f.Readback, int64(f.ReadbackAt), int64(tx.now), len(f.Calls), f.ProfileID)...)
+		if err != nil {
+			return err
+		}
+		sums := newChanges()
+		if refused = tag.RowsAffected() == 0; refused {
+			// Where nothing differs no write follows, after which it would be
+			// read back: hence readback_at.
+			_, err = tx.Exec(ctx, `UPDATE deliveries SET readback = 2, readback_at = $5, version = version + 1, updated_at = $5, due_at = $5,
+					state = CASE WHEN state IN ('in_flight', 'waiting') THEN state ELSE 'pending' END
+				WHERE `+oneDelivery, append(deliveryKey(f.DeliveryKey), int64(tx.now))...)
+		} else {
+			var was []string
+			if was, err = collect(ctx, tx, pgx.RowTo[string], `SELECT left_out FROM deliveries WHERE `+oneDelivery, deliveryKey(f.DeliveryKey)...); err == nil && len(was) > 0 {
+				err = sums.leaveOut(f.DeliveryKey, was[0], f.LeftOut)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		sums.count(f.IntegrationKey(), tally{store.CountCalls: int64(len(f.Calls))})
+		return sums.store(ctx, tx, f.Calls...)
+	})
+	if err == nil && refused {
+		return errLeaseGone("postgres.Finish")
+	}
+	return err
+}
+
+func errLeaseGone(op string) error {
+	return consent.Errorf(consent.Conflict, op, "the lease has gone to another owner")
+}
+
+// finishSQL keeps due whatever got a newer version during the call. What has
+// to wait waits all the same, but a withdrawal that came meanwhile for 5 s at
+// most.
+const finishSQL = `UPDATE deliveries SET
+  state = CASE WHEN version > $5 AND $7::text <> 'waiting' THEN 'pending' ELSE $7 END,
+  next_at = CASE WHEN version = $5 THEN $9
+                 WHEN $7 <> 'waiting' THEN 0
+                 WHEN class = 0 THEN least($9::bigint, $15::bigint + 5000000)
+                 ELSE $9 END,
+  class = CASE WHEN $7 IN ('waiting', 'pending', 'unmatched') THEN least(class, $8::smallint) ELSE class END,
+  attempts = CASE WHEN version > $5 AND $7 <> 'waiting' THEN 0 ELSE $10::int END,
+  known = $11, last_error = $12, readback = $13, readback_at = $14, updated_at = $15, calls = calls + $16::bigint,
+  profile = CASE WHEN $17::text <> '' THEN $17 ELSE profile END
+WHERE ` + oneDelivery + ` AND state = 'in_flight' AND epoch = $6`
+
+// Settle records that deliveries needed no call. One that got a newer version
+// meanwhile stays due. Conflict if the lease has gone.
+func (e *Engine) Settle(ctx context.Context, l store.Lease, settled []store.Settled) error {
+	return e.underLease(ctx, l, "postgres.Settle", func(ctx context.Context, tx *tx) error {
+		marks, err := tx.lockSettled(ctx, settled)
+		if err != nil {
+			return err
+		}
+		sums := newChanges()
+		var b pgx.Batch
+		for _, s := range settled {
+			is, there := marks[s.DeliveryKey]
+			if !there {
+				continue
+			}
+			if err := sums.leaveOut(s.DeliveryKey, is.leftOut, s.LeftOut); err != nil {
+				return err
+			}
+			if is.version != s.Version || is.state != store.Pending {
+				continue
+			}
+			b.Queue(`UPDATE deliveries SET state = 'synced', attempts = 0, last_error = '', next_at = 0, updated_at = $5, marks = 0 WHERE `+oneDelivery,
+				append(deliveryKey(s.DeliveryKey), int64(tx.now))...)
+			if is.marks == 0 { // marked by nobody: the rest of something that was sent
+				continue
+			}
+			t := tally{store.CountUnchanged: 1}
+			t.looked(is.marks)
+			sums.count(s.IntegrationKey(), t)
+		}
+		if err := tx.run(ctx, &b); err != nil {
+			return err
+		}
+		return sums.store(ctx, tx)
+	})
+}
+
+// looked is what is decided upon when a delivery is settled.
+type looked struct {
+	version, marks int64
+	state          store.DeliveryState
+	leftOut        string
+}
+
+// lockSettled locks deliveries in the order in which Accept does.
+func (t *tx) lockSettled(ctx context.Context, settled []store.Settled) (map[store.DeliveryKey]looked, error) {
+	var organizations, integrations, targets []string
+	var people [][]byte
+	for i := range settled {
+		k := &settled[i].DeliveryKey
+		organizations, integrations, targets = append(organizations, k.Organization), append(integrations, k.Integration), append(targets, string(k.Target))
+		people = append(people, k.Person[:])
+	}
+	rows, err := t.Query(ctx, lockSettledSQL, organizations, integrations, targets, people)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[store.DeliveryKey]looked, len(settled))
+	var k store.DeliveryKey
+	var person []byte
+	var l looked
+	_, err = pgx.ForEachRow(rows, []any{&k.Organization, &k.Integration, &k.Target, &person, &l.version, &l.marks, &l.state, &l.leftOut}, func() error {
+		k.Person = store.PersonKey(person)
+		found[k] = l
+		return nil
+	})
+	return found, err
+}
+
+const lockSettledSQL = `SELECT d.organization, d.integration, d.target, d.person, d.version, d.marks, d.state, d.left_out
+	FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[]) AS u(o, i, t, p)
+	JOIN deliveries d ON d.organization = u.o AND d.integration = u.i AND d.target = u.t AND d.person = u.p
+	ORDER BY d.organization, d.person, d.integration FOR UPDATE OF d`
+
+// Fail sets a delivery aside that cannot even be worked out, with the reason.
+// Newer consent, or a replay, tries it again.
+func (e *Engine) Fail(ctx context.Context, l store.Lease, k store.DeliveryKey, version int64, reason string) error {
+	return e.inTx(ctx, func(ctx context.Context, tx *tx) error {
+		if ok, err := tx.holds(ctx, l); err != nil || !ok {
+			return err
+		}
+		_, err := tx.Exec(ctx, `UPDATE deliveries SET state = 'failed', last_error = $6, readback = 0, readback_at = 0, updated_at = $7
+			WHERE `+oneDelivery+` AND version = $5`, append(deliveryKey(k), version, plain(reason), int64(tx.now))...)
+		return err
+	})
+}
+
+// RecordRead stores what a read of the profile showed. due makes the delivery
+// due, because it differs from what is wanted; one that was sent by a bulk load
+// is compared with what was read in any case, but for a sample of a load, which
+// stays as it was read until it is judged. When the lease has gone the profile
+// may have been written since: what was read is refused with Conflict.
+func (e *Engine) RecordRead(ctx context.Context, l store.Lease, f store.Finish, due bool) error {
+	known, err := toJSON(f.Known)
+	if err != nil {
+		return err
+	}
+	held := false
+	err = e.inTx(ctx, func(ctx context.Context, tx *tx) error {
+		if held, err = tx.holds(ctx, l); err != nil {
+			return err
+		}
+		sums := newChanges()
+		if !held {
+			return sums.store(ctx, tx, f.Calls...)
+		}
+		if _, err := tx.Exec(ctx, recordReadSQL, append(deliveryKey(f.DeliveryKey), known, f.Readback, int64(f.ReadbackAt), int64(tx.now), len(f.Calls), due, int16(f.Class), f.ProfileID)...); err != nil {
+			return err
+		}
+		sums.count(f.IntegrationKey(), tally{store.CountCalls: int64(len(f.Calls))})
+		return sums.store(ctx, tx, f.Calls...)
+	})
+	if err == nil && !held {
+		return errLeaseGone("postgres.RecordRead")
+	}
+	return err
+}
+
+// sampledSQL finds the row of a load by which a delivery is a sample of it.
+const sampledSQL = `SELECT 1 FROM load_rows r WHERE r.organization = deliveries.organization AND r.integration = deliveries.integration
+	AND r.person = deliveries.person AND r.state = 1`
+
+const recordReadSQL = `UPDATE deliveries SET known = $5, readback = $6, readback_at = $7, updated_at = $8, calls = calls + $9::bigint,
+		state = CASE WHEN $10::boolean OR state = 'sent' AND NOT EXISTS (` + sampledSQL + `) THEN 'pending' ELSE state END, class = CASE WHEN $10 THEN $11::smallint ELSE class END,
+		due_at = CASE WHEN $10 THEN $8 ELSE due_at END, version = version + CASE WHEN $10 THEN 1 ELSE 0 END,
+		profile = CASE WHEN $12::text <> '' THEN $12 ELSE profile END
+	WHERE ` + oneDelivery + ` AND state <> 'in_flight'`
+
+// Reopen makes due again all people of an integration who became unmatched
+// after a time: what their 404 meant has turned out to be unsure (R18).
+func (e *Engine) Reopen(ctx context.Context, k store.IntegrationKey, after consent.Time) error {
+	return e.inTx(ctx, func(ctx context.Context, tx *tx) error {
+		_, err := tx.Exec(ctx, reopenSQL, k.Organization, k.ID, int64(after))
+		return err
+	})
+}

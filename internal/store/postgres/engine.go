@@ -1,0 +1,212 @@
+// Package postgres is the store on PostgreSQL, for several nodes.
+//
+// A method that has returned without error has its effect committed, and on
+// disk where the server's synchronous_commit is left on. One that returns an
+// error of kind Transient has changed nothing, with one exception: when the
+// connection is lost during the COMMIT itself, nobody knows. It is reported as
+// Transient too, since whatever is sent again is a duplicate by the ledger.
+//
+// Any number of nodes may call any method at the same time. Transactions run
+// at READ COMMITTED and lock what they decide upon, in one order:
+//
+//	advisory locks (see accept.go), licences, inbox, ledger, tombstones, events,
+//	people, deliveries, left_out, counts
+//
+// each sorted. What still meets in a deadlock is rolled back by the server and
+// tried again.
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Engine is a pool of connections to the database. It is safe for concurrent
+// use.
+type Engine struct {
+	pool     *pgxpool.Pool
+	hasher   *store.Hasher
+	now      func() time.Time // for tests; nil is the database's clock
+	clock    atomic.Pointer[reading]
+	hints    chan struct{}
+	warnings []string
+}
+
+// Options are what Open needs besides the address.
+type Options struct {
+	// Now replaces the database's clock in tests.
+	Now func() time.Time
+}
+
+// Open connects to the database and brings the schema up to date. It fails at
+// once when there is no server that can be written to.
+func Open(ctx context.Context, address string, opts Options) (_ *Engine, err error) {
+	cfg, err := configure(address)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{now: opts.Now, hints: make(chan struct{}, 1)}
+	if e.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
+		return nil, fmt.Errorf("--database: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			e.pool.Close()
+		}
+	}()
+	if err := e.inspect(ctx); err != nil {
+		return nil, fmt.Errorf("--database: %w", reason(err))
+	}
+	if err := e.migrate(ctx); err != nil {
+		return nil, fmt.Errorf("--database: %w", reason(err))
+	}
+	now, err := e.Now(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("--database: %w", err)
+	}
+	e.setClock(now)
+	return e, nil
+}
+
+// oldest is the first version of PostgreSQL that has all that is used.
+const oldest = 130000
+
+// inspect refuses a server that cannot do, and notes what its owner should
+// know.
+func (e *Engine) inspect(ctx context.Context) error {
+	var version int
+	var shown, encoding, commit, fsync string
+	if err := e.pool.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_setting('server_version'),
+		current_setting('server_encoding'), current_setting('synchronous_commit'), current_setting('fsync')`).
+		Scan(&version, &shown, &encoding, &commit, &fsync); err != nil {
+		return err
+	}
+	if version < oldest {
+		return fmt.Errorf("the server is PostgreSQL %s; 13 or newer is needed", shown)
+	}
+	if encoding != "UTF8" {
+		return fmt.Errorf("the database has the encoding %s; make one with ENCODING 'UTF8'", encoding)
+	}
+	if commit == "off" {
+		e.warnings = append(e.warnings, "synchronous_commit is off: a crash of the database server loses webhooks that were acknowledged; set it to on for this database or role")
+	}
+	if fsync == "off" {
+		e.warnings = append(e.warnings, "fsync is off: a crash of the database's machine loses webhooks that were acknowledged, and perhaps the database")
+	}
+	return nil
+}
+
+// Warnings tells what of the server's settings weakens what is promised.
+func (e *Engine) Warnings() []string { return e.warnings }
+
+// migrationLock is the advisory lock of whoever changes the schema: "consent".
+const migrationLock = 0x636f6e73656e74
+
+// migrate brings the schema up to date. Nodes that start at once wait for one
+// another; the lock goes with the connection, however the process ends.
+func (e *Engine) migrate(ctx context.Context) (err error) {
+	cfg := e.pool.Config().ConnConfig.Copy()
+	delete(cfg.RuntimeParams, "statement_timeout") // a change of the schema may take long
+	delete(cfg.RuntimeParams, "lock_timeout")
+	db := stdlib.OpenDB(*cfg)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	guard, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer guard.Close() //nolint:errcheck // db.Close tells
+	if _, err := guard.ExecContext(ctx, `SELECT pg_advisory_lock($1)`, int64(migrationLock)); err != nil {
+		return err
+	}
+	defer unlock(context.WithoutCancel(ctx), guard)
+	sub, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(goose.DialectPostgres, db, sub, goose.WithLogger(goose.NopLogger()))
+	if err != nil {
+		return err
+	}
+	is, err := p.GetDBVersion(ctx)
+	if err != nil {
+		return err
+	}
+	if sources := p.ListSources(); is > sources[len(sources)-1].Version {
+		return fmt.Errorf("the database has version %d of the schema and was made by a newer consentsync", is)
+	}
+	_, err = p.Up(ctx)
+	return err
+}
+
+func unlock(ctx context.Context, guard *sql.Conn) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	_, _ = guard.ExecContext(ctx, `SELECT pg_advisory_unlock($1)`, int64(migrationLock)) // it goes with the connection anyway
+}
+
+// Close gives the connections back.
+func (e *Engine) Close() error {
+	e.pool.Close()
+	return nil
+}
+
+// UseHasher sets the keyed hash under which people and messages are stored. It
+// is called once, before anything else is asked of the engine.
+func (e *Engine) UseHasher(h *store.Hasher) { e.hasher = h }
+
+// clockSQL reads the database's clock as the program counts time.
+const clockSQL = `SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint`
+
+// Now gives the database's clock.
+func (e *Engine) Now(ctx context.Context) (now consent.Time, err error) {
+	if e.now != nil {
+		return consent.TimeOf(e.now()), nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err = e.pool.QueryRow(ctx, clockSQL).Scan(&now)
+	return now, classify(err)
+}
+
+// reading is what the database's clock showed, and when.
+type reading struct {
+	at    time.Time // with its monotonic part
+	clock consent.Time
+}
+
+func (e *Engine) setClock(now consent.Time) { e.clock.Store(&reading{time.Now(), now}) }
+
+// Clock is the database's clock, as this node knows it without asking: read at
+// every acquisition of leases, and carried on by what has passed since. So
+// nodes agree on the time, whatever their own clocks say.
+func (e *Engine) Clock() time.Time {
+	if e.now != nil {
+		return e.now()
+	}
+	r := e.clock.Load()
+	return r.clock.Std().Add(time.Since(r.at))
+}
+
+// Ping tells whether the database can be written: it writes a little.
+func (e *Engine) Ping(ctx context.Context) error {
+	return e.inTx(ctx, func(ctx context.Context, tx *tx) error {
+		_, err := tx.Exec(ctx, `UPDATE pings SET at = $1`, int64(tx.now))
+		return err
+	})
+}

@@ -1,0 +1,158 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+const (
+	leasesSQL = `SELECT licence, owner, epoch, expires_at, blocked_until, idle_since FROM licences
+		WHERE (owner = $1 OR expires_at <= $2) AND EXISTS (SELECT 1 FROM integrations WHERE integrations.licence = licences.licence)
+		ORDER BY licence FOR UPDATE`
+	// recoverSQL makes due what was in flight under a lease that changed hands.
+	recoverSQL = `UPDATE deliveries SET state = 'pending', class = 0, due_at = $1, version = version + 1, readback = 2, updated_at = $1
+		WHERE state = 'in_flight' AND (organization, integration, target, person) IN (
+			SELECT d.organization, d.integration, d.target, d.person FROM integrations i
+			JOIN deliveries d ON d.organization = i.organization AND d.integration = i.id AND d.state = 'in_flight'
+			WHERE i.licence = $2 ORDER BY d.organization, d.person, d.integration FOR UPDATE OF d)`
+	holdsSQL = `SELECT 1 FROM licences WHERE licence = $1 AND owner = $2 AND epoch = $3 AND expires_at > $4 FOR SHARE`
+)
+
+// Acquire renews the leases that node holds and takes those that nobody does,
+// up to its share among the nodes that did the same lately.
+// Whatever was in flight under a lease that changes hands is due again, and
+// its profile is read back after the next write, since the dead owner's call
+// may still take effect (R15, R16).
+func (e *Engine) Acquire(ctx context.Context, node string) (held []store.Lease, err error) {
+	// Leases that cannot be renewed have to be known as lost in time.
+	ctx, cancel := context.WithTimeout(ctx, store.LeaseLife/2)
+	defer cancel()
+	err = e.inTx(ctx, func(ctx context.Context, tx *tx) error {
+		e.setClock(tx.now)
+		share, err := tx.share(ctx, node)
+		if err != nil {
+			return err
+		}
+		all, err := collect(ctx, tx, scanLease, leasesSQL, node, int64(tx.now))
+		if err != nil {
+			return err
+		}
+		if held, err = tx.spread(ctx, all, node, share); err != nil {
+			return err
+		}
+		var b pgx.Batch
+		for i := range held {
+			l := &held[i]
+			l.ExpiresAt = tx.now.Add(store.LeaseLife)
+			b.Queue(`UPDATE licences SET owner = $2, epoch = $3, expires_at = $4, idle_since = $5 WHERE licence = $1`,
+				l.Licence, node, l.Epoch, int64(l.ExpiresAt), int64(tx.now))
+		}
+		for i := range held {
+			if held[i].Taken {
+				b.Queue(recoverSQL, int64(tx.now), held[i].Licence)
+			}
+		}
+		return tx.run(ctx, &b)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return held, nil
+}
+
+func scanLease(row pgx.CollectableRow) (l store.Lease, err error) {
+	err = row.Scan(&l.Licence, &l.Owner, &l.Epoch, &l.ExpiresAt, &l.BlockedUntil, &l.IdleSince)
+	return l, err
+}
+
+// share notes that node is there, and tells how many licences it may hold.
+func (t *tx) share(ctx context.Context, node string) (int, error) {
+	var nodes, licences int
+	var b pgx.Batch
+	b.Queue(`INSERT INTO nodes (node, seen_at) VALUES ($1, $2) ON CONFLICT (node) DO UPDATE SET seen_at = excluded.seen_at`, node, int64(t.now))
+	// Whoever is gone is forgotten by one node at a time.
+	b.Queue(`DELETE FROM nodes WHERE node IN (SELECT node FROM nodes WHERE seen_at <= $1 FOR UPDATE SKIP LOCKED)`, int64(t.now.Add(-store.LeaseLife)))
+	b.Queue(`SELECT (SELECT count(*) FROM nodes WHERE seen_at > $1), (SELECT count(DISTINCT licence) FROM integrations)`, int64(t.now.Add(-store.LeaseLife))).
+		QueryRow(func(row pgx.Row) error { return row.Scan(&nodes, &licences) })
+	err := t.run(ctx, &b)
+	return store.Share(licences, nodes), err
+}
+
+// spread gives leases to node up to its share, under a new epoch. Epochs grow
+// over all licences and nodes, so that a result never fits the lease of another
+// licence that an integration has moved to meanwhile.
+func (t *tx) spread(ctx context.Context, all []store.Lease, node string, share int) (held []store.Lease, err error) {
+	var epoch int64
+	held = store.Spread(all, node, share, t.now, func(l *store.Lease) {
+		if epoch == 0 {
+			err = t.QueryRow(ctx, `SELECT nextval('epochs')`).Scan(&epoch)
+		}
+		l.Owner, l.Taken, l.Epoch = node, true, epoch
+	})
+	return held, err
+}
+
+// Vacant tells whether there is a lease that nobody holds.
+func (e *Engine) Vacant(ctx context.Context) (bool, error) {
+	now, err := e.Now(ctx)
+	if err != nil {
+		return false, err
+	}
+	vacant, _, err := one(ctx, e, pgx.RowTo[bool], `SELECT EXISTS (SELECT 1 FROM licences
+		WHERE expires_at <= $1 AND EXISTS (SELECT 1 FROM integrations WHERE integrations.licence = licences.licence))`, int64(now))
+	return vacant, err
+}
+
+// Yield gives one lease back, if it is still its owner's.
+func (e *Engine) Yield(ctx context.Context, l store.Lease) error {
+	return e.inTx(ctx, func(ctx context.Context, tx *tx) error {
+		_, err := tx.Exec(ctx, `UPDATE licences SET expires_at = 0, idle_since = $4 WHERE licence = $1 AND owner = $2 AND epoch = $3`,
+			l.Licence, l.Owner, l.Epoch, int64(tx.now))
+		return err
+	})
+}
+
+// Release gives all leases of node back, so that another takes them at once.
+func (e *Engine) Release(ctx context.Context, node string) error {
+	return e.inTx(ctx, func(ctx context.Context, tx *tx) error {
+		if _, err := tx.Exec(ctx, `DELETE FROM nodes WHERE node = $1`, node); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `UPDATE licences SET expires_at = 0, idle_since = $2 WHERE licence IN (
+			SELECT licence FROM licences WHERE owner = $1 ORDER BY licence FOR UPDATE)`, node, int64(tx.now))
+		return err
+	})
+}
+
+// Block keeps a licence from being called before a time, whoever holds it.
+func (e *Engine) Block(ctx context.Context, l store.Lease, until consent.Time) error {
+	return e.inTx(ctx, func(ctx context.Context, tx *tx) error {
+		_, err := tx.Exec(ctx, `UPDATE licences SET blocked_until = greatest(blocked_until, $3) WHERE licence = $1 AND epoch = $2`,
+			l.Licence, l.Epoch, int64(until))
+		return err
+	})
+}
+
+// holds tells whether the lease is still the holder's, and keeps it so until
+// the transaction ends: whoever takes it sees what was done under it.
+func (t *tx) holds(ctx context.Context, l store.Lease) (bool, error) {
+	rows, err := collect(ctx, t, pgx.RowTo[int], holdsSQL, l.Licence, l.Owner, l.Epoch, int64(t.now))
+	return len(rows) > 0, err
+}
+
+// underLease runs f in a transaction if the lease is held, and gives Conflict
+// otherwise.
+func (e *Engine) underLease(ctx context.Context, l store.Lease, op string, f func(ctx context.Context, tx *tx) error) error {
+	return e.inTx(ctx, func(ctx context.Context, tx *tx) error {
+		if ok, err := tx.holds(ctx, l); err != nil {
+			return err
+		} else if !ok {
+			return errLeaseGone(op)
+		}
+		return f(ctx, tx)
+	})
+}

@@ -1,0 +1,366 @@
+package postgres
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+const (
+	loadColumns = `organization, integration, id, state, epoch, columns, people, withdrawals, refused, execution, outcome, reason,
+		created_at, started_at, ended_at`
+	openLoadsSQL   = `SELECT ` + loadColumns + ` FROM loads WHERE organization = $1 AND integration = $2 AND state <> 'done' ORDER BY id`
+	newestLoadsSQL = `SELECT ` + loadColumns + ` FROM loads WHERE organization = $1 AND integration = $2 ORDER BY id DESC LIMIT $3`
+	loadRowsSQL    = `SELECT r.number, r.person, r.version, r.class, r.due_at, r.cells, r.rest, r.stranger, r.refused, r.doubtful, r.state, coalesce(p.user_id, '')
+		FROM load_rows r LEFT JOIN people p ON p.organization = r.organization AND p.person = r.person
+		WHERE r.organization = $1 AND r.integration = $2 AND r.load = $3 AND r.state = $4 AND r.number > $5 ORDER BY r.number LIMIT $6`
+	fileRowsSQL = `SELECT r.number, r.cells, p.user_id FROM load_rows r
+		JOIN deliveries d ON d.organization = r.organization AND d.integration = r.integration AND d.target = 'actito' AND d.person = r.person
+		JOIN people p ON p.organization = r.organization AND p.person = r.person
+		WHERE r.organization = $1 AND r.integration = $2 AND r.load = $3 AND r.state = 0 AND r.number > $4 AND d.state = 'sent' ORDER BY r.number LIMIT $5`
+	joinSQL = `UPDATE deliveries SET state = 'sent', class = 2, known = $5, attempted_at = $6, next_at = 0, updated_at = $6, marks = 0 WHERE ` + oneDelivery
+	joinRow = `INSERT INTO load_rows (organization, integration, load, number, person, version, class, due_at, cells, rest, stranger)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
+	marksSQL = `SELECT person, version, marks, state = 'pending' AND readback = 0 AND readback_at = 0 FROM deliveries
+		WHERE organization = $1 AND integration = $2 AND target = $3 AND person = ANY($4::bytea[]) ORDER BY person FOR UPDATE`
+	endDeliverySQL = `UPDATE deliveries SET state = $5, class = $6, due_at = $7, version = $8, attempts = $9, known = $10, last_error = $11,
+		readback = $12, readback_at = $13, updated_at = $14 WHERE ` + oneDelivery
+	sampleSQL = `UPDATE deliveries SET readback = greatest(readback, 1), readback_at = $1
+		WHERE organization = $2 AND integration = $3 AND target = 'actito' AND state = 'sent' AND person IN (
+			SELECT d.person FROM load_rows r JOIN deliveries d ON d.organization = r.organization AND d.integration = r.integration
+				AND d.target = 'actito' AND d.person = r.person AND d.version = r.version AND d.state = 'sent'
+			WHERE r.organization = $2 AND r.integration = $3 AND r.load = $4 AND r.number = ANY($5::int[]) AND r.state = 0
+			ORDER BY d.person FOR UPDATE OF d) RETURNING person`
+)
+
+func scanLoad(row pgx.CollectableRow) (*store.Load, error) {
+	var l store.Load
+	var id []byte
+	var columns string
+	if err := row.Scan(&l.Organization, &l.ID, &id, &l.State, &l.Epoch, &columns, &l.People, &l.Withdrawals, &l.Refused, &l.Execution,
+		&l.Outcome, &l.Reason, &l.CreatedAt, &l.StartedAt, &l.EndedAt); err != nil {
+		return nil, err
+	}
+	copy(l.LoadID[:], id)
+	return &l, fromJSON(columns, &l.Columns)
+}
+
+// OpenLoads gives the loads of an integration that are not done, the oldest
+// first.
+func (e *Engine) OpenLoads(ctx context.Context, k store.IntegrationKey) ([]*store.Load, error) {
+	return query(ctx, e, scanLoad, openLoadsSQL, k.Organization, k.ID)
+}
+
+// Loads gives the newest loads of an integration.
+func (e *Engine) Loads(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.Load, error) {
+	return query(ctx, e, scanLoad, newestLoadsSQL, k.Organization, k.ID, limit)
+}
+
+// SaveLoad stores a load under the lease: a new one, or how far it has come.
+// Conflict if the lease has gone, NotFound if the integration has.
+func (e *Engine) SaveLoad(ctx context.Context, l store.Lease, load *store.Load) error {
+	columns, err := toJSON(load.Columns)
+	if err != nil {
+		return err
+	}
+	return e.underLease(ctx, l, "postgres.SaveLoad", func(ctx context.Context, tx *tx) error {
+		if err := tx.shareOrganization(ctx, load.Organization); err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, `INSERT INTO loads (`+loadColumns+`) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15
+			WHERE EXISTS (SELECT 1 FROM integrations WHERE organization = $1 AND id = $2)
+			ON CONFLICT (organization, integration, id) DO UPDATE SET state = excluded.state, execution = excluded.execution, outcome = excluded.outcome,
+			reason = excluded.reason, started_at = excluded.started_at, ended_at = excluded.ended_at`,
+			load.Organization, load.ID, load.LoadID[:], string(load.State), load.Epoch, columns, load.People, load.Withdrawals, load.Refused,
+			plain(load.Execution), string(load.Outcome), plain(load.Reason), int64(load.CreatedAt), int64(load.StartedAt), int64(load.EndedAt))
+		if err == nil && tag.RowsAffected() == 0 {
+			return consent.Errorf(consent.NotFound, "postgres.SaveLoad", "the integration is gone")
+		}
+		return err
+	})
+}
+
+// ForgetRows removes the rows of a load that is done, some at a time, and
+// tells whether there are more.
+func (e *Engine) ForgetRows(ctx context.Context, load *store.Load) (more bool, err error) {
+	return e.removeSome(ctx, `DELETE FROM load_rows WHERE organization = $1 AND integration = $2 AND load = $3 AND number IN (
+		SELECT number FROM load_rows WHERE organization = $1 AND integration = $2 AND load = $3 ORDER BY number LIMIT $4)`,
+		load.Organization, load.ID, load.LoadID[:])
+}
+
+// forgetChunk bounds how many rows one transaction removes.
+const forgetChunk = 2000
+
+// removeSome runs a deletion whose last argument bounds it, and tells whether
+// there may be more to remove.
+func (e *Engine) removeSome(ctx context.Context, deletion string, args ...any) (more bool, err error) {
+	args = append(slices.Clip(args), forgetChunk)
+	err = e.inTx(ctx, func(ctx context.Context, tx *tx) error {
+		tag, err := tx.Exec(ctx, deletion, args...)
+		more = tag.RowsAffected() == forgetChunk
+		return err
+	})
+	return more, err
+}
+
+// JoinLoad puts deliveries into a load that is being built, in the order
+// given, and tells which were taken: those that are still due, in the version
+// given, with no read outstanding. Conflict if the lease has gone.
+func (e *Engine) JoinLoad(ctx context.Context, l store.Lease, load *store.Load, joining []store.Joining) (taken []bool, err error) {
+	var people, withdrawals int64
+	err = e.underLease(ctx, l, "postgres.JoinLoad", func(ctx context.Context, tx *tx) error {
+		people, withdrawals = load.People, load.Withdrawals
+		taken = make([]bool, len(joining))
+		due, err := tx.lockJoining(ctx, load, joining)
+		if err != nil {
+			return err
+		}
+		sums := newChanges()
+		var b pgx.Batch
+		for n := range joining {
+			j := &joining[n]
+			is, there := due[j.Person]
+			if !there || is.version != j.Version {
+				continue
+			}
+			delete(due, j.Person) // it is no longer due
+			doubt, err := toJSON(j.Doubt)
+			if err != nil {
+				return err
+			}
+			people++
+			if j.Withdraws() {
+				withdrawals++
+			}
+			taken[n], j.Row = true, int(people)
+			t := tally{}
+			t.looked(is.marks)
+			sums.count(load.IntegrationKey, t)
+			b.Queue(joinSQL, load.Organization, load.ID, string(store.TargetActito), j.Person[:], doubt, int64(tx.now))
+			b.Queue(joinRow, load.Organization, load.ID, load.LoadID[:], j.Row, j.Person[:], j.Version, int16(j.Class), int64(j.DueAt), cells(j.On), j.Rest, j.Stranger)
+		}
+		b.Queue(`UPDATE loads SET people = $4, withdrawals = $5 WHERE organization = $1 AND integration = $2 AND id = $3`,
+			load.Organization, load.ID, load.LoadID[:], people, withdrawals)
+		if err := tx.run(ctx, &b); err != nil {
+			return err
+		}
+		return sums.store(ctx, tx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	load.People, load.Withdrawals = people, withdrawals
+	return taken, nil
+}
+
+// lockJoining locks the deliveries on their way into a load, and gives those
+// that may go.
+func (t *tx) lockJoining(ctx context.Context, load *store.Load, joining []store.Joining) (map[store.PersonKey]looked, error) {
+	var people [][]byte
+	for n := range joining {
+		people = append(people, joining[n].Person[:])
+	}
+	rows, err := t.Query(ctx, marksSQL, load.Organization, load.ID, string(store.TargetActito), people)
+	if err != nil {
+		return nil, err
+	}
+	due := make(map[store.PersonKey]looked, len(joining))
+	var person []byte
+	var l looked
+	var free bool
+	_, err = pgx.ForEachRow(rows, []any{&person, &l.version, &l.marks, &free}, func() error {
+		if free {
+			due[store.PersonKey(person)] = l
+		}
+		return nil
+	})
+	return due, err
+}
+
+// cells writes a row's values as the digits that LoadRows reads.
+func cells(on []bool) string {
+	var b strings.Builder
+	for _, v := range on {
+		if v {
+			b.WriteByte('1')
+		} else {
+			b.WriteByte('0')
+		}
+	}
+	return b.String()
+}
+
+func values(cells string) (on []bool) {
+	for _, digit := range cells {
+		on = append(on, digit == '1')
+	}
+	return on
+}
+
+// LoadRows gives rows of a load in a state, by number, from after one.
+func (e *Engine) LoadRows(ctx context.Context, load *store.Load, state store.RowState, after, limit int) ([]store.LoadRow, error) {
+	return query(ctx, e, func(row pgx.CollectableRow) (r store.LoadRow, err error) {
+		var person []byte
+		var digits string
+		err = row.Scan(&r.Row, &person, &r.Version, &r.Class, &r.DueAt, &digits, &r.Rest, &r.Stranger, &r.Refused, &r.Doubtful, &r.State, &r.UserID)
+		copy(r.Person[:], person)
+		r.On = values(digits)
+		return r, err
+	}, loadRowsSQL, load.Organization, load.ID, load.LoadID[:], int16(state), after, limit)
+}
+
+// FileRows gives what stands in the file of a load, by number, from after a
+// row: everybody in it who still waits for it. Whoever withdrew meanwhile goes
+// by a call of their own.
+func (e *Engine) FileRows(ctx context.Context, load *store.Load, after, limit int) ([]store.LoadRow, error) {
+	return query(ctx, e, func(row pgx.CollectableRow) (r store.LoadRow, err error) {
+		var digits string
+		err = row.Scan(&r.Row, &digits, &r.UserID)
+		r.On = values(digits)
+		return r, err
+	}, fileRowsSQL, load.Organization, load.ID, load.LoadID[:], after, limit)
+}
+
+// RefuseRows records which rows of a load Actito refused, and tells how many
+// of them could be found in it. A row that is told by its number alone may be
+// the one before or after it, so all three are in doubt. Conflict if the lease
+// has gone.
+func (e *Engine) RefuseRows(ctx context.Context, l store.Lease, load *store.Load, refused []store.RowRefusal) (found int, err error) {
+	err = e.underLease(ctx, l, "postgres.RefuseRows", func(ctx context.Context, tx *tx) error {
+		found = 0
+		var b pgx.Batch
+		for _, r := range refused {
+			reason := plain(r.Reason)
+			if reason == "" {
+				reason = "Actito refused the row and gave no reason"
+			}
+			if r.UserID == "" {
+				if int64(r.Row) > load.People+1 || r.Row < 1 {
+					continue
+				}
+				found++
+				b.Queue(`UPDATE load_rows SET refused = $4, doubtful = true
+					WHERE organization = $1 AND integration = $2 AND load = $3 AND number BETWEEN $5 AND $6 AND refused = ''`,
+					load.Organization, load.ID, load.LoadID[:], reason, r.Row-1, r.Row+1)
+				continue
+			}
+			person := e.hasher.Person(load.Organization, consent.Subject{OrganizationUserID: r.UserID})
+			b.Queue(`UPDATE load_rows SET refused = $4, doubtful = false WHERE organization = $1 AND integration = $2 AND load = $3 AND person = $5`,
+				load.Organization, load.ID, load.LoadID[:], reason, person[:]).Exec(func(tag pgconn.CommandTag) error {
+				found += int(tag.RowsAffected())
+				return nil
+			})
+		}
+		if err := tx.run(ctx, &b); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `UPDATE loads SET refused = refused + $4 WHERE organization = $1 AND integration = $2 AND id = $3`,
+			load.Organization, load.ID, load.LoadID[:], found)
+		return err
+	})
+	return found, err
+}
+
+// SampleRows has some of a load's open rows that are not refused read back, to
+// tell about the others. Only whoever still waits for the load can tell: others
+// are passed over. Conflict if the lease has gone.
+func (e *Engine) SampleRows(ctx context.Context, l store.Lease, load *store.Load, rows []int) error {
+	return e.underLease(ctx, l, "postgres.SampleRows", func(ctx context.Context, tx *tx) error {
+		people, err := collect(ctx, tx, pgx.RowTo[[]byte], sampleSQL, int64(tx.now), load.Organization, load.ID, load.LoadID[:], rows)
+		if err != nil || len(people) == 0 {
+			return err
+		}
+		_, err = tx.Exec(ctx, `UPDATE load_rows SET state = 1 WHERE organization = $1 AND integration = $2 AND load = $3 AND person = ANY($4::bytea[])`,
+			load.Organization, load.ID, load.LoadID[:], people)
+		return err
+	})
+}
+
+// EndRows records what became of people of a load that has ended: see
+// store.EndRow. It tells how many rows are in another state than before.
+// Conflict if the lease has gone.
+func (e *Engine) EndRows(ctx context.Context, l store.Lease, load *store.Load, rows []store.LoadRow) (moved int, err error) {
+	err = e.underLease(ctx, l, "postgres.EndRows", func(ctx context.Context, tx *tx) error {
+		moved = 0
+		var people [][]byte
+		for n := range rows {
+			people = append(people, rows[n].Person[:])
+		}
+		found, err := collect(ctx, tx, scanDelivery, lockDeliveriesSQL, load.Organization, load.ID, string(store.TargetActito), people)
+		if err != nil {
+			return err
+		}
+		deliveries := make(map[store.PersonKey]*store.Delivery, len(found))
+		for _, d := range found {
+			deliveries[d.Person] = d
+		}
+		var b pgx.Batch
+		sums := newChanges()
+		for n := range rows {
+			r := &rows[n]
+			state, loaded, err := queueEnd(&b, load, r, deliveries[r.Person], tx.now)
+			if err != nil {
+				return err
+			}
+			if loaded {
+				sums.count(load.IntegrationKey, tally{store.CountLoaded: 1})
+			}
+			if state == r.State {
+				continue
+			}
+			moved++
+			b.Queue(`UPDATE load_rows SET state = $5 WHERE organization = $1 AND integration = $2 AND load = $3 AND number = $4`,
+				load.Organization, load.ID, load.LoadID[:], r.Row, int16(state))
+		}
+		if err := tx.run(ctx, &b); err != nil {
+			return err
+		}
+		return sums.store(ctx, tx)
+	})
+	return moved, err
+}
+
+// queueEnd tells also whether the load has spared the person a call.
+func queueEnd(b *pgx.Batch, load *store.Load, r *store.LoadRow, d *store.Delivery, now consent.Time) (state store.RowState, loaded bool, err error) {
+	if d == nil {
+		return store.RowDone, false, nil // forgotten meanwhile
+	}
+	was := d.State
+	state, changed := store.EndRow(load, r, d, now)
+	if changed {
+		known, err := toJSON(d.Known)
+		if err != nil {
+			return state, false, err
+		}
+		b.Queue(endDeliverySQL, append(deliveryKey(d.DeliveryKey), string(d.State), int16(d.Class), int64(d.DueAt), d.Version, d.Attempts, known, plain(d.LastError),
+			d.Readback, int64(d.ReadbackAt), int64(d.UpdatedAt))...)
+	}
+	if r.State == store.RowAgain || load.Outcome == store.LoadNotApplied || state == r.State && !changed {
+		return state, false, nil
+	}
+	loaded = was == store.Sent && load.Outcome == store.LoadConfirmed && r.Refused == ""
+	return state, loaded, queueCalls(b, callOf(load, r, now))
+}
+
+// callOf is the load as it stands in a person's trace.
+func callOf(load *store.Load, r *store.LoadRow, now consent.Time) store.Call {
+	c := store.Call{
+		Organization: load.Organization, Person: r.Person, ID: load.LoadID, Integration: load.ID, Operation: "load",
+		Subscriptions: r.Difference(load.Columns).Subscriptions, StartedAt: load.StartedAt, AnsweredAt: now, Outcome: "ok",
+	}
+	switch {
+	case load.Outcome == store.LoadUnclear:
+		c.Outcome, c.Detail = consent.Unclear.String(), load.Reason
+	case r.Refused != "":
+		c.Outcome, c.Detail = consent.Invalid.String(), r.Refused
+	case load.Outcome == store.LoadUntold:
+		c.Detail = "Actito tells nothing of single rows: the profile is read"
+	}
+	return c
+}

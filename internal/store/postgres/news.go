@@ -1,0 +1,199 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+const (
+	nextNewsSQL = `SELECT id, arrived_at, attempts, body FROM news
+		WHERE organization = $1 AND integration = $2 AND next_at <= $3 ORDER BY next_at LIMIT $4`
+	byProfileSQL = `SELECT person FROM deliveries WHERE organization = $1 AND integration = $2 AND profile = $3 AND profile <> '' LIMIT 1`
+	// A load's call is as old as the load, and its effect as young as its answer.
+	ownCallsSQL = `SELECT subscriptions, greatest(started_at, answered_at) FROM (
+			SELECT * FROM calls WHERE organization = $1 AND person = $2 ORDER BY id DESC LIMIT 50) AS newest
+		WHERE greatest(started_at, answered_at) > $3 AND integration = $4 AND operation IN ('update', 'create', 'load') AND outcome IN ('', 'ok', 'unclear')`
+	ownRowsSQL = `SELECT l.columns, r.cells, l.created_at FROM loads l
+		JOIN load_rows r ON r.organization = l.organization AND r.integration = l.integration AND r.load = l.id
+		WHERE l.organization = $1 AND l.integration = $2 AND l.state <> 'done' AND r.organization = $1 AND r.integration = $2 AND r.person = $3`
+)
+
+// Hear stores news that were not told before, as they came.
+func (e *Engine) Hear(ctx context.Context, batch []store.News) (fresh int, err error) {
+	if len(batch) == 0 {
+		return 0, nil
+	}
+	err = e.inTx(ctx, func(ctx context.Context, tx *tx) error {
+		fresh = 0
+		entries := make([]store.LedgerEntry, len(batch))
+		order := make([]int, len(batch))
+		for i := range batch {
+			entries[i], order[i] = batch[i].Entry(e.hasher, tx.now), i
+		}
+		slices.SortStableFunc(order, func(a, b int) int { return compareEntries(&entries[a], &entries[b]) })
+		sorted := make([]store.LedgerEntry, len(batch))
+		for n, i := range order {
+			sorted[n] = entries[i]
+		}
+		isNew, err := newAcceptTx(tx).Remember(ctx, sorted)
+		if err != nil {
+			return err
+		}
+		var b pgx.Batch
+		for n, i := range order {
+			if !isNew[n] {
+				continue
+			}
+			body, err := toJSON(batch[i].Told)
+			if err != nil {
+				return err
+			}
+			id := store.NewID()
+			b.Queue(`INSERT INTO news (organization, integration, id, arrived_at, next_at, body) VALUES ($1, $2, $3, $4, $4, $5)`,
+				batch[i].Organization, batch[i].ID, id[:], int64(tx.now), body)
+			fresh++
+		}
+		return tx.run(ctx, &b)
+	})
+	return fresh, err
+}
+
+// compareEntries puts entries of the ledger in the order in which they are
+// locked (R9).
+func compareEntries(a, b *store.LedgerEntry) int {
+	return cmp.Or(cmp.Compare(a.Organization, b.Organization), slices.Compare(a.Entity[:], b.Entity[:]), slices.Compare(a.Content[:], b.Content[:]))
+}
+
+// NextNews gives the oldest news of an integration that are due.
+func (e *Engine) NextNews(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.News, error) {
+	now, err := e.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return query(ctx, e, func(row pgx.CollectableRow) (*store.News, error) {
+		n := &store.News{IntegrationKey: k}
+		var id []byte
+		var body string
+		if err := row.Scan(&id, &n.ArrivedAt, &n.Attempts, &body); err != nil {
+			return nil, err
+		}
+		n.NewsID = store.ID(id)
+		return n, fromJSON(body, &n.Told)
+	}, nextNewsSQL, k.Organization, k.ID, int64(now), limit)
+}
+
+// Postpone lets news wait until a time. Conflict if the lease has gone.
+func (e *Engine) Postpone(ctx context.Context, l store.Lease, n *store.News, until consent.Time) error {
+	return e.underLease(ctx, l, "postgres.Postpone", func(ctx context.Context, tx *tx) error {
+		_, err := tx.Exec(ctx, `UPDATE news SET next_at = $4, attempts = attempts + 1 WHERE organization = $1 AND integration = $2 AND id = $3`,
+			n.Organization, n.ID, n.NewsID[:], int64(until))
+		return err
+	})
+}
+
+// SettleNews records what news turned out to be, and forgets them. Conflict if
+// the lease has gone.
+func (e *Engine) SettleNews(ctx context.Context, l store.Lease, h store.Heard) error {
+	return e.underLease(ctx, l, "postgres.SettleNews", func(ctx context.Context, tx *tx) error {
+		if len(h.Statements) == 0 {
+			if err := tx.shareOrganization(ctx, h.Organization); err != nil {
+				return err
+			}
+		}
+		tag, err := tx.Exec(ctx, `DELETE FROM news WHERE organization = $1 AND integration = $2 AND id = $3`, h.Organization, h.ID, h.NewsID[:])
+		if err != nil || tag.RowsAffected() == 0 {
+			return err // settled before
+		}
+		if len(h.Statements) > 0 {
+			if _, err := store.Accept(ctx, newAcceptTx(tx), e.hasher, h.Statements, tx.now); err != nil {
+				return err
+			}
+		}
+		if h.Person == (store.PersonKey{}) {
+			return nil
+		}
+		return learn(ctx, tx, h)
+	})
+}
+
+// learn records what news tell of the profile itself.
+func learn(ctx context.Context, tx *tx, h store.Heard) error {
+	key := []any{h.Organization, h.ID, string(store.TargetActito), h.Person[:]}
+	found, err := collect(ctx, tx, scanDelivery, selectDeliveries+oneDelivery+` FOR UPDATE`, key...)
+	if err != nil || len(found) == 0 {
+		return err // nothing is known of the person yet
+	}
+	d := found[0]
+	known, err := toJSON(d.Known.Confirm(h.Confirm, tx.now).Doubt(h.Doubt))
+	if err != nil {
+		return err
+	}
+	var b pgx.Batch
+	b.Queue(`UPDATE deliveries SET known = $5, profile = $6 WHERE `+oneDelivery, append(key, known, cmp.Or(h.ProfileID, d.ProfileID))...)
+	if !h.Doubt.Empty() || h.Again && d.State == store.Unmatched {
+		queueMarks(&b, h.ID, store.TargetActito, []store.Due{{
+			SubjectKey: store.SubjectKey{Organization: h.Organization, Person: h.Person}, Class: store.LiveWithdrawal,
+			ConsentAt: h.ArrivedAt, At: tx.now, HoldGrants: d.HoldGrants,
+		}}, nil)
+	}
+	return tx.run(ctx, &b)
+}
+
+// OwnWrites gives our own writes to a profile since a time.
+func (e *Engine) OwnWrites(ctx context.Context, k store.IntegrationKey, p store.PersonKey, since consent.Time) (map[string][]consent.OwnWrite, error) {
+	type write struct {
+		subscriptions map[string]bool
+		at            consent.Time
+	}
+	calls, err := query(ctx, e, func(row pgx.CollectableRow) (w write, err error) {
+		var text string
+		if err := row.Scan(&text, &w.at); err != nil {
+			return w, err
+		}
+		return w, fromJSON(text, &w.subscriptions)
+	}, ownCallsSQL, k.Organization, p[:], int64(since), k.ID)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := query(ctx, e, func(row pgx.CollectableRow) (w write, err error) {
+		var columns, digits string
+		if err := row.Scan(&columns, &digits, &w.at); err != nil {
+			return w, err
+		}
+		var names []string
+		err = fromJSON(columns, &names)
+		w.subscriptions = (&store.LoadRow{On: values(digits)}).Difference(names).Subscriptions
+		return w, err
+	}, ownRowsSQL, k.Organization, k.ID, p[:])
+	if err != nil {
+		return nil, err
+	}
+	writes := make(map[string][]consent.OwnWrite)
+	for _, w := range append(calls, rows...) {
+		for name, on := range w.subscriptions {
+			writes[name] = append(writes[name], consent.OwnWrite{On: on, At: w.at})
+		}
+	}
+	for _, list := range writes {
+		slices.SortStableFunc(list, func(a, b consent.OwnWrite) int { return cmp.Compare(a.At, b.At) })
+	}
+	return writes, nil
+}
+
+// PersonOfProfile finds whose profile it is by Actito's own id.
+func (e *Engine) PersonOfProfile(ctx context.Context, k store.IntegrationKey, profileID string) (p store.PersonKey, err error) {
+	person, ok, err := one(ctx, e, pgx.RowTo[[]byte], byProfileSQL, k.Organization, k.ID, profileID)
+	if err != nil {
+		return p, err
+	}
+	if !ok {
+		return p, consent.Errorf(consent.NotFound, "postgres.PersonOfProfile", "nobody is known by this profile")
+	}
+	return store.PersonKey(person), nil
+}

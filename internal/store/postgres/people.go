@@ -1,0 +1,117 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+const (
+	subjectsSQL   = `SELECT ` + subjectColumns + ` FROM people p WHERE p.organization = $1 AND p.person = ANY($2::bytea[])`
+	peoplePageSQL = `SELECT person FROM people WHERE organization = $1 AND person > $2 AND user_id <> '' ORDER BY person LIMIT $3`
+	// The newest of a subject; Trace puts them in order.
+	traceEventsSQL = `SELECT id, type, entity_id, regulation, consent_at, arrived_at, outcome, commitment FROM events
+		WHERE organization = $1 AND person = $2 ORDER BY id DESC LIMIT $3`
+	traceCallsSQL = `SELECT id, integration, operation, subscriptions, attributes, started_at, answered_at, outcome, detail FROM calls
+		WHERE organization = $1 AND person = $2 ORDER BY id DESC LIMIT $3`
+	payloadSQL = `SELECT salt, body FROM payloads WHERE organization = $1 AND id = $2`
+)
+
+// Person reads a person with the Didomi users linked to them; NotFound if
+// nothing is known. What of the two is written at the same time is made due by
+// whoever writes it.
+func (e *Engine) Person(ctx context.Context, organization string, key store.PersonKey) (*store.Person, error) {
+	own, err := query(ctx, e, scanSubject, subjectsSQL, organization, [][]byte{key[:]})
+	if err != nil {
+		return nil, err
+	}
+	if len(own) == 0 {
+		return nil, consent.Errorf(consent.NotFound, "postgres.Person", "nothing is known of this person")
+	}
+	p := &store.Person{Subject: *own[0]}
+	if len(p.DidomiUsers) == 0 {
+		return p, nil
+	}
+	var keys [][]byte
+	for id := range p.DidomiUsers {
+		k := e.hasher.Person(organization, consent.Subject{DidomiUserID: id})
+		keys = append(keys, k[:])
+	}
+	users, err := query(ctx, e, scanSubject, subjectsSQL, organization, keys)
+	if err != nil {
+		return nil, err
+	}
+	for _, user := range users {
+		if user.State.LinkedTo() == p.OrganizationUserID {
+			p.Linked = append(p.Linked, &user.State)
+		}
+	}
+	return p, nil
+}
+
+// PeoplePage lists the keys of identified people, from after a key; an empty
+// one is the start.
+func (e *Engine) PeoplePage(ctx context.Context, organization string, after []byte, limit int) ([]store.PersonKey, error) {
+	return query(ctx, e, func(row pgx.CollectableRow) (k store.PersonKey, err error) {
+		var b []byte
+		err = row.Scan(&b)
+		copy(k[:], b)
+		return k, err
+	}, peoplePageSQL, organization, blob(after), limit)
+}
+
+// Trace reads the newest events and calls of some subjects, at most limit of
+// each, oldest first.
+func (e *Engine) Trace(ctx context.Context, organization string, subjects []store.PersonKey, limit int) (t store.Trace, err error) {
+	for _, k := range subjects {
+		events, err := query(ctx, e, func(row pgx.CollectableRow) (ev store.Event, err error) {
+			ev.Organization, ev.Person = organization, k
+			var id, commitment []byte
+			err = row.Scan(&id, &ev.Type, &ev.EntityID, &ev.Regulation, &ev.ConsentAt, &ev.ArrivedAt, &ev.Outcome, &commitment)
+			copy(ev.ID[:], id)
+			copy(ev.Commitment[:], commitment)
+			return ev, err
+		}, traceEventsSQL, organization, k[:], limit)
+		if err != nil {
+			return t, err
+		}
+		calls, err := query(ctx, e, func(row pgx.CollectableRow) (store.Call, error) {
+			c := store.Call{Organization: organization, Person: k}
+			var id []byte
+			var subscriptions, attributes string
+			if err := row.Scan(&id, &c.Integration, &c.Operation, &subscriptions, &attributes, &c.StartedAt, &c.AnsweredAt, &c.Outcome, &c.Detail); err != nil {
+				return c, err
+			}
+			copy(c.ID[:], id)
+			return c, errors.Join(fromJSON(subscriptions, &c.Subscriptions), fromJSON(attributes, &c.Attributes))
+		}, traceCallsSQL, organization, k[:], limit)
+		if err != nil {
+			return t, err
+		}
+		t.Events, t.Calls = append(t.Events, events...), append(t.Calls, calls...)
+	}
+	slices.SortFunc(t.Events, func(a, b store.Event) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	slices.SortFunc(t.Calls, func(a, b store.Call) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	return t, nil
+}
+
+// Payload reads the payload of an event and the salt of its commitment;
+// NotFound if there is none.
+func (e *Engine) Payload(ctx context.Context, organization string, id store.ID) (salt [16]byte, body []byte, err error) {
+	type payload struct{ salt, body []byte }
+	p, ok, err := one(ctx, e, func(row pgx.CollectableRow) (p payload, err error) {
+		err = row.Scan(&p.salt, &p.body)
+		return p, err
+	}, payloadSQL, organization, id[:])
+	if err == nil && !ok {
+		err = consent.Errorf(consent.NotFound, "postgres.Payload", "no such payload")
+	}
+	copy(salt[:], p.salt)
+	return salt, p.body, err
+}

@@ -1,0 +1,54 @@
+package postgres
+
+import (
+	"context"
+	"os"
+	"testing"
+	"time"
+
+	"consentsync/internal/store/pgtest"
+	"consentsync/internal/store/storetest"
+)
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
+func TestEngine(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, clock func() time.Time) storetest.Engine {
+		t.Helper()
+		return open(t, migrated(t), Options{Now: clock})
+	})
+}
+
+// migrated makes a database with the schema.
+func migrated(t *testing.T) string {
+	t.Helper()
+	return pgtest.Prepared(t, "migrated", func(address string) error {
+		e, err := Open(context.Background(), address, Options{})
+		if err != nil {
+			return err
+		}
+		return e.Close()
+	}, emptied...)
+}
+
+// emptied makes a database as the migrations leave it.
+var emptied = []string{`DO $$ DECLARE t text; BEGIN
+	FOR t IN SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname NOT IN ('goose_db_version', 'pings')
+	LOOP EXECUTE format('DELETE FROM %I', t); END LOOP;
+END $$`, `ALTER SEQUENCE epochs RESTART`}
+
+// open opens a database, which is closed with the test.
+func open(t *testing.T, address string, opts Options) *Engine {
+	t.Helper()
+	e, err := Open(t.Context(), address, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return e
+}

@@ -1,0 +1,149 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+// tally is what one transaction adds to the counts of an integration.
+type tally map[string]int64
+
+// looked counts that a delivery was looked at which had been made due so often
+// since the last time: all but one of these events cost nothing of their own.
+func (t tally) looked(marks int64) {
+	t[store.CountEvents] += marks
+	t[store.CountCoalesced] += max(0, marks-1)
+}
+
+// queue adds to the counts in the order of their names.
+func (t tally) queue(b *pgx.Batch, k store.IntegrationKey) {
+	for _, name := range slices.Sorted(maps.Keys(t)) {
+		if t[name] == 0 {
+			continue
+		}
+		b.Queue(`INSERT INTO counts AS c (organization, integration, name, n) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (organization, integration, name) DO UPDATE SET n = c.n + excluded.n`, k.Organization, k.ID, name, t[name])
+	}
+}
+
+// changes collects what a transaction does to sums that many share. They are
+// written last and sorted, so that they are locked for a moment only, and in
+// one order.
+type changes struct {
+	texts  []store.Settled // whose left_out becomes another
+	sums   map[leftOutKey]int64
+	counts map[store.IntegrationKey]tally
+}
+
+type leftOutKey struct {
+	store.IntegrationKey
+	name, reason string
+}
+
+func newChanges() *changes {
+	return &changes{sums: make(map[leftOutKey]int64), counts: make(map[store.IntegrationKey]tally)}
+}
+
+// count adds a tally.
+func (c *changes) count(k store.IntegrationKey, t tally) {
+	if c.counts[k] == nil {
+		c.counts[k] = tally{}
+	}
+	for name, n := range t {
+		c.counts[k][name] += n
+	}
+}
+
+// leaveOut says what is left out of a person's delivery now, and was before.
+func (c *changes) leaveOut(k store.DeliveryKey, was string, now []consent.LeftOut) error {
+	is, err := leftOutText(now)
+	if err != nil || is == was {
+		return err
+	}
+	var before []consent.LeftOut
+	if err := fromJSON(was, &before); err != nil {
+		return err
+	}
+	c.texts = append(c.texts, store.Settled{DeliveryKey: k, LeftOut: now})
+	for _, change := range []struct {
+		list []consent.LeftOut
+		by   int64
+	}{{before, -1}, {now, 1}} {
+		for _, x := range change.list {
+			if x.Attribute {
+				c.sums[leftOutKey{k.IntegrationKey(), plain(x.Name), plain(x.Reason)}] += change.by
+			}
+		}
+	}
+	return nil
+}
+
+func leftOutText(list []consent.LeftOut) (string, error) {
+	if len(list) == 0 {
+		return "", nil
+	}
+	return toJSON(list)
+}
+
+// store writes the changes, and calls with them.
+func (c *changes) store(ctx context.Context, tx *tx, calls ...store.Call) error {
+	var b pgx.Batch
+	for _, s := range c.texts {
+		text, err := leftOutText(s.LeftOut)
+		if err != nil {
+			return err
+		}
+		b.Queue(`UPDATE deliveries SET left_out = $5 WHERE `+oneDelivery, append(deliveryKey(s.DeliveryKey), text)...)
+	}
+	keys := slices.SortedFunc(maps.Keys(c.sums), func(x, y leftOutKey) int {
+		return cmp.Or(cmp.Compare(x.Organization, y.Organization), cmp.Compare(x.ID, y.ID), cmp.Compare(x.name, y.name), cmp.Compare(x.reason, y.reason))
+	})
+	for _, k := range keys {
+		if c.sums[k] != 0 {
+			b.Queue(`INSERT INTO left_out AS l (organization, integration, name, reason, people) VALUES ($1, $2, $3, $4, $5)
+				ON CONFLICT (organization, integration, name, reason) DO UPDATE SET people = l.people + excluded.people`,
+				k.Organization, k.ID, k.name, k.reason, c.sums[k])
+			if c.sums[k] < 0 {
+				b.Queue(`DELETE FROM left_out WHERE organization = $1 AND integration = $2 AND name = $3 AND reason = $4 AND people <= 0`,
+					k.Organization, k.ID, k.name, k.reason)
+			}
+		}
+	}
+	integrations := slices.SortedFunc(maps.Keys(c.counts), func(x, y store.IntegrationKey) int {
+		return cmp.Or(cmp.Compare(x.Organization, y.Organization), cmp.Compare(x.ID, y.ID))
+	})
+	for _, k := range integrations {
+		c.counts[k].queue(&b, k)
+	}
+	if err := queueCalls(&b, calls...); err != nil {
+		return err
+	}
+	return tx.run(ctx, &b)
+}
+
+func queueCalls(b *pgx.Batch, calls ...store.Call) error {
+	for i := range calls {
+		c := &calls[i]
+		subscriptions, err := toJSON(c.Subscriptions)
+		if err != nil {
+			return err
+		}
+		attributes, err := toJSON(c.Attributes)
+		if err != nil {
+			return err
+		}
+		b.Queue(`INSERT INTO calls (organization, person, id, integration, operation, subscriptions, attributes, started_at, answered_at, outcome, detail)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+			ON CONFLICT (organization, person, id) DO UPDATE SET answered_at = excluded.answered_at, outcome = excluded.outcome, detail = excluded.detail`,
+			c.Organization, c.Person[:], c.ID[:], c.Integration, c.Operation, subscriptions, attributes,
+			int64(c.StartedAt), int64(c.AnsweredAt), plain(c.Outcome), plain(c.Detail))
+	}
+	return nil
+}
