@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"consentsync/internal/consent"
@@ -242,8 +243,8 @@ func timesOf(began time.Time, loads []integration.LoadView, done map[store.ID]ti
 		}
 	}
 	var list []bulkLoad
-	for n := len(loads) - 1; n >= 0; n-- { // the newest stands first
-		l, x := loads[n], theirs[loads[n].Execution]
+	for _, l := range slices.Backward(loads) { // the newest stands first
+		x := theirs[l.Execution]
 		list = append(list, bulkLoad{
 			rows: int(l.People), fileBytes: bytes[x.ID],
 			choosing: l.CreatedAt.Std().Sub(began), building: l.StartedAt.Sub(l.CreatedAt),

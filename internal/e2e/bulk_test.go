@@ -14,13 +14,13 @@ import (
 func TestR22ABacklogGoesByOneLoad(t *testing.T) {
 	t.Parallel()
 	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1, LoadDelay: 5 * time.Second})
-	people := crowd("p", 240)
+	people := crowd("p", 180)
 	putAll(t, b, people, nil)
 	id := b.integrate(bulky(nil))
 	w := wants{}
 	w.set(people, map[string]bool{"Newsletter": true})
 	b.pile(id, events(people, time.Now(), simulator.Choices{"newsletter": yes()}))
-	b.eventually("a load runs", func() bool { return b.load(id).State == "running" })
+	b.sees(id, "a load runs", loadView.running)
 	load := b.load(id)
 	sent := slices.DeleteFunc(slices.Clone(people), func(email string) bool { return b.person(email).status() != "sent" })
 	if len(sent) != load.People || load.People < 100 || load.Withdrawals != 0 || !slices.Equal(load.Columns, []string{"Newsletter"}) {
@@ -29,20 +29,20 @@ func TestR22ABacklogGoesByOneLoad(t *testing.T) {
 	if known := b.person(sent[0]).Integrations[0].Known.Subscriptions; len(known) != 1 || known["Newsletter"] != nil {
 		t.Errorf("while the load runs %v is known of who is in it, want that it is unknown", known)
 	}
-	b.eventually("the plan tells of it", func() bool {
+	b.looks("the plan tells of it", func() bool {
 		p := b.plan(id)
 		return p.Lanes.Bulk.Open && p.Lanes.Bulk.LoadsToday == 1 && p.Lanes.Bulk.LoadsLeft == 21 && p.Due["grants"].People > 0 &&
-			p.Due["grants"].People <= 240-load.People && p.Lanes.Bulk.Reason != ""
+			p.Due["grants"].People <= 180-load.People && p.Lanes.Bulk.Reason != ""
 	})
 	b.hurry() // those who were left to single calls
 	b.settle("everybody", w)
-	if n := b.actito.CallCount(simulator.KindUpdate); n != 240-load.People {
-		t.Errorf("%d single calls were made for the %d who were not in the load", n, 240-load.People)
+	if n := b.actito.CallCount(simulator.KindUpdate); n != 180-load.People {
+		t.Errorf("%d single calls were made for the %d who were not in the load", n, 180-load.People)
 	}
 	if n := b.actito.CallCount(simulator.KindTrigger); n != 1 {
 		t.Errorf("%d loads were started", n)
 	}
-	b.eventually("the load is done", func() bool { return b.load(id).State == "done" })
+	b.sees(id, "the load is done", loadView.done)
 	if load := b.load(id); load.Outcome != "confirmed" || load.Refused != 0 || load.Execution != b.actito.Loads()[0].ID {
 		t.Errorf("the load is %+v", load)
 	}
@@ -78,7 +78,7 @@ func (b *bundle) trace(email string) (lines []string) {
 func TestR22ConsentDuringALoad(t *testing.T) {
 	t.Parallel()
 	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1, LoadDelay: 4 * time.Second})
-	people := crowd("p", 240)
+	people := crowd("p", 180)
 	putAll(t, b, people, nil)
 	id := b.integrate(bulky(nil))
 	now := time.Now()
@@ -90,7 +90,8 @@ func TestR22ConsentDuringALoad(t *testing.T) {
 		}))
 	}
 	b.pile(id, webhooks)
-	b.eventually("a load runs", func() bool { return b.load(id).State == "running" })
+	b.begun(id)
+	b.sees(id, "a load runs", loadView.running)
 	sent := slices.DeleteFunc(slices.Clone(people), func(email string) bool { return b.person(email).status() != "sent" })
 	leaves, adds, plain := sent[0], sent[1], sent[2]
 	seen := b.watch(leaves, "Newsletter")
@@ -107,7 +108,6 @@ func TestR22ConsentDuringALoad(t *testing.T) {
 		}
 		pause(50 * time.Millisecond)
 	}
-	b.hurry()
 	b.within(8*time.Second, "it was sent again after the load", func() bool { return slices.Equal(seen.values(), []bool{false, true, false}) })
 	w := wants{}
 	w.set(people, map[string]bool{"Newsletter": true, "Promotions": false})

@@ -81,13 +81,17 @@ func bulky(change func(properties object)) func(object) {
 
 // braking is an organization without people. Its integration spends the same
 // licence as all others, and so can slow them down without changing them.
-const braking = "braking-org"
+const (
+	braking = "braking-org"
+	slowly  = 30 // calls a minute
+)
 
-// slow has the licence make one call a second.
+// slow has the licence make one call in two seconds, so that a load leaves
+// sixty people at most to single calls.
 func (b *bundle) slow() {
 	b.t.Helper()
 	if b.brake != "" {
-		b.paced(b.brake, 60)
+		b.paced(b.brake, slowly)
 		return
 	}
 	table := simulator.SampleTable()
@@ -97,7 +101,7 @@ func (b *bundle) slow() {
 	var view struct{ ID string }
 	b.must(http.MethodPost, "/v1/marketplace/integrations?organization_id="+braking, b.settings(func(in object) {
 		p := in["properties"].(object)
-		p["table_name"], p["calls_per_minute"] = "Nobody", 60
+		p["table_name"], p["calls_per_minute"] = "Nobody", slowly
 	}), http.StatusCreated, &view)
 	b.brake = view.ID
 }
@@ -156,40 +160,95 @@ func (w wants) right(p simulator.Profile, email string) bool {
 	return true
 }
 
-// observe looks at everybody once: whoever is shown as synced has the right
-// profile, at any moment. It gives how many are synced.
-func (b *bundle) observe(w wants) (synced int) {
-	b.t.Helper()
-	for email := range w {
-		if !b.synced(email) {
-			continue
-		}
-		if p, _ := b.profile(email); !w.right(p, email) {
-			view, _ := json.Marshal(b.person(email))
-			b.t.Fatalf("%s is shown as synced, chose %v, and has %v: %s", email, w[email], p.Subscriptions, view)
-		}
-		synced++
-	}
-	return synced
+// observer looks at people again and again: whoever is shown as synced has the
+// right profile at that moment.
+type observer struct {
+	*bundle
+	w    wants
+	seen map[string]bool // who was synced already
 }
 
-// settle waits until everybody is synced, and observes them all the time.
+func (b *bundle) observer(w wants) *observer { return &observer{b, w, map[string]bool{}} }
+
+// look looks at everybody who was not synced yet, and tells whether all are.
+func (o *observer) look() bool {
+	o.t.Helper()
+	for email := range o.w {
+		if o.seen[email] || !o.synced(email) {
+			continue
+		}
+		if p, _ := o.profile(email); !o.w.right(p, email) {
+			view, _ := json.Marshal(o.person(email))
+			o.t.Fatalf("%s is shown as synced, chose %v, and has %v: %s", email, o.w[email], p.Subscriptions, view)
+		}
+		o.seen[email] = true
+	}
+	return len(o.seen) == len(o.w)
+}
+
+// settle waits until everybody is synced, and then looks at all of them once
+// more.
+func (o *observer) settle(what string) {
+	o.t.Helper()
+	for deadline := time.Now().Add(time.Minute); !o.look(); pause(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			o.t.Fatalf("%s is still not synced: %s", what, o.states())
+		}
+	}
+	clear(o.seen)
+	o.looks(what+" is still synced", o.look)
+}
+
+// states describes who is not synced, and the plan.
+func (o *observer) states() string {
+	o.t.Helper()
+	states := map[string]int{}
+	for email := range o.w {
+		i := o.person(email).Integrations[0]
+		states[i.Status+" "+i.LastError]++
+	}
+	_, list := o.ask(http.MethodGet, "/v1/marketplace/integrations?organization_id="+organization, "")
+	var found struct{ Data []struct{ ID string } }
+	_ = json.Unmarshal(list, &found)
+	plan := []byte{}
+	if len(found.Data) > 0 {
+		_, plan = o.ask(http.MethodGet, "/v1/marketplace/integrations/"+found.Data[0].ID+"/plan", "")
+	}
+	return fmt.Sprintf("%v\n%s", states, plan)
+}
+
+// settle observes people until everybody is synced.
 func (b *bundle) settle(what string, w wants) {
 	b.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; pause(20 * time.Millisecond) {
-		n := b.observe(w)
-		if n == len(w) {
-			return
-		}
+	b.observer(w).settle(what)
+}
+
+// looks is eventually for what costs something to look at.
+func (b *bundle) looks(what string, condition func() bool) {
+	b.t.Helper()
+	for deadline := time.Now().Add(time.Minute); !condition(); pause(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			states := map[string]int{}
-			for email := range w {
-				states[b.person(email).status()+" "+b.person(email).Integrations[0].LastError]++
-			}
-			b.t.Fatalf("%s: %d of %d are synced: %v", what, n, len(w), states)
+			b.t.Fatalf("still not: %s", what)
 		}
 	}
 }
+
+// sees waits until the oldest load of an integration is as wanted.
+func (b *bundle) sees(id, what string, wanted func(loadView) bool) {
+	b.t.Helper()
+	b.looks(what, func() bool { return wanted(b.load(id)) })
+}
+
+// begun waits until there is a load, and then hurries: what is decided goes on
+// quickly.
+func (b *bundle) begun(id string) {
+	b.t.Helper()
+	b.sees(id, "a load is begun", func(l loadView) bool { return l.State != "" })
+	b.hurry()
+}
+
+func (l loadView) running() bool { return l.State == "running" }
+func (l loadView) done() bool    { return l.State == "done" }
 
 // loaded tells which of the people went by a load, and not alone.
 func (b *bundle) loaded(people []string) (found []string) {

@@ -15,22 +15,21 @@ func TestR22OnlyKnownProfilesGoByBulk(t *testing.T) {
 	t.Parallel()
 	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1, LoadDelay: -1})
 	files := b.keepFiles()
-	unknown, nowhere, known := crowd("u", 100), crowd("n", 50), crowd("k", 150)
+	unknown, nowhere, known := crowd("u", 50), crowd("n", 20), crowd("k", 120)
 	putAll(t, b, slices.Concat(known, unknown), nil)
 	id := b.integrate(bulky(func(p object) {
 		p["etl_id"], p["etl_updates_only"] = simulator.SampleETLUpsert, false
 	}))
 	now := time.Now().Add(-time.Minute)
 	b.sendAll(inOrder(known, now, simulator.Choices{"promotions": no()}, nil))
-	b.eventually("some are known", func() bool { return b.allSynced(known) })
+	b.looks("some are known", func() bool { return b.allSynced(known) })
 	now = now.Add(time.Second)
 	b.pile(id, inOrder(slices.Concat(unknown, nowhere, known), now, simulator.Choices{"newsletter": yes()}, nil))
-	b.eventually("the load is done", func() bool { return b.load(id).State == "done" })
-	b.hurry()
+	b.begun(id)
 	w := wants{}
 	w.set(slices.Concat(known, unknown), map[string]bool{"Newsletter": true})
 	b.settle("everybody with a profile", w)
-	b.eventually("the others are unmatched", func() bool {
+	b.looks("the others are unmatched", func() bool {
 		return !slices.ContainsFunc(nowhere, func(email string) bool { return b.person(email).status() != "unmatched" })
 	})
 	if people := checkFile(t, w, files.all()[0]); slices.ContainsFunc(people, func(email string) bool { return !slices.Contains(known, email) }) {
@@ -45,14 +44,13 @@ func TestR22OnlyKnownProfilesGoByBulk(t *testing.T) {
 func TestR22ALoadMakesProfiles(t *testing.T) {
 	t.Parallel()
 	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1, LoadDelay: -1})
-	people := crowd("p", 240)
+	people := crowd("p", 180)
 	id := b.integrate(func(in object) {
 		bulky(func(p object) { p["etl_id"], p["etl_updates_only"] = simulator.SampleETLUpsert, false })(in)
 		in["upsert_mode"] = true
 	})
 	b.pile(id, inOrder(people, time.Now().Add(-time.Minute), simulator.Choices{"newsletter": yes(), "promotions": no()}, nil))
-	b.eventually("the load is done", func() bool { return b.load(id).State == "done" })
-	b.hurry()
+	b.begun(id)
 	w := wants{}
 	w.set(people, map[string]bool{"Newsletter": true, "Promotions": false})
 	b.settle("everybody", w)
@@ -71,18 +69,25 @@ func TestR22MandatoryAttributesKeepFromBulk(t *testing.T) {
 	table.Attributes[slices.IndexFunc(table.Attributes, func(a simulator.Attribute) bool { return a.Name == "shop" })].Mandatory = true
 	b.actito.AddTable(simulator.SampleEntity, table)
 	b.actito.AddETL(simulator.SampleEntity, simulator.ETL{ID: "90", Table: "17", Key: "emailAddress", Mode: simulator.CreateUpdate})
-	people := crowd("p", 240)
+	people := crowd("p", 180)
 	id := b.integrate(func(in object) {
 		bulky(func(p object) { p["etl_id"], p["table_name"] = "90", "Strict" })(in)
 		in["upsert_mode"] = true
 	})
-	b.pile(id, inOrder(people, time.Now().Add(-time.Minute), simulator.Choices{"newsletter": yes()}, nil))
-	b.eventually("it is told why nothing goes by bulk", func() bool {
+	var webhooks []object
+	for _, email := range people {
+		webhooks = append(webhooks, simulator.EventCreated(organization, simulator.Event{
+			ID: email, OrganizationUserID: email, CreatedAt: time.Now(), Purposes: simulator.Choices{"newsletter": yes()},
+			Metadata: map[string]any{"shop": "Ghent"},
+		}))
+	}
+	b.pile(id, webhooks)
+	b.looks("it is told why nothing goes by bulk", func() bool {
 		p := b.plan(id)
 		return !p.Lanes.Bulk.Open && strings.Contains(p.Lanes.Bulk.Reason, "too few people")
 	})
 	b.hurry()
-	b.eventually("everybody has a profile", func() bool {
+	b.looks("everybody has a profile", func() bool {
 		return len(b.actito.Profiles(simulator.SampleEntity, "17")) == len(people) && b.allSynced(people)
 	})
 	if n := b.actito.CallCount(simulator.KindTrigger); n != 0 {

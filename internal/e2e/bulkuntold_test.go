@@ -9,10 +9,11 @@ import (
 )
 
 // mixed piles up people who grant, and people who refuse something, of whom
-// some of each go by a load. It gives what they chose.
-func (b *bundle) mixed(id string) (w wants, granting, refusing []string) {
+// those over sixty go by a load, with all who grant. It gives what
+// they chose.
+func (b *bundle) mixed(id string, grants, refusals int) (w wants, granting, refusing []string) {
 	b.t.Helper()
-	granting, refusing = crowd("g", 150), crowd("r", 150)
+	granting, refusing = crowd("g", grants), crowd("r", refusals)
 	putAll(b.t, b, granting, nil)
 	putAll(b.t, b, refusing, map[string]bool{"Promotions": true})
 	w = wants{}
@@ -31,11 +32,10 @@ func TestR22AnUntoldLoadIsReadBack(t *testing.T) {
 	t.Parallel()
 	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1, LoadDelay: 3 * time.Second, LoadResults: simulator.LoadResultsNone})
 	id := b.integrate(bulky(nil))
-	w, granting, refusing := b.mixed(id)
-	b.eventually("a load runs", func() bool { return b.load(id).State == "running" })
-	b.hurry()
+	w, granting, refusing := b.mixed(id, 110, 90)
+	b.begun(id)
 	b.actito.Inject(simulator.Fault{Kind: simulator.KindRead, Latency: 300 * time.Millisecond})
-	b.eventually("profiles are read", func() bool { return b.actito.CallCount(simulator.KindRead) > 0 })
+	b.looks("profiles are read", func() bool { return b.actito.CallCount(simulator.KindRead) > 0 })
 	granting, refusing = b.loaded(granting), b.loaded(refusing)
 	read := func(people []string) (n int) {
 		for _, email := range people {
@@ -45,13 +45,13 @@ func TestR22AnUntoldLoadIsReadBack(t *testing.T) {
 		}
 		return n
 	}
-	if len(granting) < 100 || len(refusing) < 20 {
+	if len(granting) < 100 || len(refusing) < 15 {
 		t.Fatalf("%d granting and %d refusing people were in the load", len(granting), len(refusing))
 	}
-	told := 0 // how many had been read when the first of the others was believed
+	o, told := b.observer(w), 0 // how many had been read when the first of the others was believed
 	for all := false; !all; pause(50 * time.Millisecond) {
 		all = b.allSynced(granting)
-		b.observe(w)
+		o.look()
 		n := read(granting)
 		if told == 0 && slices.ContainsFunc(granting, func(email string) bool { return b.synced(email) && len(b.callsFor(email, simulator.KindRead)) == 0 }) {
 			told = n
@@ -69,7 +69,7 @@ func TestR22AnUntoldLoadIsReadBack(t *testing.T) {
 	if n := read(refusing); n != len(refusing) {
 		t.Errorf("%d of the %d who refused were read", n, len(refusing))
 	}
-	b.eventually("the load is done", func() bool { return b.load(id).State == "done" })
+	b.sees(id, "the load is done", loadView.done)
 	if load := b.load(id); load.Outcome != "confirmed" {
 		t.Errorf("the load is %+v", load)
 	}
@@ -82,9 +82,8 @@ func TestR22ALoadThatPretends(t *testing.T) {
 	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1, LoadDelay: 3 * time.Second, LoadResults: simulator.LoadResultsNone})
 	id := b.integrate(bulky(nil))
 	b.actito.Inject(simulator.Fault{Kind: simulator.KindTrigger, Effect: simulator.EffectLoadPretends})
-	w, _, _ := b.mixed(id)
-	b.eventually("a load runs", func() bool { return b.load(id).State == "running" })
-	b.hurry()
+	w, _, _ := b.mixed(id, 110, 90)
+	b.begun(id)
 	b.settle("everybody", w)
 	if load := b.load(id); load.Outcome != "unclear" || load.Reason == "" {
 		t.Errorf("the load is %+v", load)

@@ -13,17 +13,17 @@ import (
 func TestR12AMappingAddedDuringALoad(t *testing.T) {
 	t.Parallel()
 	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1, LoadDelay: 3 * time.Second})
-	people := crowd("p", 240)
+	people := crowd("p", 180)
 	putAll(t, b, people, nil)
 	id := b.integrate(func(in object) {
 		bulky(nil)(in)
 		in["mappings"] = []object{{"id": "Newsletter", "value": "consents_purposes_newsletter_enabled"}}
 	})
 	b.pile(id, events(people, time.Now(), simulator.Choices{"newsletter": yes(), "promotions": yes()}))
-	b.eventually("a load runs", func() bool { return b.load(id).State == "running" })
+	b.begun(id)
+	b.sees(id, "a load runs", loadView.running)
 	b.change(id, mappings("Newsletter", "Promotions"))
-	b.hurry()
-	b.eventually("everybody has both", func() bool {
+	b.looks("everybody has both", func() bool {
 		if v := b.integration(id); v.Reprojection != nil && v.Reprojection.Grants > 30 { // whoever was synced before counts
 			t.Fatalf("live consent counts as set in motion by us: %+v", v.Reprojection)
 		}

@@ -47,7 +47,7 @@ func backlog(t *testing.T, grants, withdrawals int, over time.Duration) (delays 
 
 // moments are random ones, in order.
 func moments(n int, over time.Duration) []time.Duration {
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // made-up traffic
+	random := rand.New(rand.NewPCG(1, 2))
 	all := make([]time.Duration, n)
 	for i := range all {
 		all[i] = time.Duration(random.Float64() * float64(over))
@@ -196,8 +196,8 @@ func burst(t *testing.T, events, people, perMinute int) Burst {
 	b := Burst{Events: events, People: people, PerMinute: perMinute}
 	inWorld(t, simulator.ActitoOptions{Latency: 50 * time.Millisecond, CallsPerMinute: -1}, func(p *store.Properties) { p.CallsPerMinute = perMinute }, func(w *world) {
 		all := w.profiles(people, false)
-		random := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // made-up traffic
-		webhooks := w.all(all, true)          // so that everybody ends with something to send
+		random := rand.New(rand.NewPCG(3, 4))
+		webhooks := w.all(all, true) // so that everybody ends with something to send
 		for len(webhooks) < events {
 			in := w.choice(all[random.IntN(people)], random.IntN(2) == 0)
 			in.Message.CreatedAt -= consent.Time(1 + random.Int64N(1_000_000))

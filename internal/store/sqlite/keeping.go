@@ -25,7 +25,7 @@ func (k *keeping) prepared(ctx context.Context, query string) (*sql.Stmt, error)
 	if s := k.statements[query]; s != nil {
 		return s, nil
 	}
-	s, err := k.tx.PrepareContext(ctx, query) //nolint:sqlclosecheck // it ends with the transaction
+	s, err := k.tx.PrepareContext(ctx, query)
 	if err == nil {
 		k.statements[query] = s
 	}
@@ -33,7 +33,7 @@ func (k *keeping) prepared(ctx context.Context, query string) (*sql.Stmt, error)
 }
 
 func (k *keeping) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	s, err := k.prepared(ctx, query)
+	s, err := k.prepared(ctx, query) //nolint:sqlclosecheck // it ends with the transaction
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func (k *keeping) ExecContext(ctx context.Context, query string, args ...any) (s
 }
 
 func (k *keeping) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	s, err := k.prepared(ctx, query)
+	s, err := k.prepared(ctx, query) //nolint:sqlclosecheck // it ends with the transaction
 	if err != nil {
 		return k.tx.QueryRowContext(ctx, query, args...) // fails alike, and a row can tell it
 	}

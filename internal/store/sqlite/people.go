@@ -19,7 +19,7 @@ func (e *Engine) Person(ctx context.Context, organization string, key store.Pers
 		return nil, classify(err)
 	}
 	defer tx.Rollback()                        // nothing was written
-	stmt := tx.StmtContext(ctx, e.readSubject) //nolint:sqlclosecheck // it ends with the transaction
+	stmt := tx.StmtContext(ctx, e.readSubject) // ends with the transaction
 	own, err := loadSubject(ctx, stmt, store.SubjectKey{Organization: organization, Person: key})
 	if err != nil {
 		return nil, classify(err)

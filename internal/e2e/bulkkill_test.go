@@ -1,0 +1,147 @@
+package e2e_test
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"consentsync/internal/simulator"
+)
+
+const (
+	bulkKills      = 10
+	bulkKillsShort = 3
+	peopleOfLoads  = 190
+)
+
+// decide makes the event of choices that are known, at a time after all that
+// the person said before.
+func (c *chooser) decide(choices map[string]bool) []byte {
+	now := c.now()
+	if !now.After(c.at) {
+		now = c.at.Add(time.Millisecond)
+	}
+	c.at = now
+	e := simulator.Event{ID: c.id(), DidomiUserID: c.didomi, OrganizationUserID: c.email, CreatedAt: now, Purposes: simulator.Choices{}}
+	for choice, on := range choices {
+		e.Purposes[choice] = new(on)
+		c.said[choice] = statement{at: now, event: e.ID, on: on}
+	}
+	return c.message("event.created", e.ID, simulator.EventCreated(organization, e))[0]
+}
+
+// The program is killed again and again while loads are built, handed over,
+// under way and ended, with consent arriving all the time. Whatever it
+// acknowledged is there in the end, and every profile is as the person chose.
+func TestKillMinus9DuringLoads(t *testing.T) {
+	t.Parallel()
+	rounds := bulkKills
+	if testing.Short() {
+		rounds = bulkKillsShort
+	}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	b := newBundle(t, simulator.ActitoOptions{CallsPerMinute: -1, LoadDelay: 500 * time.Millisecond, LoadRowsPerSecond: 200, LoadsPerDay: -1, Seed: seed})
+	b.cfg.ReadbackDelay = time.Second
+	p := b.spawn()
+	b.url = p.ready()
+	b.enrol()
+	id := b.integrate(bulky(func(p object) { p["bulk_withdrawals_after_seconds"] = 5 }))
+	s := &soak{bundle: b, client: &http.Client{Timeout: 10 * time.Second}, stop: make(chan struct{})}
+	t.Cleanup(s.client.CloseIdleConnections)
+	s.url.Store(&b.url)
+	for _, name := range crowd("k", peopleOfLoads) {
+		c := newChooser(name[:len(name)-len("@example.com")], plain, random)
+		mustPut(t, b, c.email)
+		s.people = append(s.people, c)
+	}
+	b.slow()
+	reached := map[string]int{}
+	for n := range rounds {
+		before := len(b.actito.Loads())
+		// All change both choices, so that they share a file, and withdraw one,
+		// so that the day's loads are not spread.
+		everybody := make(chan *chooser)
+		var senders sync.WaitGroup
+		for range 8 {
+			senders.Go(func() {
+				for c := range everybody {
+					s.deliver(c.decide(map[string]bool{"newsletter": n%2 == 0, "promotions": n%2 != 0}))
+				}
+			})
+		}
+		for _, c := range s.people {
+			everybody <- c
+		}
+		close(everybody)
+		senders.Wait()
+		stage := []string{"building", "started", "running", "ended"}[(n+int(seed%4))%4]
+		if s.awaitStage(id, stage, before) {
+			reached[stage]++
+		}
+		stop := make(chan struct{})
+		var meanwhile sync.WaitGroup
+		meanwhile.Go(func() { s.chooseUntil(stop, rand.New(rand.NewPCG(seed, uint64(n+1)))) })
+		pause(time.Duration(random.IntN(400)) * time.Millisecond)
+		p.kill()
+		p = b.spawn()
+		b.url = p.ready()
+		s.url.Store(&b.url)
+		b.hurry()
+		pause(time.Second)
+		close(stop)
+		meanwhile.Wait()
+		b.slow()
+	}
+	b.hurry()
+	b.actito.SettleLoads()
+	s.checkAcknowledged()
+	s.checkEnd()
+	t.Logf("%d kills, at %v; %d loads, %d events acknowledged in %d posts", rounds, reached, len(b.actito.Loads()), s.sent.Load(), s.posts.Load())
+	if len(b.actito.Loads()) < rounds/2 {
+		t.Errorf("only %d loads were made in %d rounds", len(b.actito.Loads()), rounds)
+	}
+}
+
+// awaitStage waits, for a while, until a load after those before is at a stage.
+func (s *soak) awaitStage(id, stage string, before int) bool {
+	for deadline := time.Now().Add(8 * time.Second); time.Now().Before(deadline); pause(5 * time.Millisecond) {
+		loads := s.actito.Loads()
+		switch stage {
+		case "building":
+			if l := s.plan(id).Loads; len(l) > 0 && l[0].State == "building" {
+				return true
+			}
+		case "started":
+			if len(loads) > before {
+				return true
+			}
+		case "running":
+			if len(loads) > before && loads[before].Rows > 20 {
+				return true
+			}
+		case "ended":
+			if len(loads) > before && !loads[before].Finished.IsZero() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// chooseUntil has single people withdraw and grant, one after the other.
+func (s *soak) chooseUntil(stop chan struct{}, random *rand.Rand) {
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		on := random.IntN(2) == 0
+		s.deliver(s.people[random.IntN(len(s.people))].decide(map[string]bool{"newsletter": on}))
+		pause(time.Duration(random.IntN(30)) * time.Millisecond)
+	}
+}
