@@ -134,10 +134,12 @@ func (r *Rumour) granted() Hearing {
 }
 
 // written tells whether our latest write has this value, or else an older one.
+// A write is not the latest if the profile was seen to hold the opposite after it.
 func (r *Rumour) written(on bool) (latest, older bool) {
 	for i, w := range r.Writes {
 		if w.On == on {
-			latest, older = i == len(r.Writes)-1, true
+			overtaken := !r.Known.Unknown && r.Known.Value == any(!on) && r.Known.ConfirmedAt > w.At
+			latest, older = i == len(r.Writes)-1 && !overtaken, true
 		}
 	}
 	return latest, older && !latest

@@ -8,6 +8,7 @@ func TestR25WhatAChangeInActitoMeans(t *testing.T) {
 	yes, no := true, false
 	on, off := WantedSubscription{On: true, At: 100}, WantedSubscription{At: 100}
 	confirmed := Fact{Value: false, ConfirmedAt: 110}
+	seenOn := Fact{Value: true, ConfirmedAt: 130}
 	wroteOn, wroteOff := OwnWrite{On: true, At: 120}, OwnWrite{At: 120}
 	for _, x := range []struct {
 		name   string
@@ -19,6 +20,8 @@ func TestR25WhatAChangeInActitoMeans(t *testing.T) {
 		{"off, as wanted", Rumour{Wanted: off, Said: true}, HearAgreed},
 		{"off, our last write", Rumour{Wanted: off, Said: true, Writes: []OwnWrite{wroteOff}}, HearEcho},
 		{"off, our last write, although a newer grant waits", Rumour{Wanted: on, Said: true, Writes: []OwnWrite{wroteOff}}, HearEcho},
+		{"off, our last write, but the profile was seen to be on after it", Rumour{Wanted: on, Said: true, Writes: []OwnWrite{wroteOff}, Known: seenOn}, HearUnsure},
+		{"off, our last write, but the profile was seen to be on before it", Rumour{Wanted: on, Said: true, Writes: []OwnWrite{wroteOff}, Known: Fact{Value: true, ConfirmedAt: 119}}, HearEcho},
 		{"off, an older write of ours only", Rumour{Wanted: on, Said: true, Writes: []OwnWrite{wroteOff, wroteOn}}, HearUnsure},
 		{"the same, and the profile is on", Rumour{Wanted: on, Said: true, Writes: []OwnWrite{wroteOff, wroteOn}, Read: &yes}, HearEcho},
 		{"the same, and the profile is off", Rumour{Wanted: on, Said: true, Writes: []OwnWrite{wroteOff, wroteOn}, Read: &no}, HearWithdrawal},

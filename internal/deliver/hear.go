@@ -233,17 +233,31 @@ func (q *inquiry) weigh(ctx context.Context, told map[string]bool) error {
 		case consent.HearWithdrawal, consent.HearGrant:
 			said = append(said, consent.Said{Choice: choice, Enabled: on})
 			at = max(at, r.Wanted.At.Add(time.Millisecond))
-			q.heard.Confirm.Subscriptions[m.ID] = on
-		case consent.HearAgreed:
-			q.heard.Confirm.Subscriptions[m.ID] = on
-		case consent.HearCorrect:
-			q.heard.Doubt.Subscriptions[m.ID] = on
 		}
+		q.learn(m.ID, hearing, on)
 	}
 	if len(said) > 0 {
 		q.state(said, at)
 	}
 	return nil
+}
+
+// learn keeps what the news prove of the profile. News come late and out of
+// order, so that only a read proves what it holds; a refusal that was not read
+// is therefore written once more, which costs a call and makes it certain.
+func (q *inquiry) learn(subscription string, hearing consent.Hearing, on bool) {
+	switch hearing {
+	case consent.HearGrant: // never without a read
+		q.heard.Confirm.Subscriptions[subscription] = on
+	case consent.HearWithdrawal:
+		if q.held != nil && !q.held.Subscriptions[subscription] {
+			q.heard.Confirm.Subscriptions[subscription] = on
+			return
+		}
+		q.heard.Doubt.Subscriptions[subscription] = on
+	case consent.HearCorrect:
+		q.heard.Doubt.Subscriptions[subscription] = on
+	}
 }
 
 func (q *inquiry) decide(ctx context.Context, subscription string, r consent.Rumour) (consent.Hearing, error) {

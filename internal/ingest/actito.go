@@ -47,7 +47,7 @@ func NewActito(s NewsStore, header string, secret func(*store.Integration, strin
 
 func (a *Actito) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	told, fresh, err := a.take(w, r)
+	t, err := a.take(w, r)
 	outcome := "accepted"
 	if err != nil {
 		outcome = consent.KindOf(err).String()
@@ -56,42 +56,58 @@ func (a *Actito) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		reply.Error(w, err)
 	} else {
-		reply.JSON(w, http.StatusOK, map[string]any{"status": "accepted", "told": told, "new": fresh})
+		reply.JSON(w, http.StatusOK, t)
 	}
 	a.counts.WithLabelValues(outcome).Inc()
-	a.log.InfoContext(r.Context(), "webhook of Actito", "outcome", outcome, "told", told, "new", fresh, "milliseconds", time.Since(start).Milliseconds())
+	a.log.InfoContext(r.Context(), "webhook of Actito", "outcome", outcome, "told", t.Told, "new", t.New, "unread", t.Unread, "milliseconds", time.Since(start).Milliseconds())
 }
 
-func (a *Actito) take(w http.ResponseWriter, r *http.Request) (told, fresh int, err error) {
+// told is the answer to a webhook.
+type told struct {
+	Status string `json:"status"`
+	Told   int    `json:"told"`
+	New    int    `json:"new"`
+	// Unread says which events of several could not be read, and why. What
+	// could be read is accepted nevertheless: it may hold a withdrawal.
+	Unread string `json:"unread,omitempty"`
+}
+
+func (a *Actito) take(w http.ResponseWriter, r *http.Request) (told, error) {
 	i, err := a.authorize(r)
 	if err != nil {
-		return 0, 0, err
+		return told{}, err
 	}
 	body, err := readBody(w, r)
 	if err != nil {
-		return 0, 0, err
+		return told{}, err
 	}
-	news, err := actito.ParseNews(body, i.Snapshot.SubscriptionNames())
-	if err != nil {
-		return 0, 0, err
+	news, unread := actito.ParseNews(body, i.Snapshot.SubscriptionNames())
+	if len(news) == 0 && unread != nil {
+		return told{}, unread
 	}
 	batch := make([]store.News, 0, len(news))
 	for _, n := range news {
 		batch = append(batch, store.News{
-			IntegrationKey: store.IntegrationKey{Organization: i.Organization, ID: i.ID}, EventID: n.EventID, Canonical: n.Canonical,
+			IntegrationKey: store.IntegrationKey{Organization: i.Organization, ID: i.ID}, EventID: n.EventID,
+			Canonical: append([]byte(n.Event+" "), n.Canonical...),
 			Told: store.Told{
 				ProfileID: n.ProfileID, Keys: keysOf(n.Keys, i.Settings.Properties.UserUniqueKey), Subscriptions: n.Subscriptions,
 				Created: n.Event == actito.WebhookCreate,
 			},
 		})
 	}
-	if fresh, err = a.store.Hear(r.Context(), batch); err != nil {
-		return 0, 0, err
+	fresh, err := a.store.Hear(r.Context(), batch)
+	if err != nil {
+		return told{}, err
 	}
 	if fresh > 0 {
 		a.heard()
 	}
-	return len(batch), fresh, nil
+	t := told{Status: "accepted", Told: len(batch), New: fresh}
+	if unread != nil {
+		t.Unread = consent.MessageOf(unread)
+	}
+	return t, nil
 }
 
 // keysOf keeps the unique key alone: nothing else of the person is needed.

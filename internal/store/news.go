@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"consentsync/internal/consent"
@@ -43,13 +44,15 @@ func (t *Told) Withdraws() bool {
 
 // Entry is how news are remembered, so that the same are not taken twice: by
 // Actito's id only together with what it says (R27), and without an id for a
-// quarter of an hour, but never where something is refused (R1).
+// quarter of an hour, but never where something is refused (R1). A number is no
+// id to rely on: in what was seen of Actito's webhooks it may be the webhook's
+// own, which stays the same for all that it tells.
 func (n *News) Entry(h *Hasher, now consent.Time) LedgerEntry {
 	e := LedgerEntry{
 		Organization: n.Organization, Entity: h.News(n.Organization, n.ID, n.EventID),
 		Content: h.Content(n.Organization, consent.SubscriptionChanged, n.Canonical), SeenAt: now,
 	}
-	if n.EventID == "" {
+	if strings.Trim(n.EventID, "0123456789") == "" {
 		e.Forget, e.Always = forgetAfter, n.Withdraws()
 	}
 	return e
