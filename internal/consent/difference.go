@@ -19,6 +19,9 @@ type Fact struct {
 	// answer (R13). What the field holds is then anybody's guess, and differs
 	// from whatever is wanted.
 	Unknown bool `json:"u,omitempty"`
+	// SeenOnAt is when Actito last told that the subscription is on. It may
+	// have told late.
+	SeenOnAt Time `json:"o,omitempty"`
 	// Suspect says that a call with this attribute among others was refused:
 	// it goes alone from now on.
 	Suspect bool `json:"s,omitempty"`
@@ -121,10 +124,21 @@ func (k Known) Doubt(d Difference) Known {
 func (k Known) Confirm(d Difference, at Time) Known {
 	k = k.clone()
 	for name, on := range d.Subscriptions {
-		k.Subscriptions[name] = Fact{Value: on, ConfirmedAt: at}
+		k.Subscriptions[name] = Fact{Value: on, ConfirmedAt: at, SeenOnAt: k.Subscriptions[name].SeenOnAt}
 	}
 	for name, value := range d.Attributes {
 		k.Attributes[name] = Fact{Value: value, ConfirmedAt: at}
+	}
+	return k
+}
+
+// Saw gives what is known once the CRM has told that subscriptions are on.
+func (k Known) Saw(subscriptions []string, at Time) Known {
+	k = k.clone()
+	for _, name := range subscriptions {
+		f, held := k.Subscriptions[name]
+		f.SeenOnAt, f.Unknown = at, f.Unknown || !held
+		k.Subscriptions[name] = f
 	}
 	return k
 }

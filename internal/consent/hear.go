@@ -1,6 +1,9 @@
 package consent
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // SubscriptionChanged is the type of what Actito tells of a subscription, once
 // it was found to be somebody's own choice. It is accepted like an event of
@@ -133,14 +136,25 @@ func (r *Rumour) granted() Hearing {
 	return HearGrant
 }
 
+// Overtaken tells whether the subscription may be on by now, although it was
+// told to be off: Actito tells late and out of order, and it was on in the last
+// minutes, by a write of ours or as Actito told.
+func (r *Rumour) Overtaken(lately Time) bool {
+	return r.Known.SeenOnAt >= lately || slices.ContainsFunc(r.Writes, func(w OwnWrite) bool { return w.On })
+}
+
 // written tells whether our latest write has this value, or else an older one.
-// A write is not the latest if the profile was seen to hold the opposite after it.
+// A write is not the latest if the opposite was seen in the profile after it.
 func (r *Rumour) written(on bool) (latest, older bool) {
 	for i, w := range r.Writes {
 		if w.On == on {
-			overtaken := !r.Known.Unknown && r.Known.Value == any(!on) && r.Known.ConfirmedAt > w.At
-			latest, older = i == len(r.Writes)-1 && !overtaken, true
+			latest, older = i == len(r.Writes)-1 && !r.seen(!on, w.At), true
 		}
 	}
 	return latest, older && !latest
+}
+
+// seen tells whether the profile was seen to hold a value after a time.
+func (r *Rumour) seen(on bool, after Time) bool {
+	return on && r.Known.SeenOnAt > after || !r.Known.Unknown && r.Known.Value == any(on) && r.Known.ConfirmedAt > after
 }

@@ -21,6 +21,7 @@ func TestR25WhatAChangeInActitoMeans(t *testing.T) {
 		{"off, our last write", Rumour{Wanted: off, Said: true, Writes: []OwnWrite{wroteOff}}, HearEcho},
 		{"off, our last write, although a newer grant waits", Rumour{Wanted: on, Said: true, Writes: []OwnWrite{wroteOff}}, HearEcho},
 		{"off, our last write, but the profile was seen to be on after it", Rumour{Wanted: on, Said: true, Writes: []OwnWrite{wroteOff}, Known: seenOn}, HearUnsure},
+		{"off, our last write, but Actito told of on after it", Rumour{Wanted: on, Said: true, Writes: []OwnWrite{wroteOff}, Known: Fact{Value: false, ConfirmedAt: 121, SeenOnAt: 125}}, HearUnsure},
 		{"off, our last write, but the profile was seen to be on before it", Rumour{Wanted: on, Said: true, Writes: []OwnWrite{wroteOff}, Known: Fact{Value: true, ConfirmedAt: 119}}, HearEcho},
 		{"off, an older write of ours only", Rumour{Wanted: on, Said: true, Writes: []OwnWrite{wroteOff, wroteOn}}, HearUnsure},
 		{"the same, and the profile is on", Rumour{Wanted: on, Said: true, Writes: []OwnWrite{wroteOff, wroteOn}, Read: &yes}, HearEcho},
@@ -64,6 +65,25 @@ func TestWhatAPathSpeaksOf(t *testing.T) {
 		}
 		if ok && got.Path() != path {
 			t.Errorf("%s comes back as %s", path, got.Path())
+		}
+	}
+}
+
+// A refusal of which Actito tells proves what the profile holds only if it was
+// not on in the last minutes: the news may have come in another order.
+func TestWhenARefusalMayBeOvertaken(t *testing.T) {
+	t.Parallel()
+	for name, x := range map[string]struct {
+		rumour Rumour
+		want   bool
+	}{
+		"nothing happened lately":  {Rumour{Known: Fact{Value: true, ConfirmedAt: 10, SeenOnAt: 99}}, false},
+		"Actito told of on":        {Rumour{Known: Fact{SeenOnAt: 100}}, true},
+		"we wrote on":              {Rumour{Writes: []OwnWrite{{On: true, At: 120}, {At: 121}}}, true},
+		"we wrote nothing but off": {Rumour{Writes: []OwnWrite{{At: 120}}}, false},
+	} {
+		if got := x.rumour.Overtaken(100); got != x.want {
+			t.Errorf("%s: %v", name, got)
 		}
 	}
 }

@@ -234,7 +234,7 @@ func (q *inquiry) weigh(ctx context.Context, told map[string]bool) error {
 			said = append(said, consent.Said{Choice: choice, Enabled: on})
 			at = max(at, r.Wanted.At.Add(time.Millisecond))
 		}
-		q.learn(m.ID, hearing, on)
+		q.learn(m.ID, hearing, r)
 	}
 	if len(said) > 0 {
 		q.state(said, at)
@@ -242,21 +242,24 @@ func (q *inquiry) weigh(ctx context.Context, told map[string]bool) error {
 	return nil
 }
 
-// learn keeps what the news prove of the profile. News come late and out of
-// order, so that only a read proves what it holds; a refusal that was not read
-// is therefore written once more, which costs a call and makes it certain.
-func (q *inquiry) learn(subscription string, hearing consent.Hearing, on bool) {
+// learn keeps what the news prove of the profile. A refusal that may have been
+// overtaken is written once more: that costs a call, and makes it certain.
+func (q *inquiry) learn(subscription string, hearing consent.Hearing, r consent.Rumour) {
+	if r.On && hearing != consent.HearEcho {
+		q.heard.SeenOn = append(q.heard.SeenOn, subscription)
+	}
 	switch hearing {
 	case consent.HearGrant: // never without a read
-		q.heard.Confirm.Subscriptions[subscription] = on
+		q.heard.Confirm.Subscriptions[subscription] = true
 	case consent.HearWithdrawal:
-		if q.held != nil && !q.held.Subscriptions[subscription] {
-			q.heard.Confirm.Subscriptions[subscription] = on
-			return
+		refused := q.held != nil && !q.held.Subscriptions[subscription]
+		if refused || !r.Overtaken(q.clock().Add(-store.EchoWindow)) {
+			q.heard.Confirm.Subscriptions[subscription] = false
+		} else {
+			q.heard.Doubt.Subscriptions[subscription] = false
 		}
-		q.heard.Doubt.Subscriptions[subscription] = on
 	case consent.HearCorrect:
-		q.heard.Doubt.Subscriptions[subscription] = on
+		q.heard.Doubt.Subscriptions[subscription] = r.On
 	}
 }
 

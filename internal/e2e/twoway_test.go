@@ -142,7 +142,9 @@ func TestAWithdrawalInActitoReachesDidomi(t *testing.T) {
 		on, said := w.says(anna, newsletterPath)
 		return said && !on && w.synced(anna)
 	})
-	if n := w.actito.CallCount() - calls; n != 0 {
+	// The grant of a moment ago could have overtaken it: it is written once more.
+	w.quiet(time.Second)
+	if n := w.actito.CallCount() - calls; n != 1 {
 		t.Errorf("%d calls to Actito were made for it", n)
 	}
 	// An older grant of Didomi's that comes late does not undo it.
@@ -257,13 +259,14 @@ func TestTheWebhookOfActitoRefuses(t *testing.T) {
 		path, body, secret string
 		status             int
 	}{
-		"no secret":           {path, `{"data":{"profileId":1,"Newsletter":false}}`, "", http.StatusUnauthorized},
-		"a wrong secret":      {path, `{"data":{"profileId":1,"Newsletter":false}}`, "wrong", http.StatusUnauthorized},
-		"another integration": {"/webhooks/actito/nobody", `{"data":{"profileId":1}}`, w.secret, http.StatusUnauthorized},
-		"no JSON":             {path, `<xml/>`, w.secret, http.StatusBadRequest},
-		"an unknown profile":  {path, `{"id":"x","data":{"profileId":424242,"Newsletter":false}}`, w.secret, http.StatusOK},
-		"an unknown field":    {path, `{"id":"y","data":{"profileId":1,"Whatever":false}}`, w.secret, http.StatusOK},
-		"an array":            {path, `[{"id":1,"data":[{"profileId":"1","Newsletter":"1"}]}]`, w.secret, http.StatusOK},
+		"no secret":               {path, `{"data":{"profileId":1,"Newsletter":false}}`, "", http.StatusUnauthorized},
+		"a wrong secret":          {path, `{"data":{"profileId":1,"Newsletter":false}}`, "wrong", http.StatusUnauthorized},
+		"another integration":     {"/webhooks/actito/nobody", `{"data":{"profileId":1}}`, w.secret, http.StatusUnauthorized},
+		"no JSON":                 {path, `<xml/>`, w.secret, http.StatusBadRequest},
+		"an unknown profile":      {path, `{"id":"x","data":{"profileId":424242,"Newsletter":false}}`, w.secret, http.StatusOK},
+		"an unknown field":        {path, `{"id":"y","data":{"profileId":1,"Whatever":false}}`, w.secret, http.StatusOK},
+		"one that cannot be read": {path, `[7,{"id":"z","data":{"profileId":424242,"Newsletter":false}}]`, w.secret, http.StatusOK},
+		"an array":                {path, `[{"id":1,"data":[{"profileId":"1","Newsletter":"1"}]}]`, w.secret, http.StatusOK},
 	} {
 		if status, answer := w.ask(http.MethodPost, x.path, x.body, "X-Consentsync-Secret", x.secret, "Authorization", ""); status != x.status {
 			t.Errorf("%s: answered %d, want %d: %s", name, status, x.status, answer)

@@ -71,8 +71,15 @@ type Heard struct {
 	Statements []Inbound
 	// Confirm is what the profile holds now, Doubt what has to be written again.
 	Confirm, Doubt consent.Difference
+	// SeenOn are the subscriptions that were told to be on.
+	SeenOn []string
 	// Again makes the person due who was unmatched, because there is a profile.
 	Again bool
+}
+
+// Learn gives what is known of the profile once this was heard.
+func (h *Heard) Learn(known consent.Known, now consent.Time) consent.Known {
+	return known.Confirm(h.Confirm, now).Doubt(h.Doubt).Saw(h.SeenOn, now)
 }
 
 // EchoWindow is for how long an own write may come back as news.

@@ -112,11 +112,18 @@ func (m *model) act() {
 	if m.random.IntN(2) == 0 {
 		in := m.choice(person, on)
 		m.accept(in)
-		m.chosen[person] = mind{on, in.Message.CreatedAt}
+		m.choose(person, mind{on, in.Message.CreatedAt})
 		return
 	}
 	_, err := m.actito.PutProfile(simulator.SampleEntity, simulator.SampleTableID, map[string]any{"emailAddress": person}, map[string]bool{"Newsletter": on})
 	m.must(err)
+}
+
+// choose keeps the newest choice; of two at the same instant, the refusal.
+func (m *model) choose(person string, now mind) {
+	if was := m.chosen[person]; now.at > was.at || now.at == was.at && !now.on {
+		m.chosen[person] = now
+	}
 }
 
 // settle waits until nothing happens any more, and sees that it stays so.
@@ -154,10 +161,7 @@ func (m *model) agree() {
 		consents, _ := e.Body["consents"].(map[string]any)
 		purposes, _ := consents["purposes"].([]any)
 		first, _ := purposes[0].(map[string]any)
-		now := mind{first["enabled"] == true, consent.TimeOf(at)}
-		if was := m.chosen[person]; now.at > was.at || now.at == was.at && !now.on {
-			m.chosen[person] = now
-		}
+		m.choose(person, mind{first["enabled"] == true, consent.TimeOf(at)})
 	}
 	for _, person := range m.people {
 		p, there := m.actito.Profile(simulator.SampleEntity, simulator.SampleTableID, "emailAddress", person)

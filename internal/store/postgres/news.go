@@ -130,7 +130,7 @@ func learn(ctx context.Context, tx *tx, h store.Heard) error {
 		return err // nothing is known of the person yet
 	}
 	d := found[0]
-	known, err := toJSON(d.Known.Confirm(h.Confirm, tx.now).Doubt(h.Doubt))
+	known, err := toJSON(h.Learn(d.Known, tx.now))
 	if err != nil {
 		return err
 	}

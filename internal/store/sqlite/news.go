@@ -119,8 +119,7 @@ func learn(ctx context.Context, tx *sql.Tx, h store.Heard, now consent.Time) err
 	} else if err != nil {
 		return err
 	}
-	known := d.Known.Confirm(h.Confirm, now).Doubt(h.Doubt)
-	text, err := toJSON(known)
+	text, err := toJSON(h.Learn(d.Known, now))
 	if err != nil {
 		return err
 	}
