@@ -213,6 +213,15 @@ func TestR27CanonicalData(t *testing.T) {
 	}
 }
 
+func TestFieldInOtherLetterCase(t *testing.T) {
+	t.Parallel()
+	for range 20 { // whatever the order of a map
+		object := map[string]any{"DATA": 1, "Data": 2, "dAtA": 3, "Other": 4}
+		wantEqual(t, field(object, "none", "data", "other"), any(1))
+	}
+	wantEqual(t, field(map[string]any{"DATA": 1, "other": 2}, "data", "other"), any(2))
+}
+
 func TestPlainNumber(t *testing.T) {
 	t.Parallel()
 	for number, want := range map[string]string{

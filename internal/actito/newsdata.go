@@ -90,23 +90,20 @@ func (k knownNames) resembles(name string) bool { return len(k.folded[fold(name)
 // settle gives the subscriptions that are on or off without doubt.
 func (k knownNames) settle(told []telling) map[string]bool {
 	spelled := map[string]string{} // how a name was told, by its folded form
-	doubtful := map[string]bool{}  // told in two spellings, neither of them exact
+	doubtful := map[string]bool{}  // told in two spellings: only an exact one counts
 	for _, t := range told {
 		folded := fold(t.name)
-		before, again := spelled[folded]
-		switch {
-		case !again || k.exact[t.name] && !k.exact[before]:
-			spelled[folded] = t.name
-		case before != t.name && !k.exact[before]:
+		if before, again := spelled[folded]; again && before != t.name {
 			doubtful[folded] = true
 		}
+		spelled[folded] = t.name
 	}
 	on, off := map[string]bool{}, map[string]bool{}
 	for _, t := range told {
 		name, folded := t.name, fold(t.name)
 		if !k.exact[name] {
 			like := k.folded[folded]
-			if len(like) != 1 || k.exact[spelled[folded]] || doubtful[folded] {
+			if len(like) != 1 || doubtful[folded] {
 				continue
 			}
 			name = like[0]

@@ -14,15 +14,26 @@ func TestEventJSON(t *testing.T) {
 		choices []consent.Said
 		want    string
 	}{
-		{[]consent.Said{said(true, consent.OfPurpose, "a"), said(false, consent.OfPurpose, "b"), said(true, consent.OfChannel, "sms")},
-			`"purposes":[{"id":"a","enabled":true},{"id":"b","enabled":false}],"channels":[{"id":"sms","enabled":true}]`},
-		{[]consent.Said{said(false, consent.OfChannel, "sms")}, `"channels":[{"id":"sms","enabled":false}]`},
-		{[]consent.Said{said(true, consent.OfPurposeChannel, "a", "sms"), said(true, consent.OfPurposePreference, "a", "q")},
-			`"purposes":[{"id":"a","enabled":null,"channels":[{"id":"sms","enabled":true}],"preferences":[{"id":"q","enabled":true}]}]`},
-		{[]consent.Said{said(false, consent.OfPreferenceChannel, "a", "q", "sms"), said(true, consent.OfPurpose, "a")},
-			`"purposes":[{"id":"a","enabled":true,"preferences":[{"id":"q","enabled":null,"channels":[{"id":"sms","enabled":false}]}]}]`},
-		{[]consent.Said{said(true, consent.OfPurpose, "a"), said(false, consent.OfPurpose, "a"), said(true, consent.OfPurpose, "a")},
-			`"purposes":[{"id":"a","enabled":false}]`},
+		{
+			[]consent.Said{said(true, consent.OfPurpose, "a"), said(false, consent.OfPurpose, "b"), said(true, consent.OfChannel, "sms")},
+			`"purposes":[{"id":"a","enabled":true},{"id":"b","enabled":false}],"channels":[{"id":"sms","enabled":true}]`,
+		},
+		{
+			[]consent.Said{said(false, consent.OfChannel, "sms")},
+			`"channels":[{"id":"sms","enabled":false}]`,
+		},
+		{
+			[]consent.Said{said(true, consent.OfPurposeChannel, "a", "sms"), said(true, consent.OfPurposePreference, "a", "q")},
+			`"purposes":[{"id":"a","enabled":null,"channels":[{"id":"sms","enabled":true}],"preferences":[{"id":"q","enabled":true}]}]`,
+		},
+		{
+			[]consent.Said{said(false, consent.OfPreferenceChannel, "a", "q", "sms"), said(true, consent.OfPurpose, "a")},
+			`"purposes":[{"id":"a","enabled":true,"preferences":[{"id":"q","enabled":null,"channels":[{"id":"sms","enabled":false}]}]}]`,
+		},
+		{
+			[]consent.Said{said(true, consent.OfPurpose, "a"), said(false, consent.OfPurpose, "a"), said(true, consent.OfPurpose, "a")},
+			`"purposes":[{"id":"a","enabled":false}]`,
+		},
 	} {
 		e := optOut("e1")
 		e.Choices = test.choices

@@ -180,6 +180,7 @@ func (c *Client) send(ctx context.Context, batch []outgoing) (answer []byte, err
 		if err != nil {
 			return err
 		}
+		defer resp.Body.Close()
 		answer, _ = outbound.ReadBody(resp, maxAnswer)
 		return nil
 	})

@@ -45,7 +45,7 @@ func newFake(t *testing.T, answerSession, handler http.HandlerFunc, opts ...Opti
 			switch {
 			case answerSession != nil:
 				answerSession(w, r)
-			case r.Method != http.MethodPost || string(body) != `{"type":"api-key","key":"`+apiKey+`","secret":"`+apiSecret+`"}`:
+			case r.Method != http.MethodPost || string(body) != `{"key":"`+apiKey+`","secret":"`+apiSecret+`","type":"api-key"}`:
 				w.WriteHeader(http.StatusBadRequest)
 			default:
 				_, _ = fmt.Fprintf(w, `{"access_token":"TOKEN-%d"}`, n)

@@ -42,11 +42,7 @@ func (c *Client) CheckSession(ctx context.Context) error {
 // and a session too many does no harm, so its errors are only Unauthorized
 // (somebody must correct the settings), RateLimited and Transient.
 func (c *Client) fetchSession(ctx context.Context) (string, time.Duration, error) {
-	body, err := json.Marshal(struct {
-		Type   string `json:"type"`
-		Key    string `json:"key"`
-		Secret string `json:"secret"`
-	}{"api-key", c.key, c.secret})
+	body, err := json.Marshal(map[string]string{"type": "api-key", "key": c.key, "secret": c.secret})
 	if err != nil {
 		return "", 0, consent.Errorf(consent.Unauthorized, sessionOp, "the API key cannot be written as JSON")
 	}
@@ -54,6 +50,7 @@ func (c *Client) fetchSession(ctx context.Context) (string, time.Duration, error
 	if refused != nil {
 		return "", 0, noSession(refused)
 	}
+	defer resp.Body.Close()
 	answer, err := outbound.ReadBody(resp, maxAnswer)
 	if err != nil {
 		return "", 0, noSession(outbound.Classify(sessionOp, err))

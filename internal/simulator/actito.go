@@ -257,12 +257,12 @@ func (a *Actito) apply(q *request, e *entry) outcome {
 // applyLater makes a change after its call is over, unless the simulation ends
 // before.
 func (a *Actito) applyLater(q *request, e *entry, d time.Duration) {
-	a.later.after(d, func() { a.apply(q, e) }, e.leave)
+	a.after(d, func() { a.apply(q, e) }, e.leave)
 }
 
 // Settle returns when no late application is outstanding. It does not wait for
 // loads; SettleLoads does.
-func (a *Actito) Settle() { a.later.settle() }
+func (a *Actito) Settle() { a.settle() }
 
 // Close ends everything that waits: withheld answers are broken off, late
 // applications dropped, loads left unfinished and webhooks not told. Call it

@@ -101,7 +101,7 @@ func (d *DidomiAPI) Calls() []Call { return d.journal.all() }
 func (d *DidomiAPI) CallCount(kinds ...Kind) int { return d.journal.count(kinds) }
 
 // Settle returns when no late change and no webhook is outstanding.
-func (d *DidomiAPI) Settle() { d.later.settle() }
+func (d *DidomiAPI) Settle() { d.settle() }
 
 // Close ends everything that waits. Call it before closing the server.
 func (d *DidomiAPI) Close() {

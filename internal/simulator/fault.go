@@ -203,7 +203,7 @@ func (a *Actito) carryOut(client context.Context, q *request, e *entry, f Fault)
 			if f.ApplyLate == 0 {
 				e.leave()
 			}
-			a.later.outlast(client)
+			a.outlast(client)
 		},
 		refuse: func(status int) outcome { return refused(refuse(status, "an injected fault")) },
 	})

@@ -81,7 +81,7 @@ var plainHTTP = ActitoOptions{AllowHTTPWebhooks: true}
 
 func TestWebhookAPI(t *testing.T) {
 	t.Parallel()
-	b := direct(t, ActitoOptions{})
+	b := direct(t, ActitoOptions{CallsPerMinute: -1})
 	const whole = `{"on":"PROFILE_TABLE","onElementId":"16","eventType":"CREATE","onFields":["emailAddress"],` +
 		`"targetUrl":"https://example.com/a","headers":{"X-Secret":"s3cret"},"isActive":false,"webhookPushType":"BULK","maxBlockSize":7}`
 	for i := range 3 {
@@ -120,6 +120,12 @@ func TestWebhookAPI(t *testing.T) {
 		if !reflect.DeepEqual(got, ids) {
 			t.Errorf("%q: got %v, want %v", query, got, ids)
 		}
+	}
+	for range maxWebhookPage {
+		b.want("POST", webhooksPath, whole, 201)
+	}
+	if got := b.want("GET", webhooksPath+"?pageSize=1000", "", 200)["webhookSubscriptions"].([]any); len(got) != maxWebhookPage {
+		t.Errorf("a page of %d", len(got))
 	}
 	b.want("GET", webhooksPath+"?page=-1", "", 400)
 	b.want("GET", webhooksPath+"?pageSize=x", "", 400)

@@ -64,8 +64,8 @@ func (a *Actito) DeliverWebhooks(o WebhookOptions) {
 	a.webhooks.options = o
 }
 
-// HoldWebhooks keeps events back until each hold is released. Those that come
-// meanwhile make one batch, which is what an order or a block is made of.
+// HoldWebhooks keeps the events to come back until each hold is released. They
+// make one batch, which is what an order or a block is made of.
 func (a *Actito) HoldWebhooks() (release func()) {
 	a.webhooks.mu.Lock()
 	defer a.webhooks.mu.Unlock()
@@ -216,13 +216,10 @@ func (a *Actito) deliverWebhooks(w *webhook) {
 	}
 }
 
-// take makes deliveries of a webhook's queue, unless webhooks are held by now.
+// take makes deliveries of a webhook's queue.
 func (h *webhooks) take(w *webhook, now time.Time) (events int, deliveries []*WebhookDelivery) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.held > 0 {
-		return 0, nil
-	}
 	posts := h.options.posts(w)
 	events, w.queue = len(w.queue), nil
 	return events, h.record(posts, now)
