@@ -61,6 +61,7 @@ func (a *API) Register(mux *http.ServeMux) {
 		"POST /v1/marketplace/integrations/{id}/resume":            a.resumeIntegration,
 		"POST /v1/marketplace/integrations/{id}/refresh":           a.refreshIntegration,
 		"POST /v1/marketplace/integrations/{id}/webhook-secret":    a.rotateWebhookSecret,
+		"POST /v1/marketplace/integrations/{id}/webhook-test":      a.testWebhook,
 		"POST /v1/marketplace/integrations/{id}/replay":            a.replayIntegration,
 		"GET /v1/users/{organization_user_id}":                     a.getUser,
 		"GET /v1/users/{organization_user_id}/trace":               a.getTrace,

@@ -130,6 +130,15 @@ func (a *API) rotateWebhookSecret(r *http.Request) (int, any, error) {
 	})
 }
 
+func (a *API) testWebhook(r *http.Request) (int, any, error) {
+	k, err := a.key(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	t, err := a.Integrations.TestWebhook(r.Context(), k)
+	return http.StatusOK, t, err
+}
+
 func (a *API) replayIntegration(r *http.Request) (int, any, error) {
 	var in struct {
 		OrganizationUserID string `json:"organization_user_id"`

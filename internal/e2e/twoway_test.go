@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +24,8 @@ type twoWay struct {
 	id     string
 	secret string
 	hook   string // where Actito sends its webhooks
+	// between stands before the program, as a proxy may; nil for none.
+	between atomic.Value
 }
 
 func setupTwoWay(t *testing.T, opts simulator.ActitoOptions, change func(object)) *twoWay {
@@ -37,7 +40,12 @@ func setupTwoWay(t *testing.T, opts simulator.ActitoOptions, change func(object)
 			http.Error(rw, err.Error(), http.StatusBadGateway)
 			return
 		}
-		httputil.NewSingleHostReverseProxy(to).ServeHTTP(rw, r)
+		proxy := httputil.NewSingleHostReverseProxy(to)
+		if between, ok := w.between.Load().(func(http.ResponseWriter, *http.Request, http.Handler)); ok {
+			between(rw, r, proxy)
+			return
+		}
+		proxy.ServeHTTP(rw, r)
 	}))
 	t.Cleanup(public.Close)
 	opts.AllowHTTPWebhooks = true
@@ -275,6 +283,40 @@ func TestTheWebhookOfActitoRefuses(t *testing.T) {
 	w.quiet(2 * time.Second)
 	if n := len(w.didomi.Events()); n != 0 {
 		t.Errorf("Didomi was told of %d things that were not so", n)
+	}
+}
+
+// An administrator can see that Actito's way to the program works, before Actito
+// has anything to tell.
+func TestTheWayOfActitoIsTested(t *testing.T) {
+	t.Parallel()
+	w := setupTwoWay(t, simulator.ActitoOptions{CallsPerMinute: -1}, nil)
+	path := "/v1/marketplace/integrations/" + w.id
+	test := func() (reached bool, reason string) {
+		var got struct {
+			URL     string
+			Reached bool
+			Reason  string
+		}
+		w.must(http.MethodPost, path+"/webhook-test", "", http.StatusOK, &got)
+		if got.URL != w.hook {
+			t.Errorf("%q was called, not %q", got.URL, w.hook)
+		}
+		return got.Reached, got.Reason
+	}
+	if reached, reason := test(); !reached || reason != "" {
+		t.Errorf("it is not reached: %s", reason)
+	}
+	w.between.Store(func(rw http.ResponseWriter, r *http.Request, next http.Handler) {
+		r.Header.Del("X-Consentsync-Secret")
+		next.ServeHTTP(rw, r)
+	})
+	if reached, reason := test(); reached || !strings.Contains(reason, "X-Consentsync-Secret") {
+		t.Errorf("without the header: %v, %q", reached, reason)
+	}
+	w.between.Store(func(rw http.ResponseWriter, _ *http.Request, _ http.Handler) { rw.WriteHeader(http.StatusOK) })
+	if reached, reason := test(); reached || !strings.Contains(reason, "--public-url") {
+		t.Errorf("with somebody else there: %v, %q", reached, reason)
 	}
 }
 

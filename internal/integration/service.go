@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"log/slog"
+	"net/http"
 	"sync"
 	"time"
 
@@ -46,6 +47,8 @@ type Service struct {
 	Hasher   *store.Hasher
 	// PublicURL is where Actito reaches us; empty if that is not known.
 	PublicURL string
+	// Ourselves reaches PublicURL.
+	Ourselves *http.Client
 	Log       *slog.Logger
 	// AllowPrivate lets base URLs be http: and on private addresses.
 	AllowPrivate bool

@@ -102,7 +102,7 @@ func (s *Service) webhooks(ctx context.Context, i *store.Integration) store.Webh
 	}
 	hooks, err := s.WebhookSecrets(i)
 	if err != nil || len(hooks) == 0 {
-		w.Reason = "the webhook's secret cannot be opened: create the integration again"
+		w.Reason = "the webhook's secret cannot be opened: make a new one (POST …/webhook-secret)"
 		return w
 	}
 	w.IDs, err = s.ensureWebhooks(ctx, client, i, hooks[0])
@@ -118,7 +118,7 @@ func (s *Service) webhooks(ctx context.Context, i *store.Integration) store.Webh
 
 // byHand says what to enter in Actito's portal.
 func (s *Service) byHand(i *store.Integration) string {
-	return fmt.Sprintf("Or enter in Actito's portal, on the table %q, two webhooks, for %s and %s, one by one, to %s with the header %s and the secret that was shown when the integration was created",
+	return fmt.Sprintf("Or enter in Actito's portal, on the table %q, two webhooks, for %s and %s, one by one, to %s with the header %s and the secret that the answer to the creation or to POST …/webhook-secret shows",
 		i.Settings.Properties.TableName, webhookEvents[0], webhookEvents[1], s.webhookURL(i), WebhookHeader)
 }
 
@@ -220,9 +220,7 @@ func (s *Service) KeepWebhooks(ctx context.Context) error {
 				break
 			}
 			for _, i := range page {
-				if i.Settings.EnableWebhooks {
-					s.keepWebhooks(ctx, i)
-				}
+				s.keepWebhooks(ctx, i)
 				after = store.IntegrationKey{Organization: i.Organization, ID: i.ID}
 			}
 		}
