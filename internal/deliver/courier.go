@@ -302,3 +302,34 @@ func (c *courier) block(ctx context.Context, wait time.Duration) {
 }
 
 func defaultRandom() float64 { return rand.Float64() } //nolint:gosec // spreads retries, protects nothing
+
+// seated makes a call beside those of the single lane, as one of those that may
+// be under way at once. id is what it is for.
+func (c *courier) seated(ctx context.Context, operation string, id store.ID, f func(ctx context.Context) error) error {
+	name := operation + " " + id.String()
+	for {
+		c.mu.Lock()
+		seat := len(c.busy) < c.spend.width() && c.blocked <= c.clock()
+		if seat {
+			c.busy[name] = true
+		}
+		c.mu.Unlock()
+		if seat {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return &consent.Error{Kind: consent.Transient, Message: "the lease went before the call could be made", Err: ctx.Err()}
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	defer func() {
+		c.mu.Lock()
+		delete(c.busy, name)
+		c.mu.Unlock()
+		c.nudge()
+	}()
+	err := f(c.targets.Paced(ctx, c.budget().limiter.Wait, nil))
+	c.metrics.called(operation, outcomeOf(err))
+	return err
+}
