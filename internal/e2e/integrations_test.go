@@ -65,7 +65,6 @@ func TestBadIntegrationsAreRefused(t *testing.T) {
 		"empty regulation":         {func(in object) { properties(in)["regulations"] = []string{""} }, "properties.regulations[0]", "empty"},
 		"bad base URL":             {func(in object) { properties(in)["base_url"] = "ftp://actito" }, "properties.base_url", "http"},
 		"bad attribute path":       {func(in object) { properties(in)["attributes"] = []object{{"id": "shop", "value": "shop"}} }, "properties.attributes[0].value", "user_metadata_"},
-		"two-way is not there":     {func(in object) { in["enable_webhooks"] = true }, "enable_webhooks", "version"},
 		"e-mails are not there":    {func(in object) { in["enable_emailing"] = true }, "enable_emailing", "version"},
 		"organization in conflict": {func(in object) { in["organization_id"] = "other" }, "organization_id", "another"},
 	} {
