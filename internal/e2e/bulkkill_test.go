@@ -94,6 +94,7 @@ func TestKillMinus9DuringLoads(t *testing.T) {
 		pause(time.Second)
 		close(stop)
 		meanwhile.Wait()
+		s.drain()
 		b.slow()
 	}
 	b.hurry()
@@ -130,6 +131,22 @@ func (s *soak) awaitStage(id, stage string, before int) bool {
 		}
 	}
 	return false
+}
+
+// drain waits, for a while, until nearly everybody is served, so that the next
+// load has whom to take.
+func (s *soak) drain() {
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); pause(100 * time.Millisecond) {
+		left := 0
+		for _, c := range s.people {
+			if !s.synced(c.email) {
+				left++
+			}
+		}
+		if left < 20 {
+			return
+		}
+	}
 }
 
 // chooseUntil has single people withdraw and grant, one after the other.
