@@ -191,15 +191,11 @@ func (c *courier) loadsToday(ctx context.Context, i *store.Integration) ([]conse
 		if other.Settings.Properties.EntityID != i.Settings.Properties.EntityID || other.Snapshot.TableID != i.Snapshot.TableID {
 			continue
 		}
-		newest, err := c.store.Loads(ctx, store.IntegrationKey{Organization: other.Organization, ID: other.ID}, 3*loadsPerDay)
+		started, err := c.store.LoadsStarted(ctx, store.IntegrationKey{Organization: other.Organization, ID: other.ID}, since)
 		if err != nil {
 			return nil, err
 		}
-		for _, load := range newest {
-			if load.StartedAt > since {
-				times = append(times, load.StartedAt)
-			}
-		}
+		times = append(times, started...)
 	}
 	return times, nil
 }
@@ -286,21 +282,19 @@ func (c *courier) handOver(ctx context.Context, i *store.Integration, target Tar
 }
 
 // seated makes a call of the bulk lane as one of those that may be under way at
-// once.
+// once. The next place is kept for it: where Actito is slow, all places are taken
+// by single calls, and a load is wanted most.
 func (c *courier) seated(ctx context.Context, operation string, load store.ID, f func(ctx context.Context) error) error {
 	name := "load " + load.String()
-	for {
-		c.mu.Lock()
-		seat := len(c.busy) < c.spend.width() && c.blocked <= c.clock()
-		if seat {
-			c.busy[name] = true
-		}
-		c.mu.Unlock()
-		if seat {
-			break
-		}
+	c.mu.Lock()
+	c.wanted++
+	c.mu.Unlock()
+	for !c.seat(name) {
 		select {
 		case <-ctx.Done():
+			c.mu.Lock()
+			c.wanted--
+			c.mu.Unlock()
 			return &consent.Error{Kind: consent.Transient, Message: "the lease went before the call could be made", Err: ctx.Err()}
 		case <-time.After(50 * time.Millisecond):
 		}
@@ -314,6 +308,18 @@ func (c *courier) seated(ctx context.Context, operation string, load store.ID, f
 	err := f(c.targets.Paced(ctx, c.budget().limiter.Wait, nil))
 	c.metrics.called(operation, outcomeOf(err))
 	return err
+}
+
+// seat takes the place that is kept, as soon as there is one.
+func (c *courier) seat(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.busy) >= c.spend.width() || c.blocked > c.clock() {
+		return false
+	}
+	c.wanted--
+	c.busy[name] = true
+	return true
 }
 
 // fileRows reads what stands in a load, a page at a time.

@@ -51,7 +51,7 @@ type Loads interface {
 	DuePage(ctx context.Context, k store.IntegrationKey, t store.Target, c store.Class, after store.DueCursor, limit int) ([]*store.Delivery, error)
 	Delivery(ctx context.Context, k store.DeliveryKey) (*store.Delivery, error)
 	OpenLoads(ctx context.Context, k store.IntegrationKey) ([]*store.Load, error)
-	Loads(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.Load, error)
+	LoadsStarted(ctx context.Context, k store.IntegrationKey, after consent.Time) ([]consent.Time, error)
 	SaveLoad(ctx context.Context, l store.Lease, load *store.Load) error
 	JoinLoad(ctx context.Context, l store.Lease, load *store.Load, joining []store.Joining) ([]bool, error)
 	LoadRows(ctx context.Context, load *store.Load, state store.RowState, after, limit int) ([]store.LoadRow, error)

@@ -45,6 +45,7 @@ type courier struct {
 	health  map[store.IntegrationKey]*health
 	loaders map[store.IntegrationKey]*loader
 	busy    map[string]bool // profiles with a call under way, and "" for a probe
+	wanted  int             // places that the bulk lane waits for
 	tally   plan.Tally
 	turns   [plan.Classes]plan.Turns
 	blocked consent.Time
@@ -183,11 +184,11 @@ func (c *courier) find(ctx, calls context.Context) (*job, error) {
 	return c.choose(ctx, working)
 }
 
-// free tells whether one more call may be under way now.
+// free tells whether one more call about a single profile may be under way now.
 func (c *courier) free() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.busy) < c.spend.width() && c.blocked <= c.clock()
+	return len(c.busy)+c.wanted < c.spend.width() && c.blocked <= c.clock()
 }
 
 // refresh reads the licence's integrations and adapts the budget to them.
