@@ -191,15 +191,11 @@ func (c *courier) loadsToday(ctx context.Context, i *store.Integration) ([]conse
 		if other.Settings.Properties.EntityID != i.Settings.Properties.EntityID || other.Snapshot.TableID != i.Snapshot.TableID {
 			continue
 		}
-		newest, err := c.store.Loads(ctx, store.IntegrationKey{Organization: other.Organization, ID: other.ID}, 3*loadsPerDay)
+		started, err := c.store.LoadsStarted(ctx, store.IntegrationKey{Organization: other.Organization, ID: other.ID}, since)
 		if err != nil {
 			return nil, err
 		}
-		for _, load := range newest {
-			if load.StartedAt > since {
-				times = append(times, load.StartedAt)
-			}
-		}
+		times = append(times, started...)
 	}
 	return times, nil
 }

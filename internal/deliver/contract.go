@@ -64,7 +64,7 @@ type Loads interface {
 	Delivery(ctx context.Context, k store.DeliveryKey) (*store.Delivery, error)
 	Counts(ctx context.Context, k store.IntegrationKey) (map[string]int64, error)
 	OpenLoads(ctx context.Context, k store.IntegrationKey) ([]*store.Load, error)
-	Loads(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.Load, error)
+	LoadsStarted(ctx context.Context, k store.IntegrationKey, after consent.Time) ([]consent.Time, error)
 	SaveLoad(ctx context.Context, l store.Lease, load *store.Load) error
 	JoinLoad(ctx context.Context, l store.Lease, load *store.Load, joining []store.Joining) ([]bool, error)
 	LoadRows(ctx context.Context, load *store.Load, state store.RowState, after, limit int) ([]store.LoadRow, error)

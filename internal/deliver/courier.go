@@ -46,6 +46,7 @@ type courier struct {
 	loaders   map[store.IntegrationKey]*loader
 	listeners map[store.IntegrationKey]*listener
 	busy      map[string]bool // profiles with a call under way, and "" for a probe
+	wanted    int             // places that are waited for beside the single lane
 	tally     plan.Tally
 	turns     [plan.Classes]plan.Turns
 	blocked   consent.Time
@@ -185,11 +186,11 @@ func (c *courier) find(ctx, calls context.Context) (*job, error) {
 	return c.choose(ctx, working)
 }
 
-// free tells whether one more call may be under way now.
+// free tells whether one more call about a single profile may be under way now.
 func (c *courier) free() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.busy) < c.spend.width() && c.blocked <= c.clock()
+	return len(c.busy)+c.wanted < c.spend.width() && c.blocked <= c.clock()
 }
 
 // refresh reads the licence's integrations and adapts the budget to them.
@@ -304,21 +305,20 @@ func (c *courier) block(ctx context.Context, wait time.Duration) {
 func defaultRandom() float64 { return rand.Float64() } //nolint:gosec // spreads retries, protects nothing
 
 // seated makes a call beside those of the single lane, as one of those that may
-// be under way at once. id is what it is for.
+// be under way at once. The next place is kept for it: where Actito is slow, all
+// places are taken by single calls, and a load is wanted most. id is what the
+// call is for.
 func (c *courier) seated(ctx context.Context, operation string, id store.ID, f func(ctx context.Context) error) error {
 	name := operation + " " + id.String()
-	for {
-		c.mu.Lock()
-		seat := len(c.busy) < c.spend.width() && c.blocked <= c.clock()
-		if seat {
-			c.busy[name] = true
-		}
-		c.mu.Unlock()
-		if seat {
-			break
-		}
+	c.mu.Lock()
+	c.wanted++
+	c.mu.Unlock()
+	for !c.seat(name) {
 		select {
 		case <-ctx.Done():
+			c.mu.Lock()
+			c.wanted--
+			c.mu.Unlock()
 			return &consent.Error{Kind: consent.Transient, Message: "the lease went before the call could be made", Err: ctx.Err()}
 		case <-time.After(50 * time.Millisecond):
 		}
@@ -332,4 +332,16 @@ func (c *courier) seated(ctx context.Context, operation string, id store.ID, f f
 	err := f(c.targets.Paced(ctx, c.budget().limiter.Wait, nil))
 	c.metrics.called(operation, outcomeOf(err))
 	return err
+}
+
+// seat takes the place that is kept, as soon as there is one.
+func (c *courier) seat(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.busy) >= c.spend.width() || c.blocked > c.clock() {
+		return false
+	}
+	c.wanted--
+	c.busy[name] = true
+	return true
 }

@@ -18,6 +18,7 @@ type bulkFault struct {
 	reason  string // why the lane is closed; empty if it stays open
 
 	b    *bundle
+	gate *gate // of Actito's side of the load
 	id   string
 	w    wants
 	late []string // who withdraws after the load was handed over
@@ -70,7 +71,8 @@ func TestR22FaultsOfLoads(t *testing.T) {
 
 func (f *bulkFault) begin(t *testing.T) {
 	t.Helper()
-	f.b = setup(t, simulator.ActitoOptions{CallsPerMinute: -1, LoadDelay: 4 * time.Second}, impatient)
+	opts, gate := gated(simulator.ActitoOptions{})
+	f.b, f.gate = setup(t, opts, impatient), gate
 	for _, fault := range f.faults {
 		f.b.actito.Inject(fault)
 	}
@@ -80,7 +82,7 @@ func (f *bulkFault) begin(t *testing.T) {
 		}
 	}))
 	var granting []string
-	f.w, granting, _ = f.b.mixed(f.id, 105, 75)
+	f.w, granting, _ = f.b.mixed(f.id, 115, 85)
 	f.late = granting[:3]
 	for _, email := range f.late {
 		delete(f.w, email) // a load may overwrite them until they are looked at again
@@ -88,11 +90,15 @@ func (f *bulkFault) begin(t *testing.T) {
 }
 
 // met waits until the load was handed over, and has some people withdraw then.
+// Only when that has reached Actito does it apply the load, if it has it.
 func (f *bulkFault) met(t *testing.T) {
 	f.b.t = t
 	f.b.begun(f.id)
 	f.b.sees(f.id, "the load was handed over", func(load loadView) bool { return load.running() || load.Outcome != "" })
 	f.b.sendAll(inOrder(f.late, time.Now(), simulator.Choices{"newsletter": no(), "promotions": no()}, nil))
+	f.b.looks("the withdrawals are sent", func() bool { return f.b.allSynced(f.late) })
+	f.gate.open()
+	f.b.actito.SettleLoads()
 }
 
 // told wants it to be seen how the load ended.
@@ -112,7 +118,6 @@ func (f *bulkFault) settled(t *testing.T) {
 	b := f.b
 	b.t = t
 	b.settle("everybody", f.w)
-	b.actito.SettleLoads()
 	w := wants{}
 	w.set(f.late, map[string]bool{"Newsletter": false, "Promotions": false})
 	right := func() bool {

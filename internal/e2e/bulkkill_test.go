@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	bulkKills      = 10
-	bulkKillsShort = 3
-	peopleOfLoads  = 190
+	bulkRounds      = 6 // of two kills each
+	bulkRoundsShort = 2
+	peopleOfLoads   = 190
 )
 
 // decide makes the event of choices that are known, at a time after all that
@@ -37,9 +37,9 @@ func (c *chooser) decide(choices map[string]bool) []byte {
 // acknowledged is there in the end, and every profile is as the person chose.
 func TestKillMinus9DuringLoads(t *testing.T) {
 	t.Parallel()
-	rounds := bulkKills
+	rounds := bulkRounds
 	if testing.Short() {
-		rounds = bulkKillsShort
+		rounds = bulkRoundsShort
 	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -58,63 +58,77 @@ func TestKillMinus9DuringLoads(t *testing.T) {
 		mustPut(t, b, c.email)
 		s.people = append(s.people, c)
 	}
-	b.slow()
 	reached := map[string]int{}
 	for n := range rounds {
 		before := len(b.actito.Loads())
-		// All change both choices, so that they share a file, and withdraw one,
-		// so that the day's loads are not spread.
-		everybody := make(chan *chooser)
-		var senders sync.WaitGroup
-		for range 8 {
-			senders.Go(func() {
-				for c := range everybody {
-					s.deliver(c.decide(map[string]bool{"newsletter": n%2 == 0, "promotions": n%2 != 0}))
-				}
-			})
+		b.slow()
+		s.allChoose(n%2 == 0)
+		restart := func() {
+			p.kill()
+			p = b.spawn()
+			b.url = p.ready()
+			s.url.Store(&b.url)
 		}
-		for _, c := range s.people {
-			everybody <- c
-		}
-		close(everybody)
-		senders.Wait()
+		restart() // what it finds when it starts goes by bulk at once
 		stage := []string{"building", "started", "running", "ended"}[(n+int(seed%4))%4]
 		if s.awaitStage(id, stage, before) {
 			reached[stage]++
+		} else {
+			t.Logf("round %d never got to %s: %+v", n, stage, s.plan(id).Lanes)
 		}
 		stop := make(chan struct{})
 		var meanwhile sync.WaitGroup
 		meanwhile.Go(func() { s.chooseUntil(stop, rand.New(rand.NewPCG(seed, uint64(n+1)))) })
 		pause(time.Duration(random.IntN(400)) * time.Millisecond)
-		p.kill()
-		p = b.spawn()
-		b.url = p.ready()
-		s.url.Store(&b.url)
+		restart()
 		b.hurry()
-		pause(time.Second)
+		pause(700 * time.Millisecond)
 		close(stop)
 		meanwhile.Wait()
-		b.slow()
+		s.drain()
 	}
 	b.hurry()
 	b.actito.SettleLoads()
 	s.checkAcknowledged()
 	s.checkEnd()
-	t.Logf("%d kills, at %v; %d loads, %d events acknowledged in %d posts", rounds, reached, len(b.actito.Loads()), s.sent.Load(), s.posts.Load())
-	if len(b.actito.Loads()) < rounds/2 {
-		t.Errorf("only %d loads were made in %d rounds", len(b.actito.Loads()), rounds)
+	t.Logf("%d times two kills, at %v; %d loads, %d events acknowledged in %d posts", rounds, reached, len(b.actito.Loads()), s.sent.Load(), s.posts.Load())
+	if len(b.actito.Loads()) == 0 {
+		t.Error("no load was made, so this tests nothing")
 	}
+}
+
+// allChoose has everybody change both choices, so that they share a file, and
+// withdraw one, so that the day's loads are not spread.
+func (s *soak) allChoose(on bool) {
+	everybody := make(chan *chooser)
+	var senders sync.WaitGroup
+	for range 8 {
+		senders.Go(func() {
+			for c := range everybody {
+				s.deliver(c.decide(map[string]bool{"newsletter": on, "promotions": !on}))
+			}
+		})
+	}
+	for _, c := range s.people {
+		everybody <- c
+	}
+	close(everybody)
+	senders.Wait()
 }
 
 // awaitStage waits, for a while, until a load after those before is at a stage.
 func (s *soak) awaitStage(id, stage string, before int) bool {
+	hurried := false
 	for deadline := time.Now().Add(8 * time.Second); time.Now().Before(deadline); pause(5 * time.Millisecond) {
 		loads := s.actito.Loads()
-		switch stage {
-		case "building":
-			if l := s.plan(id).Loads; len(l) > 0 && l[0].State == "building" {
+		if l := s.plan(id).Loads; !hurried && len(l) > 0 && l[0].State != "done" && l[0].Outcome == "" {
+			if stage == "building" {
 				return true
 			}
+			s.hurry() // once it is decided, all may go quickly
+			hurried = true
+		}
+		switch stage {
 		case "started":
 			if len(loads) > before {
 				return true
@@ -130,6 +144,22 @@ func (s *soak) awaitStage(id, stage string, before int) bool {
 		}
 	}
 	return false
+}
+
+// drain waits, for a while, until nearly everybody is served, so that the next
+// load has whom to take.
+func (s *soak) drain() {
+	for deadline := time.Now().Add(25 * time.Second); time.Now().Before(deadline); pause(100 * time.Millisecond) {
+		left := 0
+		for _, c := range s.people {
+			if !s.synced(c.email) {
+				left++
+			}
+		}
+		if left < 20 {
+			return
+		}
+	}
 }
 
 // chooseUntil has single people withdraw and grant, one after the other.

@@ -30,13 +30,15 @@ func (b *bundle) mixed(id string, grants, refusals int) (w wants, granting, refu
 // of them was read (R22).
 func TestR22AnUntoldLoadIsReadBack(t *testing.T) {
 	t.Parallel()
-	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1, LoadDelay: 3 * time.Second, LoadResults: simulator.LoadResultsNone})
+	opts, gate := gated(simulator.ActitoOptions{LoadResults: simulator.LoadResultsNone})
+	b := setup(t, opts)
 	id := b.integrate(bulky(nil))
-	w, granting, refusing := b.mixed(id, 110, 90)
+	w, granting, refusing := b.mixed(id, 115, 85)
 	b.begun(id)
+	b.sees(id, "the load runs", loadView.running)
+	granting, refusing = b.sent(granting), b.sent(refusing)
 	b.actito.Inject(simulator.Fault{Kind: simulator.KindRead, Latency: 300 * time.Millisecond})
-	b.looks("profiles are read", func() bool { return b.actito.CallCount(simulator.KindRead) > 0 })
-	granting, refusing = b.loaded(granting), b.loaded(refusing)
+	gate.open()
 	read := func(people []string) (n int) {
 		for _, email := range people {
 			if calls := b.callsFor(email, simulator.KindRead); len(calls) > 0 && !calls[0].Finished.IsZero() {
@@ -79,10 +81,10 @@ func TestR22AnUntoldLoadIsReadBack(t *testing.T) {
 // counts as synced for it, and everybody is served alone (R22).
 func TestR22ALoadThatPretends(t *testing.T) {
 	t.Parallel()
-	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1, LoadDelay: 3 * time.Second, LoadResults: simulator.LoadResultsNone})
+	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1, LoadDelay: -1, LoadResults: simulator.LoadResultsNone})
 	id := b.integrate(bulky(nil))
 	b.actito.Inject(simulator.Fault{Kind: simulator.KindTrigger, Effect: simulator.EffectLoadPretends})
-	w, _, _ := b.mixed(id, 110, 90)
+	w, _, _ := b.mixed(id, 115, 85)
 	b.begun(id)
 	b.settle("everybody", w)
 	if load := b.load(id); load.Outcome != "unclear" || load.Reason == "" {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/binary"
 	"slices"
 	"time"
 
@@ -239,3 +240,11 @@ type DueCursor struct {
 
 // After gives the cursor behind a delivery.
 func After(d *Delivery) DueCursor { return DueCursor{d.ConsentAt, d.Person} }
+
+// FirstLoadID is no later than the id of any load that was handed over after a
+// time: ids are in the order in which loads were made, a day before at most.
+func FirstLoadID(after consent.Time) (first ID) {
+	made := max(0, after.Add(-24*time.Hour).Std().UnixMilli())
+	binary.BigEndian.PutUint64(first[:], uint64(made)<<16) //nolint:gosec // not negative
+	return first
+}

@@ -15,9 +15,10 @@ import (
 const (
 	loadColumns = `organization, integration, id, state, epoch, columns, people, withdrawals, refused, execution, outcome, reason,
 		created_at, started_at, ended_at`
-	openLoadsSQL   = `SELECT ` + loadColumns + ` FROM loads WHERE organization = $1 AND integration = $2 AND state <> 'done' ORDER BY id`
-	newestLoadsSQL = `SELECT ` + loadColumns + ` FROM loads WHERE organization = $1 AND integration = $2 ORDER BY id DESC LIMIT $3`
-	loadRowsSQL    = `SELECT r.number, r.person, r.version, r.class, r.due_at, r.cells, r.rest, r.stranger, r.refused, r.doubtful, r.state, coalesce(p.user_id, '')
+	openLoadsSQL    = `SELECT ` + loadColumns + ` FROM loads WHERE organization = $1 AND integration = $2 AND state <> 'done' ORDER BY id`
+	newestLoadsSQL  = `SELECT ` + loadColumns + ` FROM loads WHERE organization = $1 AND integration = $2 ORDER BY id DESC LIMIT $3`
+	loadsStartedSQL = `SELECT started_at FROM loads WHERE organization = $1 AND integration = $2 AND id >= $3 AND started_at > $4 ORDER BY id`
+	loadRowsSQL     = `SELECT r.number, r.person, r.version, r.class, r.due_at, r.cells, r.rest, r.stranger, r.refused, r.doubtful, r.state, coalesce(p.user_id, '')
 		FROM load_rows r LEFT JOIN people p ON p.organization = r.organization AND p.person = r.person
 		WHERE r.organization = $1 AND r.integration = $2 AND r.load = $3 AND r.state = $4 AND r.number > $5 ORDER BY r.number LIMIT $6`
 	fileRowsSQL = `SELECT r.number, r.cells, p.user_id FROM load_rows r
@@ -60,6 +61,13 @@ func (e *Engine) OpenLoads(ctx context.Context, k store.IntegrationKey) ([]*stor
 // Loads gives the newest loads of an integration.
 func (e *Engine) Loads(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.Load, error) {
 	return query(ctx, e, scanLoad, newestLoadsSQL, k.Organization, k.ID, limit)
+}
+
+// LoadsStarted tells when an integration's loads were handed over, of those after
+// a time.
+func (e *Engine) LoadsStarted(ctx context.Context, k store.IntegrationKey, after consent.Time) ([]consent.Time, error) {
+	first := store.FirstLoadID(after)
+	return query(ctx, e, pgx.RowTo[consent.Time], loadsStartedSQL, k.Organization, k.ID, first[:], int64(after))
 }
 
 // SaveLoad stores a load under the lease: a new one, or how far it has come.

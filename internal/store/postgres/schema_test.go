@@ -101,6 +101,7 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"Queue":                 {countDueSQL, "deliveries_due: organization integration target class"},
 		"OpenLoads":             {openLoadsSQL, "loads_open: organization integration"},
 		"Loads":                 {newestLoadsSQL, "loads_pkey: organization integration"},
+		"LoadsStarted":          {loadsStartedSQL, "loads_pkey: organization integration id"},
 		"LoadRows":              {loadRowsSQL, "load_rows_pkey: organization integration load number"},
 		"FileRows":              {fileRowsSQL, "load_rows_pkey: organization integration load number"},
 		"JoinLoad":              {joinSQL, one},

@@ -14,9 +14,10 @@ const (
 	loadColumns = `organization, integration, id, state, epoch, columns, people, withdrawals, refused, execution, outcome, reason,
 		created_at, started_at, ended_at`
 	// The index is named, for SQLite would rather walk through all loads.
-	openLoadsSQL   = `SELECT ` + loadColumns + ` FROM loads INDEXED BY loads_open WHERE organization = ? AND integration = ? AND state <> 'done' ORDER BY id`
-	newestLoadsSQL = `SELECT ` + loadColumns + ` FROM loads WHERE organization = ? AND integration = ? ORDER BY id DESC LIMIT ?`
-	loadRowsSQL    = `SELECT r.number, r.person, r.version, r.class, r.due_at, r.cells, r.rest, r.stranger, r.refused, r.doubtful, r.state, coalesce(p.user_id, '')
+	openLoadsSQL    = `SELECT ` + loadColumns + ` FROM loads INDEXED BY loads_open WHERE organization = ? AND integration = ? AND state <> 'done' ORDER BY id`
+	newestLoadsSQL  = `SELECT ` + loadColumns + ` FROM loads WHERE organization = ? AND integration = ? ORDER BY id DESC LIMIT ?`
+	loadsStartedSQL = `SELECT started_at FROM loads WHERE organization = ? AND integration = ? AND id >= ? AND started_at > ? ORDER BY id`
+	loadRowsSQL     = `SELECT r.number, r.person, r.version, r.class, r.due_at, r.cells, r.rest, r.stranger, r.refused, r.doubtful, r.state, coalesce(p.user_id, '')
 		FROM load_rows r LEFT JOIN people p ON p.organization = r.organization AND p.person = r.person
 		WHERE r.organization = ? AND r.integration = ? AND r.load = ? AND r.state = ? AND r.number > ? ORDER BY r.number LIMIT ?`
 	fileRowsSQL = `SELECT r.number, r.cells, p.user_id FROM load_rows r
@@ -62,6 +63,26 @@ func (e *Engine) OpenLoads(ctx context.Context, k store.IntegrationKey) ([]*stor
 // Loads gives the newest loads of an integration.
 func (e *Engine) Loads(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.Load, error) {
 	return e.queryLoads(ctx, newestLoadsSQL, k.Organization, k.ID, limit)
+}
+
+// LoadsStarted tells when an integration's loads were handed over, of those after
+// a time.
+func (e *Engine) LoadsStarted(ctx context.Context, k store.IntegrationKey, after consent.Time) ([]consent.Time, error) {
+	first := store.FirstLoadID(after)
+	rows, err := e.read.QueryContext(ctx, loadsStartedSQL, k.Organization, k.ID, first[:], int64(after))
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	var found []consent.Time
+	for rows.Next() {
+		var at consent.Time
+		if err := rows.Scan(&at); err != nil {
+			return nil, classify(err)
+		}
+		found = append(found, at)
+	}
+	return found, classify(rows.Err())
 }
 
 // underLease runs f in a transaction if the lease is held, and gives Conflict

@@ -102,6 +102,7 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"Queue":                 {countDueSQL, "SEARCH deliveries USING COVERING INDEX deliveries_due (organization=? AND integration=? AND target=? AND class=?)"},
 		"OpenLoads":             {openLoadsSQL, "SEARCH loads USING INDEX loads_open (organization=? AND integration=?)"},
 		"Loads":                 {newestLoadsSQL, "SEARCH loads USING PRIMARY KEY (organization=? AND integration=?)"},
+		"LoadsStarted":          {loadsStartedSQL, "SEARCH loads USING PRIMARY KEY (organization=? AND integration=? AND id>?)"},
 		"LoadRows":              {loadRowsSQL, "SEARCH r USING PRIMARY KEY (organization=? AND integration=? AND load=? AND number>?)"},
 		"FileRows":              {fileRowsSQL, "SEARCH r USING PRIMARY KEY (organization=? AND integration=? AND load=? AND number>?)"},
 		"NextNews":              {nextNewsSQL, "SEARCH news USING INDEX news_next (organization=? AND integration=? AND next_at<?)"},

@@ -29,6 +29,7 @@ var loads = group{
 	"a file holds only who still waits for it":              fileOfLoad,
 	"no load is stored for an integration that is gone":     loadOfNobody,
 	"rows are forgotten, the load stays":                    forgottenRows,
+	"loads that were handed over are counted":               startedLoads,
 }
 
 // joined is a load of acme's integration with people in it, who chose as
@@ -534,4 +535,25 @@ func reportedPlan(b *bench) {
 	got, err = b.Plan(b.Context(), "another")
 	b.must(err)
 	b.same("another's", got, []byte(nil))
+}
+
+func startedLoads(b *bench) {
+	k := b.integrate(acme, "i")
+	other := b.integrate(acme, "other")
+	l := b.lease("node")
+	save := func(k store.IntegrationKey, startedAt consent.Time) {
+		b.must(b.SaveLoad(b.Context(), l, &store.Load{IntegrationKey: k, LoadID: store.NewID(), State: store.LoadDone, StartedAt: startedAt}))
+	}
+	now := consent.TimeOf(time.Now()) // ids are made by the real clock
+	hours := func(n int) consent.Time { return now.Add(time.Duration(n) * time.Hour) }
+	save(k, hours(-25))
+	save(k, hours(-23))
+	for range 100 {
+		save(k, 0)
+	}
+	save(k, hours(-1))
+	save(other, hours(-2))
+	started, err := b.LoadsStarted(b.Context(), k, hours(-24))
+	b.must(err)
+	b.same("started", started, []consent.Time{hours(-23), hours(-1)})
 }

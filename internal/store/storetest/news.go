@@ -61,12 +61,14 @@ func (b *bench) refusal(n *store.News) store.Heard {
 
 func newsOnce(b *bench) {
 	k := b.integrate(acme, "i")
-	b.same("new", b.hear(k, rumour("1", "7", false), rumour("1", "7", false), rumour("2", "7", false)), 2)
+	b.same("new", b.hear(k, rumour("a", "7", false), rumour("a", "7", false), rumour("b", "7", false)), 2)
 	b.clock.pass(time.Hour)
-	b.same("again, and another value under the same id", b.hear(k, rumour("1", "7", false), rumour("1", "7", true)), 1)
+	b.same("again, and another value under the same id", b.hear(k, rumour("a", "7", false), rumour("a", "7", true)), 1)
 	other := b.integrate(acme, "other")
-	b.same("of another integration", b.hear(other, rumour("1", "7", false)), 1)
+	b.same("of another integration", b.hear(other, rumour("a", "7", false)), 1)
 	b.same("waiting", len(b.pendingNews(k)), 3)
+	b.same("a number may be the webhook's own id", b.hear(k, rumour("21", "8", true), rumour("21", "8", false), rumour("21", "8", false)), 3)
+	b.same("a grant under it is taken once for a while", b.hear(k, rumour("21", "8", true)), 0)
 }
 
 func newsWithoutID(b *bench) {
