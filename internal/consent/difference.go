@@ -22,6 +22,8 @@ type Fact struct {
 	// SeenOnAt is when Actito last told that the subscription is on. It may
 	// have told late.
 	SeenOnAt Time `json:"o,omitempty"`
+	// DoubtedAt is when what Actito told last put it in doubt.
+	DoubtedAt Time `json:"d,omitempty"`
 	// Suspect says that a call with this attribute among others was refused:
 	// it goes alone from now on.
 	Suspect bool `json:"s,omitempty"`
@@ -124,7 +126,8 @@ func (k Known) Doubt(d Difference) Known {
 func (k Known) Confirm(d Difference, at Time) Known {
 	k = k.clone()
 	for name, on := range d.Subscriptions {
-		k.Subscriptions[name] = Fact{Value: on, ConfirmedAt: at, SeenOnAt: k.Subscriptions[name].SeenOnAt}
+		was := k.Subscriptions[name]
+		k.Subscriptions[name] = Fact{Value: on, ConfirmedAt: at, SeenOnAt: was.SeenOnAt, DoubtedAt: was.DoubtedAt}
 	}
 	for name, value := range d.Attributes {
 		k.Attributes[name] = Fact{Value: value, ConfirmedAt: at}
@@ -132,13 +135,37 @@ func (k Known) Confirm(d Difference, at Time) Known {
 	return k
 }
 
-// Saw gives what is known once the CRM has told that subscriptions are on.
-func (k Known) Saw(subscriptions []string, at Time) Known {
-	k = k.clone()
-	for _, name := range subscriptions {
+// Heard gives what is known once the CRM has told of changes: doubt is what may
+// be otherwise by now, seenOn what was told to be on.
+func (k Known) Heard(doubt Difference, seenOn []string, at Time) Known {
+	k = k.Doubt(doubt)
+	for name := range doubt.Subscriptions {
+		f := k.Subscriptions[name]
+		f.DoubtedAt = at
+		k.Subscriptions[name] = f
+	}
+	for _, name := range seenOn {
 		f, held := k.Subscriptions[name]
 		f.SeenOnAt, f.Unknown = at, f.Unknown || !held
 		k.Subscriptions[name] = f
+	}
+	return k
+}
+
+// Recall gives what is known when a call has ended that began with less: what
+// the CRM told meanwhile, as stored has it, is not forgotten.
+func (k Known) Recall(stored Known) Known {
+	k = k.clone()
+	for name, told := range stored.Subscriptions {
+		f := k.Subscriptions[name]
+		if told.DoubtedAt > f.DoubtedAt {
+			f.DoubtedAt, f.Unknown = told.DoubtedAt, true
+			k.Subscriptions[name] = f
+		}
+		if told.SeenOnAt > f.SeenOnAt {
+			f.SeenOnAt = told.SeenOnAt
+			k.Subscriptions[name] = f
+		}
 	}
 	return k
 }

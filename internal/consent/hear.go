@@ -64,8 +64,11 @@ const (
 	// HearGrant: the person agreed, in Actito, after all that we know of.
 	HearGrant Hearing = "grant"
 	// HearCorrect: Actito holds a grant that is not proven to be newer than the
-	// last refusal. It is corrected there.
+	// last refusal, or a refusal that is older than the last grant. It is
+	// corrected there.
 	HearCorrect Hearing = "correct"
+	// HearDefault: it is what a new profile began with, which nobody chose.
+	HearDefault Hearing = "default"
 	// HearUnsure: what the profile holds now has to be read first.
 	HearUnsure Hearing = "unsure"
 )
@@ -74,6 +77,9 @@ const (
 // beside it.
 type Rumour struct {
 	On bool
+	// Created says that the profile is new, ArrivedAt when that was told.
+	Created   bool
+	ArrivedAt Time
 	// Writes are our own of the last minutes, the oldest first, with those that
 	// are under way. They are all that could come back as an echo.
 	Writes []OwnWrite
@@ -101,6 +107,10 @@ func Hear(r Rumour) Hearing {
 
 func (r *Rumour) refused() Hearing {
 	switch latest, older := r.written(false); {
+	case r.Created:
+		return HearDefault
+	case r.Said && r.Wanted.On && r.Wanted.At > r.ArrivedAt.Add(MaxAhead):
+		return HearCorrect // it was told long ago, and was not looked into before the person agreed
 	case latest:
 		return HearEcho
 	case r.Said && !r.Wanted.On && !older:
@@ -122,11 +132,13 @@ func (r *Rumour) granted() Hearing {
 		return HearEcho
 	case r.Said && r.Wanted.On:
 		return HearAgreed
+	case r.Created && !r.Said:
+		return HearDefault
 	case r.Read == nil:
 		return HearUnsure
 	case !*r.Read:
 		return HearEcho // it is off again, by us or by somebody
-	case older:
+	case older || r.Created:
 		return HearCorrect // an older grant of ours that was applied late looks the same
 	case !r.Said:
 		return HearGrant

@@ -17,6 +17,11 @@ func TestR25WhatAChangeInActitoMeans(t *testing.T) {
 	}{
 		{"off, nothing of ours: a refusal, at once", Rumour{Wanted: on, Said: true}, HearWithdrawal},
 		{"off, of which nobody ever chose", Rumour{}, HearWithdrawal},
+		{"off, in a new profile", Rumour{Created: true, Wanted: on, Said: true}, HearDefault},
+		{"off, told long before the person agreed", Rumour{Wanted: WantedSubscription{On: true, At: Time(MaxAhead.Microseconds()) + 101}, Said: true, ArrivedAt: 100}, HearCorrect},
+		{"off, told at about the time at which the person agreed", Rumour{Wanted: WantedSubscription{On: true, At: Time(MaxAhead.Microseconds()) + 100}, Said: true, ArrivedAt: 100}, HearWithdrawal},
+		{"on, in a new profile, of which nobody ever chose", Rumour{On: true, Created: true, Read: &yes}, HearDefault},
+		{"on, in a new profile, although off is wanted", Rumour{On: true, Created: true, Wanted: off, Said: true, Known: confirmed, Read: &yes}, HearCorrect},
 		{"off, as wanted", Rumour{Wanted: off, Said: true}, HearAgreed},
 		{"off, our last write", Rumour{Wanted: off, Said: true, Writes: []OwnWrite{wroteOff}}, HearEcho},
 		{"off, our last write, although a newer grant waits", Rumour{Wanted: on, Said: true, Writes: []OwnWrite{wroteOff}}, HearEcho},
@@ -85,5 +90,24 @@ func TestWhenARefusalMayBeOvertaken(t *testing.T) {
 		if got := x.rumour.Overtaken(100); got != x.want {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+// What Actito tells during a call is not forgotten when the call ends.
+func TestWhatIsToldDuringACallIsRecalled(t *testing.T) {
+	t.Parallel()
+	known := Known{Subscriptions: map[string]Fact{"a": {Value: true, ConfirmedAt: 1, DoubtedAt: 5}, "b": {Value: true, ConfirmedAt: 1}}}
+	refusal := Difference{Subscriptions: map[string]bool{"a": false}}
+	told := known.Doubt(refusal).Heard(Difference{Subscriptions: map[string]bool{"a": true}}, []string{"b", "c"}, 10)
+	after := known.Confirm(refusal, 20).Recall(told)
+	if a := after.Subscriptions["a"]; !a.Unknown || a.DoubtedAt != 10 {
+		t.Errorf("the doubt is forgotten: %+v", a)
+	}
+	if b := after.Subscriptions["b"]; b.Unknown || b.SeenOnAt != 10 {
+		t.Errorf("what was seen is forgotten: %+v", b)
+	}
+	// What was told before the call is settled by it.
+	if again := after.Confirm(refusal, 30).Recall(told); again.Subscriptions["a"].Unknown {
+		t.Errorf("an old doubt comes back: %+v", again.Subscriptions["a"])
 	}
 }

@@ -53,7 +53,9 @@ func (c *courier) attempt(ctx context.Context, j *job, now consent.Time) {
 		Known: j.Known, LeftOut: j.projection.LeftOut, Readback: j.Readback, Attempts: j.Attempts,
 	}
 	a.guarded(ctx, call)
-	a.record(ctx)
+	if a.record(ctx, a.finish) {
+		a.metrics.finished(a.job, &a.finish, a.clock())
+	}
 }
 
 // guarded runs the attempt so that a fault of ours in it fails this delivery,
@@ -319,26 +321,26 @@ func (a *attempt) forbidden(ctx context.Context, operation string) {
 	a.finish.NextAt = until
 }
 
-// record writes the end of the attempt. When the store cannot be written the
-// delivery stays in flight for it; it is tried until the lease is gone.
-func (a *attempt) record(ctx context.Context) {
+// record writes how a call ended, and tells whether that could be done. When
+// the store cannot be written the delivery stays in flight for it; it is tried
+// until the lease is gone.
+func (c *courier) record(ctx context.Context, f store.Finish) bool {
 	// A definite answer is worth recording though the calls were cut.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), store.LeaseLife)
 	defer cancel()
 	for {
-		err := a.store.Finish(ctx, a.currentLease(), a.finish)
+		err := c.store.Finish(ctx, c.currentLease(), f)
 		switch {
 		case err == nil:
-			a.metrics.finished(a.job, &a.finish, a.clock())
-			return
+			return true
 		case consent.KindOf(err) == consent.Conflict:
-			a.log.WarnContext(ctx, "a result was refused, the lease has gone to another node", "person", a.job.Person.String())
-			return
+			c.log.WarnContext(ctx, "a result was refused, the lease has gone to another node", "person", f.Person.String())
+			return false
 		}
-		a.log.ErrorContext(ctx, "a result could not be recorded, trying again", "person", a.job.Person.String(), "error", err)
+		c.log.ErrorContext(ctx, "a result could not be recorded, trying again", "person", f.Person.String(), "error", err)
 		select {
 		case <-ctx.Done():
-			return
+			return false
 		case <-time.After(time.Second):
 		}
 	}

@@ -55,6 +55,7 @@ type News interface {
 	SettleNews(ctx context.Context, l store.Lease, h store.Heard) error
 	OwnWrites(ctx context.Context, k store.IntegrationKey, p store.PersonKey, since consent.Time) (map[string][]consent.OwnWrite, error)
 	PersonOfProfile(ctx context.Context, k store.IntegrationKey, profileID string) (store.PersonKey, error)
+	store.Backlogs
 }
 
 // Loads is what the bulk lane needs of the database.

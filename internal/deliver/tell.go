@@ -59,22 +59,22 @@ func (c *courier) tell(ctx context.Context, i *store.Integration) (any bool, err
 	if err != nil || didomi == nil {
 		return false, err // it waits for credentials
 	}
-	batch, err := c.tellings(ctx, i, due)
-	if err != nil || len(batch) == 0 {
-		return len(due) > 0, err
+	batch, any, err := c.tellings(ctx, i, due)
+	if len(batch) > 0 {
+		c.tellAll(ctx, i, didomi, batch)
 	}
-	return true, c.tellAll(ctx, i, didomi, batch)
+	return any || len(batch) > 0, err
 }
 
-// tellings begins what fits into one call, and settles what Didomi knows.
-func (c *courier) tellings(ctx context.Context, i *store.Integration, due []*store.Delivery) ([]*telling, error) {
-	var batch []*telling
+// tellings begins what fits into one call, and settles what Didomi knows. What
+// was begun is given beside an error too, and has to be told.
+func (c *courier) tellings(ctx context.Context, i *store.Integration, due []*store.Delivery) (batch []*telling, some bool, err error) {
 	var settled []store.Settled
 	events := 0
 	for _, d := range due {
 		person, err := c.store.Person(ctx, d.Organization, d.Person)
 		if err != nil && consent.KindOf(err) != consent.NotFound {
-			return nil, err
+			return batch, false, err
 		}
 		t := &telling{Delivery: d}
 		if err == nil {
@@ -87,7 +87,7 @@ func (c *courier) tellings(ctx context.Context, i *store.Integration, due []*sto
 		default:
 			begun, err := c.beginTelling(ctx, t)
 			if err != nil {
-				return nil, err
+				return batch, false, err
 			}
 			if begun {
 				events += len(t.events)
@@ -97,10 +97,10 @@ func (c *courier) tellings(ctx context.Context, i *store.Integration, due []*sto
 	}
 	if len(settled) > 0 {
 		if err := c.store.Settle(ctx, c.currentLease(), settled); err != nil {
-			return nil, err
+			return batch, false, err
 		}
 	}
-	return batch, nil
+	return batch, len(settled) > 0, nil
 }
 
 // choiceName names a choice under a regulation in what Didomi is known to hold.
@@ -148,7 +148,7 @@ func (c *courier) beginTelling(ctx context.Context, t *telling) (bool, error) {
 	})
 }
 
-func (c *courier) tellAll(ctx context.Context, i *store.Integration, didomi Didomi, batch []*telling) error {
+func (c *courier) tellAll(ctx context.Context, i *store.Integration, didomi Didomi, batch []*telling) {
 	var events []TellEvent
 	for _, t := range batch {
 		events = append(events, t.events...)
@@ -164,14 +164,11 @@ func (c *courier) tellAll(ctx context.Context, i *store.Integration, didomi Dido
 		if err == nil {
 			each = each[len(t.events):]
 		}
-		if err := c.finishTelling(ctx, i, t, own); err != nil {
-			return err
-		}
+		c.finishTelling(ctx, i, t, own)
 	}
-	return nil
 }
 
-func (c *courier) finishTelling(ctx context.Context, i *store.Integration, t *telling, err error) error {
+func (c *courier) finishTelling(ctx context.Context, i *store.Integration, t *telling, err error) {
 	now := c.clock()
 	t.call.AnsweredAt, t.call.Outcome = now, outcomeOf(err)
 	c.metrics.called("tell", t.call.Outcome)
@@ -194,5 +191,5 @@ func (c *courier) finishTelling(ctx context.Context, i *store.Integration, t *te
 		}
 	}
 	f.Calls = []store.Call{t.call}
-	return c.store.Finish(ctx, c.currentLease(), f)
+	c.record(ctx, f)
 }

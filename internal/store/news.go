@@ -58,6 +58,14 @@ func (n *News) Entry(h *Hasher, now consent.Time) LedgerEntry {
 	return e
 }
 
+// First is since when news may be looked into: refusals stand before all else.
+func (n *News) First(now consent.Time) consent.Time {
+	if n.Withdraws() {
+		return 0
+	}
+	return now
+}
+
 // Heard is what news turned out to be, to be recorded in one step.
 type Heard struct {
 	*News
@@ -79,7 +87,7 @@ type Heard struct {
 
 // Learn gives what is known of the profile once this was heard.
 func (h *Heard) Learn(known consent.Known, now consent.Time) consent.Known {
-	return known.Confirm(h.Confirm, now).Doubt(h.Doubt).Saw(h.SeenOn, now)
+	return known.Confirm(h.Confirm, now).Heard(h.Doubt, h.SeenOn, now)
 }
 
 // EchoWindow is for how long an own write may come back as news.
@@ -90,7 +98,8 @@ type Telling interface {
 	// Hear stores news; those that were told before are passed over. It gives
 	// how many were new.
 	Hear(ctx context.Context, batch []News) (fresh int, err error)
-	// NextNews gives the oldest news of an integration that are due.
+	// NextNews gives news of an integration that are due: refusals that were not
+	// looked into yet, then the oldest.
 	NextNews(ctx context.Context, k IntegrationKey, limit int) ([]*News, error)
 	// Postpone lets news wait. Conflict if the lease has gone.
 	Postpone(ctx context.Context, l Lease, n *News, until consent.Time) error

@@ -162,12 +162,12 @@ func (e *Engine) Begin(ctx context.Context, l store.Lease, s store.Start) (ok bo
 // meanwhile the result is refused with Conflict, and the person is made due
 // again and read back (R16).
 func (e *Engine) Finish(ctx context.Context, l store.Lease, f store.Finish) error {
-	known, err := toJSON(f.Known)
-	if err != nil {
-		return err
-	}
 	refused := false
-	err = e.inTx(ctx, func(ctx context.Context, tx *tx) error {
+	err := e.inTx(ctx, func(ctx context.Context, tx *tx) error {
+		known, err := recall(ctx, tx, &f)
+		if err != nil {
+			return err
+		}
 		tag, err := tx.Exec(ctx, finishSQL, append(deliveryKey(f.DeliveryKey), f.Version, l.Epoch,
 			string(f.State), int16(f.Class), int64(f.NextAt), f.Attempts, known, plain(f.LastError), f.Readback, int64(f.ReadbackAt), int64(tx.now), len(f.Calls), f.ProfileID)...)
 		if err != nil {
@@ -200,6 +200,20 @@ func (e *Engine) Finish(ctx context.Context, l store.Lease, f store.Finish) erro
 
 func errLeaseGone(op string) error {
 	return consent.Errorf(consent.Conflict, op, "the lease has gone to another owner")
+}
+
+// recall gives what is known at the end of a call, as JSON, with what Actito
+// told during it.
+func recall(ctx context.Context, tx *tx, f *store.Finish) (string, error) {
+	stored, err := collect(ctx, tx, pgx.RowTo[string], `SELECT known FROM deliveries WHERE `+oneDelivery+` FOR UPDATE`, deliveryKey(f.DeliveryKey)...)
+	if err != nil || len(stored) == 0 {
+		return "", err
+	}
+	var told consent.Known
+	if err := fromJSON(stored[0], &told); err != nil {
+		return "", err
+	}
+	return toJSON(f.Known.Recall(told))
 }
 
 // finishSQL keeps due whatever got a newer version during the call. What has
@@ -310,18 +324,18 @@ func (e *Engine) Fail(ctx context.Context, l store.Lease, k store.DeliveryKey, v
 // stays as it was read until it is judged. When the lease has gone the profile
 // may have been written since: what was read is refused with Conflict.
 func (e *Engine) RecordRead(ctx context.Context, l store.Lease, f store.Finish, due bool) error {
-	known, err := toJSON(f.Known)
-	if err != nil {
-		return err
-	}
 	held := false
-	err = e.inTx(ctx, func(ctx context.Context, tx *tx) error {
+	err := e.inTx(ctx, func(ctx context.Context, tx *tx) (err error) {
 		if held, err = tx.holds(ctx, l); err != nil {
 			return err
 		}
 		sums := newChanges()
 		if !held {
 			return sums.store(ctx, tx, f.Calls...)
+		}
+		known, err := recall(ctx, tx, &f)
+		if err != nil {
+			return err
 		}
 		if _, err := tx.Exec(ctx, recordReadSQL, append(deliveryKey(f.DeliveryKey), known, f.Readback, int64(f.ReadbackAt), int64(tx.now), len(f.Calls), due, int16(f.Class), f.ProfileID)...); err != nil {
 			return err

@@ -13,7 +13,7 @@ import (
 
 const (
 	nextNewsSQL = `SELECT id, arrived_at, attempts, body FROM news
-		WHERE organization = $1 AND integration = $2 AND next_at <= $3 ORDER BY next_at LIMIT $4`
+		WHERE organization = $1 AND integration = $2 AND next_at <= $3 ORDER BY next_at, id LIMIT $4`
 	byProfileSQL = `SELECT person FROM deliveries WHERE organization = $1 AND integration = $2 AND profile = $3 AND profile <> '' LIMIT 1`
 	// A load's call is as old as the load, and its effect as young as its answer.
 	ownCallsSQL = `SELECT subscriptions, greatest(started_at, answered_at) FROM (
@@ -55,8 +55,8 @@ func (e *Engine) Hear(ctx context.Context, batch []store.News) (fresh int, err e
 				return err
 			}
 			id := store.NewID()
-			b.Queue(`INSERT INTO news (organization, integration, id, arrived_at, next_at, body) VALUES ($1, $2, $3, $4, $4, $5)`,
-				batch[i].Organization, batch[i].ID, id[:], int64(tx.now), body)
+			b.Queue(`INSERT INTO news (organization, integration, id, arrived_at, next_at, body) VALUES ($1, $2, $3, $4, $5, $6)`,
+				batch[i].Organization, batch[i].ID, id[:], int64(tx.now), int64(batch[i].First(tx.now)), body)
 			fresh++
 		}
 		return tx.run(ctx, &b)
@@ -70,7 +70,8 @@ func compareEntries(a, b *store.LedgerEntry) int {
 	return cmp.Or(cmp.Compare(a.Organization, b.Organization), slices.Compare(a.Entity[:], b.Entity[:]), slices.Compare(a.Content[:], b.Content[:]))
 }
 
-// NextNews gives the oldest news of an integration that are due.
+// NextNews gives news of an integration that are due: refusals that were not
+// looked into yet, then the oldest.
 func (e *Engine) NextNews(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.News, error) {
 	now, err := e.Now(ctx)
 	if err != nil {

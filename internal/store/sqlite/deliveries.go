@@ -162,13 +162,13 @@ func (e *Engine) Begin(ctx context.Context, l store.Lease, s store.Start) (ok bo
 // meanwhile the result is refused with Conflict, and the person is made due
 // again and read back (R16).
 func (e *Engine) Finish(ctx context.Context, l store.Lease, f store.Finish) error {
-	known, err := toJSON(f.Known)
-	if err != nil {
-		return err
-	}
 	refused := false
-	err = e.inTx(ctx, func(tx *sql.Tx) error {
+	err := e.inTx(ctx, func(tx *sql.Tx) error {
 		now := int64(consent.TimeOf(e.now()))
+		known, err := recall(ctx, tx, &f)
+		if err != nil {
+			return err
+		}
 		res, err := tx.ExecContext(ctx, finishSQL,
 			string(f.State), int64(f.Class), int64(f.NextAt), f.Attempts, known, f.LastError, f.Readback, int64(f.ReadbackAt), now, len(f.Calls),
 			f.Organization, f.Integration, string(f.Target), f.Person[:], f.Version, l.Epoch, f.ProfileID)
@@ -205,6 +205,23 @@ func (e *Engine) Finish(ctx context.Context, l store.Lease, f store.Finish) erro
 
 func errLeaseGone(op string) error {
 	return consent.Errorf(consent.Conflict, op, "the lease has gone to another owner")
+}
+
+// recall gives what is known at the end of a call, as JSON, with what Actito
+// told during it.
+func recall(ctx context.Context, tx *sql.Tx, f *store.Finish) (string, error) {
+	var stored string
+	err := tx.QueryRowContext(ctx, `SELECT known FROM deliveries WHERE `+oneDelivery, f.Organization, f.Integration, string(f.Target), f.Person[:]).Scan(&stored)
+	if errors.Is(err, sql.ErrNoRows) {
+		return toJSON(f.Known)
+	} else if err != nil {
+		return "", err
+	}
+	var told consent.Known
+	if err := fromJSON(stored, &told); err != nil {
+		return "", err
+	}
+	return toJSON(f.Known.Recall(told))
 }
 
 // finishSQL keeps due whatever got a newer version during the call. What has
@@ -289,13 +306,13 @@ func (e *Engine) Fail(ctx context.Context, l store.Lease, k store.DeliveryKey, v
 // stays as it was read until it is judged. When the lease has gone the
 // profile may have been written since: what was read is refused with Conflict.
 func (e *Engine) RecordRead(ctx context.Context, l store.Lease, f store.Finish, due bool) error {
-	known, err := toJSON(f.Known)
-	if err != nil {
-		return err
-	}
 	held := false
-	err = e.inTx(ctx, func(tx *sql.Tx) error {
+	err := e.inTx(ctx, func(tx *sql.Tx) error {
 		now := int64(consent.TimeOf(e.now()))
+		known, err := recall(ctx, tx, &f)
+		if err != nil {
+			return err
+		}
 		if held, err = holds(ctx, tx, l, consent.Time(now)); err != nil {
 			return err
 		}

@@ -13,7 +13,7 @@ import (
 
 const (
 	nextNewsSQL = `SELECT id, arrived_at, attempts, body FROM news
-		WHERE organization = ? AND integration = ? AND next_at <= ? ORDER BY next_at LIMIT ?`
+		WHERE organization = ? AND integration = ? AND next_at <= ? ORDER BY next_at, id LIMIT ?`
 	byProfileSQL = `SELECT person FROM deliveries INDEXED BY deliveries_by_profile WHERE organization = ? AND integration = ? AND profile = ? AND profile <> '' LIMIT 1`
 	// A load's call is as old as the load, and its effect as young as its answer.
 	ownCallsSQL = `SELECT subscriptions, max(started_at, answered_at) FROM (
@@ -44,7 +44,7 @@ func (e *Engine) Hear(ctx context.Context, batch []store.News) (fresh int, err e
 			}
 			id := store.NewID()
 			if _, err := tx.ExecContext(ctx, `INSERT INTO news (organization, integration, id, arrived_at, next_at, body) VALUES (?, ?, ?, ?, ?, ?)`,
-				n.Organization, n.ID, id[:], int64(now), int64(now), []byte(body)); err != nil {
+				n.Organization, n.ID, id[:], int64(now), int64(n.First(now)), []byte(body)); err != nil {
 				return err
 			}
 			fresh++
@@ -54,7 +54,8 @@ func (e *Engine) Hear(ctx context.Context, batch []store.News) (fresh int, err e
 	return fresh, err
 }
 
-// NextNews gives the oldest news of an integration that are due.
+// NextNews gives news of an integration that are due: refusals that were not
+// looked into yet, then the oldest.
 func (e *Engine) NextNews(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.News, error) {
 	rows, err := e.read.QueryContext(ctx, nextNewsSQL, k.Organization, k.ID, int64(consent.TimeOf(e.now())), limit)
 	if err != nil {
