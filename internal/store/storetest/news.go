@@ -12,6 +12,8 @@ var news = group{
 	"R1 without an id they count for a quarter of an hour": newsWithoutID,
 	"news wait until they are looked into":                 newsWait,
 	"what they turn out to be follows in one step":         newsSettled,
+	"what is told during a call outlasts the call":         newsDuringACall,
+	"refusals come first":                                  newsRefusalsFirst,
 	"Didomi is to be told of what was said in Actito":      newsTold,
 	"what has to be written again is due":                  newsDoubt,
 	"R20 who had no profile is tried again":                newsAgain,
@@ -113,6 +115,33 @@ func newsSettled(b *bench) {
 	b.same("none wait", len(b.pendingNews(k)), 0)
 	events := b.trace(acme, d.Person).Events
 	b.same("in the trace", []any{len(events), events[1].Type}, []any{2, consent.SubscriptionChanged})
+}
+
+func newsDuringACall(b *bench) {
+	k := b.integrate(acme, "i")
+	b.accept(acme, event("e1", at(-9), yes("p")))
+	l := b.lease("node")
+	d := b.delivery(k, "ana")
+	call := b.begin(l, d)
+	b.clock.pass(time.Second)
+	b.hear(k, rumour("a", "7", true))
+	b.must(b.SettleNews(b.Context(), l, store.Heard{
+		News: b.pendingNews(k)[0], Person: d.Person, UserID: "ana", ProfileID: "7", SeenOn: []string{"News"},
+		Doubt: consent.Difference{Subscriptions: map[string]bool{"News": true}},
+	}))
+	b.must(b.Finish(b.Context(), l, answered(d, call, b.now())))
+	after := b.delivery(k, "ana")
+	fact := after.Known.Subscriptions["News"]
+	b.same("in doubt, and due", []any{fact.Unknown, fact.SeenOnAt, after.State}, []any{true, b.now(), store.Pending})
+}
+
+func newsRefusalsFirst(b *bench) {
+	k := b.integrate(acme, "i")
+	b.hear(k, rumour("a", "1", true))
+	b.clock.pass(time.Second)
+	b.hear(k, rumour("b", "2", false))
+	found := b.pendingNews(k)
+	b.same("in this order", []string{found[0].ProfileID, found[1].ProfileID}, []string{"2", "1"})
 }
 
 func newsTold(b *bench) {
