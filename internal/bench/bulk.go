@@ -73,7 +73,7 @@ func (b *bench) bulk(ctx context.Context, r *report) error {
 		if err != nil {
 			return err
 		}
-		progress("synced in %s, by %d loads and %d calls", result.all.Round(time.Second), len(result.loads), result.single)
+		progress("%s", result.note())
 		r.bulk = append(r.bulk, result)
 	}
 	return nil
@@ -119,8 +119,12 @@ func (b *bench) changed(ctx context.Context, dir string, people int, sim *simula
 		return "", err
 	}
 	w.templates = [][]string{w.templates[0], w.templates[len(w.templates)-1]} // all withdrawn, all granted
+	// One after the other, so that their order has nothing to do with where they
+	// lie in the database.
+	began := time.Now().Add(-time.Duration(people) * time.Millisecond)
+	at := func(person int) time.Time { return began.Add(time.Duration(person) * time.Millisecond) }
 	err = inStore(ctx, dir, func(e *sqlite.Engine, _ *store.Hasher) error {
-		return acceptAll(ctx, e, w, time.Now(), func(batch []store.Inbound) error {
+		return acceptAll(ctx, e, w, at, func(batch []store.Inbound) error {
 			for _, in := range batch {
 				was := subscriptions(in.Message.Withdraws())
 				if _, err := sim.PutProfile(simulator.SampleEntity, simulator.SampleTableID,

@@ -85,7 +85,8 @@ func fill(ctx context.Context, f filled) error {
 		return err
 	}
 	return inStore(ctx, f.dir, func(e *sqlite.Engine, hasher *store.Hasher) error {
-		return acceptAll(ctx, e, w, time.Now().Add(-24*time.Hour), func(batch []store.Inbound) error {
+		yesterday := time.Now().Add(-24 * time.Hour)
+		return acceptAll(ctx, e, w, func(int) time.Time { return yesterday }, func(batch []store.Inbound) error {
 			return settle(ctx, e, hasher, f.Integration, batch)
 		})
 	})
@@ -118,14 +119,15 @@ func inStore(ctx context.Context, dir string, f func(*sqlite.Engine, *store.Hash
 	return f(e, hasher)
 }
 
-// acceptAll accepts a webhook of each person, and calls after for each batch.
-func acceptAll(ctx context.Context, e *sqlite.Engine, w *webhooks, at time.Time, after func([]store.Inbound) error) error {
+// acceptAll accepts a webhook of each person, of the time that at gives, and
+// calls after for each batch.
+func acceptAll(ctx context.Context, e *sqlite.Engine, w *webhooks, at func(person int) time.Time, after func([]store.Inbound) error) error {
 	const size = 256
 	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // made-up people
 	for first := 0; first < w.people; first += size {
 		var batch []store.Inbound
 		for person := first; person < min(first+size, w.people); person++ {
-			in, err := inbound(w.of(nil, r, person, at))
+			in, err := inbound(w.of(nil, r, person, at(person)))
 			if err != nil {
 				return err
 			}
