@@ -82,20 +82,21 @@ func (r *report) bulkLines(line func(...any)) {
 
 // bulkNotes tell how the time of the loads was spent.
 func (r *report) bulkNotes() string {
-	text := ""
+	var text strings.Builder
 	for _, b := range r.bulk {
-		text += "\n" + b.note() + "\n"
+		text.WriteString("\n" + b.note() + "\n")
 	}
-	return text
+	return text.String()
 }
 
 func (b *bulked) note() string {
-	text := fmt.Sprintf("%s changed profiles: %s and %d calls meanwhile, %s of processor time.", grouped(b.people), count(len(b.loads), "load"), b.single, long(b.cpu))
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s changed profiles: %s and %d calls meanwhile, %s of processor time.", grouped(b.people), count(len(b.loads), "load"), b.single, long(b.cpu))
 	for _, l := range b.loads {
-		text += fmt.Sprintf(" %s rows in a file of %.1f MB zipped (%.1f bytes a row): %s until it was begun, %s to build, %s to hand over, %s of the simulated Actito's own, %s until we asked, %s to record.",
+		fmt.Fprintf(&text, " %s rows in a file of %.1f MB zipped (%.1f bytes a row): %s until it was begun, %s to build, %s to hand over, %s of the simulated Actito's own, %s until we asked, %s to record.",
 			grouped(l.rows), float64(l.fileBytes)/1e6, float64(l.fileBytes)/float64(max(1, l.rows)), long(l.choosing), long(l.building), long(l.handing), long(l.actito), long(l.noticing), long(l.ending))
 	}
-	return text
+	return text.String()
 }
 
 // grouped writes a number with its thousands apart.

@@ -19,8 +19,6 @@ const (
 	// laneRest is how long the lane is closed after a fault that somebody has to
 	// mend, laneWait after one that may pass by itself.
 	laneRest, laneWait = time.Hour, time.Minute
-	// usualLoad is how long a load is expected to take while nothing is known.
-	usualLoad = 2 * time.Minute
 )
 
 // loader is the bulk lane of one integration, as the courier knows it; all else

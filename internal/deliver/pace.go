@@ -78,7 +78,7 @@ func (c *courier) trouble(j *job) {
 	was := c.circuit.Open()
 	c.circuit.Failed(j.profile(), c.clock(), c.random())
 	if !was && c.circuit.Open() {
-		c.log.Warn("Actito is out of reach: profiles wait, and it is probed")
+		c.log.Warn("the licence is out of reach: profiles wait, and Actito is probed")
 	}
 }
 
@@ -131,6 +131,6 @@ func (c *courier) probeOutage(ctx context.Context, i *store.Integration) {
 	c.circuit.Probed(answered, c.clock(), c.random())
 	if answered {
 		c.pace.Restart(c.clock())
-		c.log.InfoContext(ctx, "Actito answers again")
+		c.log.InfoContext(ctx, "the licence is within reach again")
 	}
 }

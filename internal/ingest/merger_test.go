@@ -158,7 +158,9 @@ func TestALateInboxTakesNothingMore(t *testing.T) {
 			t.Errorf("once the inbox is empty a webhook of a rush is %q", got)
 		}
 		stop()
-		<-ended
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
 		c.Close()
 	})
 }

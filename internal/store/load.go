@@ -245,6 +245,6 @@ func After(d *Delivery) DueCursor { return DueCursor{d.ConsentAt, d.Person} }
 // time: ids are in the order in which loads were made, a day before at most.
 func FirstLoadID(after consent.Time) (first ID) {
 	made := max(0, after.Add(-24*time.Hour).Std().UnixMilli())
-	binary.BigEndian.PutUint64(first[:], uint64(made)<<16) //nolint:gosec // not negative
+	binary.BigEndian.PutUint64(first[:], uint64(made)<<16)
 	return first
 }

@@ -49,7 +49,7 @@ type mind struct {
 
 func twoWays(t *testing.T, seed uint64) {
 	t.Helper()
-	m := &model{random: rand.New(rand.NewPCG(seed, 5)), chosen: map[string]mind{}} //nolint:gosec // made-up traffic
+	m := &model{random: rand.New(rand.NewPCG(seed, 5)), chosen: map[string]mind{}}
 	m.didomi = simulator.NewDidomiAPI(simulator.DidomiAPIOptions{Organization: organization})
 	doors := hosts{"didomi.example": m.didomi}
 	opts := simulator.ActitoOptions{

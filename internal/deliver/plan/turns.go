@@ -25,7 +25,7 @@ type Waiting struct {
 func (t *Turns) Next(waiting []Waiting) int {
 	best := -1
 	for i := range waiting {
-		if best < 0 || t.before(waiting[i], waiting[best]) {
+		if best < 0 || t.before(waiting[i], waiting[best]) { //nolint:gosec // best is an index of waiting
 			best = i
 		}
 	}

@@ -18,7 +18,7 @@ func (e *Engine) Enqueue(ctx context.Context, batch []store.Inbound) error {
 	}
 	return e.inTx(ctx, func(tx *sql.Tx) error {
 		now := consent.TimeOf(e.now())
-		enqueue := tx.StmtContext(ctx, e.stmts.enqueue)
+		enqueue := tx.StmtContext(ctx, e.stmts.enqueue) //nolint:sqlclosecheck // it ends with the transaction
 		for i := range batch {
 			in := &batch[i]
 			e.seq++
