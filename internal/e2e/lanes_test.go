@@ -182,8 +182,8 @@ func TestReservedCalls(t *testing.T) {
 		p := in["properties"].(object)
 		p["calls_per_minute"], p["reserved_calls_per_minute"] = 600, 480
 	})
-	b.sendAll(events(people, time.Now(), simulator.Choices{"newsletter": yes()}))
 	start := time.Now()
+	b.sendAll(events(people, start, simulator.Choices{"newsletter": yes()}))
 	pause(6 * time.Second)
 	if n, most := b.actito.CallCount(simulator.KindUpdate), 120/18+int(2*time.Since(start).Seconds())+2; n > most || n < 10 {
 		t.Errorf("%d calls were made in %v, want 120 a minute", n, time.Since(start))
