@@ -59,7 +59,7 @@ func main() {
 	flag.IntVar(&o.clients, "clients", 64, "clients that post webhooks at once")
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds of each server, in turn")
 	flag.DurationVar(&o.round, "round", 6*time.Second, "time measured in a round, after a second of warming up")
-	flag.DurationVar(&o.limit, "limit", 40*time.Minute, "give up after this time")
+	flag.DurationVar(&o.limit, "limit", 90*time.Minute, "give up after this time")
 	flag.StringVar(&o.data, "data", "", "keep the filled database in this `directory`, and use it if it is filled; for the profiler's sake, not for figures")
 	flag.StringVar(&o.profile, "profile", "", "write the CPU profile of an accepting server to this `file` instead of measuring")
 	flag.StringVar(&o.write, "write", "docs/benchmarks.md", "`file` whose figures are replaced when everything was run; empty for none")
