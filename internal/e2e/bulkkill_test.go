@@ -11,9 +11,8 @@ import (
 )
 
 const (
-	bulkRounds      = 6 // of two kills each
-	bulkRoundsShort = 2
-	peopleOfLoads   = 190
+	bulkRounds    = 6 // of two kills each
+	peopleOfLoads = 190
 )
 
 // decide makes the event of choices that are known, at a time after all that
@@ -37,9 +36,8 @@ func (c *chooser) decide(choices map[string]bool) []byte {
 // acknowledged is there in the end, and every profile is as the person chose.
 func TestKillMinus9DuringLoads(t *testing.T) {
 	t.Parallel()
-	rounds := bulkRounds
 	if testing.Short() {
-		rounds = bulkRoundsShort
+		t.Skip("what is killed is a process of its own, which the race detector does not see")
 	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -59,7 +57,7 @@ func TestKillMinus9DuringLoads(t *testing.T) {
 		s.people = append(s.people, c)
 	}
 	reached := map[string]int{}
-	for n := range rounds {
+	for n := range bulkRounds {
 		before := len(b.actito.Loads())
 		b.slow()
 		s.allChoose(n%2 == 0)
@@ -92,7 +90,7 @@ func TestKillMinus9DuringLoads(t *testing.T) {
 	b.actito.SettleLoads()
 	s.checkAcknowledged()
 	s.checkEnd()
-	t.Logf("%d times two kills, at %v; %d loads, %d events acknowledged in %d posts", rounds, reached, len(b.actito.Loads()), s.sent.Load(), s.posts.Load())
+	t.Logf("%d times two kills, at %v; %d loads, %d events acknowledged in %d posts", bulkRounds, reached, len(b.actito.Loads()), s.sent.Load(), s.posts.Load())
 	if len(b.actito.Loads()) == 0 {
 		t.Error("no load was made, so this tests nothing")
 	}
