@@ -61,8 +61,8 @@ func TestR22ALoadIsNotCrowdedOut(t *testing.T) {
 	b.actito.Inject(simulator.Fault{Kind: simulator.KindUpdate, Latency: 2500 * time.Millisecond})
 	b.pile(id, events(people, time.Now(), simulator.Choices{"newsletter": yes()}))
 	b.sees(id, "a load is begun", func(l loadView) bool { return l.State != "" })
-	b.within(9*time.Second, "the file is handed over", func() bool { return b.actito.CallCount(simulator.KindTrigger) == 1 })
-	b.within(12*time.Second, "its people are synced", func() bool { return b.load(id).Outcome == "confirmed" })
+	b.within(12*time.Second, "the file is handed over", func() bool { return b.actito.CallCount(simulator.KindTrigger) == 1 })
+	b.within(time.Minute, "its people are synced", func() bool { return b.load(id).Outcome == "confirmed" })
 }
 
 // loadedBefore has an integration have made so many loads.
