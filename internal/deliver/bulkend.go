@@ -1,12 +1,14 @@
 package deliver
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"time"
 
 	"consentsync/internal/consent"
+	"consentsync/internal/deliver/plan"
 	"consentsync/internal/store"
 )
 
@@ -25,6 +27,9 @@ func (c *courier) advance(ctx context.Context, i *store.Integration, target Targ
 		}
 	case store.LoadRunning:
 		wait, err := c.follow(ctx, i, target, l, load)
+		if err == nil && load.State == store.LoadRunning {
+			err = c.relieve(ctx, i, load, wait)
+		}
 		if err != nil || load.State == store.LoadRunning {
 			return wait, err
 		}
@@ -79,6 +84,42 @@ func (c *courier) follow(ctx context.Context, i *store.Integration, target Targe
 	return wait, c.endLoad(ctx, load, outcome, "")
 }
 
+// relieve lets withdrawals leave a load that takes longer than they may wait.
+// They go by calls of their own, and once more when the load ends, as if they
+// had come meanwhile (R22). The oldest go first, and no more than the single
+// lane serves until the next look: those who are still in the load when it ends
+// well need no call.
+func (c *courier) relieve(ctx context.Context, i *store.Integration, load *store.Load, next time.Duration) error {
+	k := store.IntegrationKey{Organization: i.Organization, ID: i.ID}
+	limit := cmp.Or(time.Duration(i.Settings.Properties.BulkWithdrawalsAfterSeconds)*time.Second, plan.WithdrawalLimit)
+	due, err := c.store.Queue(ctx, k, store.TargetActito, store.LiveWithdrawal)
+	if err != nil {
+		return err
+	}
+	room := max(1, int(next.Minutes()*float64(c.shareOf(k)))) - int(due.Due)
+	var late []store.LoadRow
+	for after, live := 0, true; live && len(late) < room; {
+		page, err := c.store.LoadRows(ctx, load, store.RowOpen, after, buildPage)
+		if err != nil {
+			return err
+		}
+		live = len(page) > 0
+		for _, r := range page {
+			after, live = r.Row, r.Class == store.LiveWithdrawal // they are the first in the file
+			if live && len(late) < room && r.Withdraws() && c.clock().Sub(r.DueAt) >= limit {
+				late = append(late, r)
+			}
+		}
+	}
+	if len(late) == 0 {
+		return nil
+	}
+	c.log.WarnContext(ctx, "withdrawals leave a bulk load that takes too long", "integration", i.ID, "load", load.LoadID.String(), "people", len(late))
+	_, err = c.store.EndRows(ctx, c.currentLease(), load, late)
+	c.nudge()
+	return err
+}
+
 // refuse records the rows that were refused. told is false when they cannot be
 // relied on to be all.
 func (c *courier) refuse(ctx context.Context, load *store.Load, result LoadResult) (told bool, err error) {
@@ -125,13 +166,17 @@ func (c *courier) finishLoad(ctx context.Context, i *store.Integration, load *st
 	if err != nil {
 		return 0, err
 	}
+	single, err := c.endRows(ctx, load, store.RowSingle)
+	if err != nil {
+		return 0, err
+	}
 	watched, err := c.endRows(ctx, load, store.RowAgain)
 	if err != nil {
 		return 0, err
 	}
 	age := c.clock().Sub(load.EndedAt)
 	switch {
-	case left+sampled > 0:
+	case left+sampled+single > 0:
 		return lookEvery, nil // in flight: looked at again
 	case load.Outcome == store.LoadUnclear && age < store.LateLoad:
 		c.nudge()

@@ -63,6 +63,7 @@ const (
 	RowSampled          // is read back, to tell about the others
 	RowAgain            // is watched while the load can still take effect
 	RowDone
+	RowSingle // has left a load that takes too long, and goes once more at its end
 )
 
 // LoadRow is one person in a load.
@@ -112,8 +113,9 @@ type RowRefusal struct {
 }
 
 // EndRow says what becomes of a delivery now that the load which it is in has
-// ended, and what is still to be done about the row. It changes d, and tells
-// whether it did. It is pure, so that all engines do the same.
+// ended, and what is still to be done about the row. While the load runs it lets
+// the delivery leave it. It changes d, and tells whether it did. It is pure, so
+// that all engines do the same.
 func EndRow(l *Load, r *LoadRow, d *Delivery, now consent.Time) (state RowState, changed bool) {
 	if d.State == InFlight {
 		// Whatever is being written meets the load in an unknown order: the
@@ -123,6 +125,11 @@ func EndRow(l *Load, r *LoadRow, d *Delivery, now consent.Time) (state RowState,
 	sent := d.State == Sent
 	asSent := sent && d.Version == r.Version
 	switch {
+	case l.State == LoadRunning:
+		if sent {
+			r.release(d, "a bulk load takes longer than a withdrawal may wait", now)
+		}
+		return RowSingle, sent
 	case r.State == RowAgain:
 		return r.watch(l, d, now)
 	case l.Outcome == LoadUnclear:

@@ -25,6 +25,10 @@ const (
 	day       = 24 * time.Hour
 )
 
+// WithdrawalLimit is how long a live withdrawal may wait where nothing else is
+// set.
+const WithdrawalLimit = 10 * time.Minute
+
 // Backlog is what is due of one class of one integration.
 type Backlog struct {
 	Due        int           // people
@@ -177,7 +181,7 @@ func (l Lanes) withDefaults() Lanes {
 		fallback time.Duration
 	}{
 		{&l.DrainLimit, 15 * time.Minute},
-		{&l.WithdrawalLimit, 10 * time.Minute},
+		{&l.WithdrawalLimit, WithdrawalLimit},
 		{&l.LoadTime, 2 * time.Minute},
 	} {
 		if *d.value <= 0 {

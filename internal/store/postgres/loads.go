@@ -349,7 +349,7 @@ func queueEnd(b *pgx.Batch, load *store.Load, r *store.LoadRow, d *store.Deliver
 		b.Queue(endDeliverySQL, append(deliveryKey(d.DeliveryKey), string(d.State), int16(d.Class), int64(d.DueAt), d.Version, d.Attempts, known, plain(d.LastError),
 			d.Readback, int64(d.ReadbackAt), int64(d.UpdatedAt))...)
 	}
-	if r.State == store.RowAgain || load.Outcome == store.LoadNotApplied || state == r.State && !changed {
+	if load.State == store.LoadRunning || r.State == store.RowAgain || load.Outcome == store.LoadNotApplied || state == r.State && !changed {
 		return state, false, nil
 	}
 	loaded = was == store.Sent && load.Outcome == store.LoadConfirmed && r.Refused == ""

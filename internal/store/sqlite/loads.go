@@ -391,7 +391,7 @@ func endRow(ctx context.Context, tx querier, load *store.Load, r *store.LoadRow,
 			return state, false, err
 		}
 	}
-	if r.State == store.RowAgain || load.Outcome == store.LoadNotApplied || state == r.State && !changed {
+	if load.State == store.LoadRunning || r.State == store.RowAgain || load.Outcome == store.LoadNotApplied || state == r.State && !changed {
 		return state, false, nil
 	}
 	loaded = was == store.Sent && load.Outcome == store.LoadConfirmed && r.Refused == ""

@@ -14,6 +14,7 @@ var loads = group{
 	"R22 what its file carries is unknown":                  loadDoubts,
 	"R22 consent that comes meanwhile":                      consentDuringLoad,
 	"R22 a withdrawal sent meanwhile is sent again":         withdrawalDuringLoad,
+	"R22 a withdrawal leaves a load that takes too long":    withdrawalLeavesLoad,
 	"R14 what is in flight when it ends is looked at later": inFlightAtEnd,
 	"a refused row fails that person alone":                 refusedRow,
 	"a row that is told by its number is in doubt":          numberedRow,
@@ -205,6 +206,33 @@ func withdrawalDuringLoad(b *bench) {
 	after := b.delivery(k, "ana")
 	b.same("due again when the load ends", []any{after.State, after.Class, after.Known.Subscriptions["News"].Unknown, after.Version},
 		[]any{store.Pending, store.LiveWithdrawal, true, version + 1})
+}
+
+func withdrawalLeavesLoad(b *bench) {
+	k := b.integrate(acme, "i")
+	l := b.lease("node")
+	load := b.joined(k, l, map[string]string{"ana": "-p", "bob": "-p"})
+	load.State, load.StartedAt = store.LoadRunning, b.now()
+	b.must(b.SaveLoad(b.Context(), l, load))
+	rows := b.rows(load, store.RowOpen)
+	moved, err := b.EndRows(b.Context(), l, load, rows[:1])
+	b.must(err)
+	b.same("left", []any{moved, len(b.rows(load, store.RowOpen)), len(b.rows(load, store.RowSingle))}, []any{1, 1, 1})
+	ana := b.delivery(k, "ana")
+	b.same("as it joined", []any{ana.State, ana.Class, ana.DueAt, ana.Version, ana.Known.Subscriptions["News"].Unknown},
+		[]any{store.Pending, rows[0].Class, rows[0].DueAt, rows[0].Version, true})
+	b.same("others stay, and nobody was loaded", []any{b.delivery(k, "bob").State, len(b.trace(acme, b.person(acme, "ana")).Calls)}, []any{store.Sent, 0})
+
+	f := answered(ana, b.begin(l, ana), b.now())
+	f.Known = known(false)
+	b.must(b.Finish(b.Context(), l, f))
+	b.same("sent alone", b.delivery(k, "ana").State, store.Synced)
+	b.ended(l, load, store.LoadConfirmed)
+	b.endRows(l, load, store.RowSingle)
+	again := b.delivery(k, "ana")
+	b.same("due again when the load ends", []any{again.State, again.Class, again.Known.Subscriptions["News"].Unknown, again.Version},
+		[]any{store.Pending, store.LiveWithdrawal, true, ana.Version + 1})
+	b.same("who stayed is synced by it", b.delivery(k, "bob").State, store.Synced)
 }
 
 func inFlightAtEnd(b *bench) {
