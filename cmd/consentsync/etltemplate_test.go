@@ -104,7 +104,7 @@ func TestETLTemplateNamesTheField(t *testing.T) {
 		want  string
 	}{
 		{"no key", change(`"emailAddress"`, `" "`), nil, 1, "the standard input: properties.user_unique_key: is required"},
-		{"a key of another name", change("user_unique_key", "unique_key"), nil, 1, "unique_key: there is no such setting"},
+		{"a key of another name", change("user_unique_key", "unique_key"), nil, 1, "unique_key: there is no such field"},
 		{"a key that is no text", change(`"emailAddress"`, `7`), nil, 1, "properties.user_unique_key: must be a text"},
 		{"no mappings", `{"properties": {"user_unique_key": "k"}}`, nil, 1, "mappings: is required"},
 		{"a mapping without a name", change(`"Newsletter"`, `""`), nil, 1, "mappings[1].id: is empty"},

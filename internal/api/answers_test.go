@@ -92,6 +92,8 @@ func TestAnswersFitTheDocument(t *testing.T) {
 		{"PUT", feature, `{"actito":"yes"}`, "admin", 400},
 		{"PUT", feature, ``, "admin", 400},
 		{"PUT", feature, `[`, "admin", 400},
+		{"PUT", feature, `{"actito":true} {}`, "admin", 400},
+		{"PUT", feature, `{"acito":true}`, "admin", 400},
 		{"PUT", feature, long, "admin", 413},
 		{"PUT", "/v1/premium-features/a%2Fb", `{"actito":true}`, "admin", 400},
 		{"POST", "/v1/organizations/acme-org/webhook-clients", "", "admin", 201},

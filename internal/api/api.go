@@ -5,20 +5,16 @@
 package api
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"regexp"
 	"strconv"
-	"strings"
 	"time"
 
 	"consentsync/internal/auth"
 	"consentsync/internal/consent"
+	"consentsync/internal/incoming"
 	"consentsync/internal/integration"
 	"consentsync/internal/people"
 	"consentsync/internal/reply"
@@ -99,41 +95,15 @@ func (a *API) serve(h handler) http.Handler {
 
 const mostBody = 1 << 20
 
-func readBody(r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, mostBody))
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return nil, consent.Errorf(consent.TooLarge, "api", "the body is larger than %d bytes", mostBody)
-	}
-	if err != nil {
-		return nil, consent.Errorf(consent.Invalid, "api", "the body was cut off")
-	}
-	return body, nil
-}
+func readBody(r *http.Request) ([]byte, error) { return incoming.Body(nil, r, mostBody) }
 
-// readFields reads a small JSON object strictly; an empty body leaves v as it
-// is.
+// readFields reads a small JSON object; an empty body leaves v as it is.
 func readFields(r *http.Request, v any) error {
 	body, err := readBody(r)
 	if err != nil || len(body) == 0 {
 		return err
 	}
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(v); err != nil {
-		e := consent.Errorf(consent.Invalid, "api", "the body is not a JSON object of the expected form")
-		if wrongType, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrongType.Field != "" {
-			e.Fields = map[string]string{wrongType.Field: "must be of type " + wrongType.Type.String()}
-		}
-		if name, unknown := strings.CutPrefix(err.Error(), "json: unknown field "); unknown {
-			e.Fields = map[string]string{strings.Trim(name, `"`): "there is no such field: correct its name or leave it out"}
-		}
-		return e
-	}
-	return nil
-}
-
-func fieldError(field, problem string) error {
-	return &consent.Error{Kind: consent.Invalid, Op: "api", Message: field + ": " + problem, Fields: map[string]string{field: problem}}
+	return incoming.Decode(body, v)
 }
 
 var organizationForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$`)
@@ -142,7 +112,7 @@ var organizationForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$`
 func (a *API) organization(r *http.Request) (string, error) {
 	id := r.URL.Query().Get("organization_id")
 	if id == "" {
-		return "", fieldError("organization_id", "is required in the query")
+		return "", incoming.RefuseField("organization_id", "is required in the query")
 	}
 	return id, nil
 }
@@ -150,7 +120,7 @@ func (a *API) organization(r *http.Request) (string, error) {
 func (a *API) setFeature(r *http.Request) (int, any, error) {
 	id := r.PathValue("organization_id")
 	if !organizationForm.MatchString(id) {
-		return 0, nil, fieldError("organization_id", "must be 1 to 128 letters, digits or any of . _ : @ -")
+		return 0, nil, incoming.RefuseField("organization_id", "must be 1 to 128 letters, digits or any of . _ : @ -")
 	}
 	var in struct {
 		Actito *bool `json:"actito"`
@@ -159,7 +129,7 @@ func (a *API) setFeature(r *http.Request) (int, any, error) {
 		return 0, nil, err
 	}
 	if in.Actito == nil {
-		return 0, nil, fieldError("actito", "is required: true or false")
+		return 0, nil, incoming.RefuseField("actito", "is required: true or false")
 	}
 	if err := a.Store.SetFeature(r.Context(), id, *in.Actito); err != nil {
 		return 0, nil, err
@@ -214,7 +184,7 @@ func limitOf(r *http.Request) (int, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > 1000 {
-		return 0, fieldError("limit", "must be a whole number from 1 to 1000")
+		return 0, incoming.RefuseField("limit", "must be a whole number from 1 to 1000")
 	}
 	return n, nil
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"consentsync/internal/consent"
+	"consentsync/internal/incoming"
 	"consentsync/internal/integration"
 	"consentsync/internal/store"
 )
@@ -19,7 +20,7 @@ func (a *API) createIntegration(r *http.Request) (int, any, error) {
 	case "true":
 		dryRun = true
 	default:
-		return 0, nil, fieldError("dry_run", "must be true or false")
+		return 0, nil, incoming.RefuseField("dry_run", "must be true or false")
 	}
 	body, err := readBody(r)
 	if err != nil {

@@ -3,14 +3,13 @@ package auth
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
 	"strconv"
 
 	"consentsync/internal/consent"
+	"consentsync/internal/incoming"
 	"consentsync/internal/reply"
 )
 
@@ -38,10 +37,7 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if q.grantType == "" {
 			code = "invalid_request"
 		}
-		refuse(w, code, &consent.Error{
-			Kind: consent.Invalid, Message: "grant_type must be client_credentials",
-			Fields: map[string]string{"grant_type": "must be client_credentials"},
-		})
+		refuse(w, code, incoming.RefuseField("grant_type", "must be client_credentials"))
 		return
 	}
 	client, err := authenticate(r.Context(), e.Clients, q.clientID, q.clientSecret)
@@ -62,12 +58,9 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 type tokenRequest struct{ grantType, clientID, clientSecret string }
 
 func readTokenRequest(w http.ResponseWriter, r *http.Request) (q tokenRequest, err error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostTokenRequest))
+	body, err := incoming.Body(w, r, mostTokenRequest)
 	if err != nil {
-		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-			return q, consent.Errorf(consent.TooLarge, "auth", "the body is larger than %d bytes", mostTokenRequest)
-		}
-		return q, consent.Errorf(consent.Invalid, "auth", "the body was cut off")
+		return q, err
 	}
 	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if media == "application/json" || bytes.HasPrefix(bytes.TrimSpace(body), []byte("{")) { // whatever the type says: no form begins like that

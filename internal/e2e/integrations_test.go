@@ -40,31 +40,43 @@ func TestBadIntegrationsAreRefused(t *testing.T) {
 			in["mappings"] = []object{{"id": "Newsletter", "value": "consents_purposes_n_enabled"}, {"id": id, "value": value}}
 		}
 	}
+	didomi := func(key, secret string) func(object) {
+		return func(in object) {
+			in["enable_webhooks"] = true
+			in["authentication"] = object{"private_api_key": simulator.SampleKey, "didomi_api_key": key, "didomi_api_secret": secret}
+		}
+	}
 	for name, c := range map[string]struct {
 		change func(object)
 		field  string
 		says   string
 	}{
-		"wrong key":                {func(in object) { in["authentication"] = object{"private_api_key": "nope"} }, "authentication.private_api_key", "refuses"},
-		"no key":                   {func(in object) { delete(in, "authentication") }, "authentication.private_api_key", "required"},
-		"unknown entity":           {func(in object) { properties(in)["entity_id"] = "nobody" }, "properties.entity_id", simulator.SampleEntity},
-		"unknown table":            {func(in object) { properties(in)["table_name"] = "Nothing" }, "properties.table_name", simulator.SampleTable().Name},
-		"key not in the table":     {func(in object) { properties(in)["user_unique_key"] = "nick" }, "properties.user_unique_key", "emailAddress"},
-		"key not unique":           {func(in object) { properties(in)["user_unique_key"] = "shop" }, "properties.user_unique_key", "not unique"},
-		"no such subscription":     {mapping("Gazette", "consents_purposes_g_enabled"), "mappings[1].id", "Newsletter, Promotions, SmsAlerts, PartnerOffers"},
-		"mapped twice":             {mapping("Newsletter", "consents_purposes_g_enabled"), "mappings[1].id", "mapped"},
-		"mapped twice, but case":   {mapping("NEWSLETTER", "consents_purposes_g_enabled"), "mappings[1].id", ""},
-		"no path":                  {mapping("Promotions", "newsletter"), "mappings[1].value", "consents_purposes_<id>_enabled"},
-		"a text as subscription":   {mapping("Promotions", "user_country"), "mappings[1].value", "properties.attributes"},
-		"no mappings":              {func(in object) { in["mappings"] = []object{} }, "mappings", "at least one"},
-		"another type":             {func(in object) { in["type_id"] = "hubspot" }, "type_id", "actito"},
-		"unknown setting":          {func(in object) { in["upsert"] = true }, "upsert", "no such setting"},
-		"wrong JSON type":          {func(in object) { properties(in)["calls_per_minute"] = "many" }, "properties.calls_per_minute", "whole number"},
-		"negative budget":          {func(in object) { properties(in)["calls_per_minute"] = -1 }, "properties.calls_per_minute", "positive"},
-		"no concurrency":           {func(in object) { properties(in)["concurrency"] = -4 }, "properties.concurrency", ""},
-		"empty regulation":         {func(in object) { properties(in)["regulations"] = []string{""} }, "properties.regulations[0]", "empty"},
-		"bad base URL":             {func(in object) { properties(in)["base_url"] = "ftp://actito" }, "properties.base_url", "http"},
-		"bad attribute path":       {func(in object) { properties(in)["attributes"] = []object{{"id": "shop", "value": "shop"}} }, "properties.attributes[0].value", "user_metadata_"},
+		"wrong key":              {func(in object) { in["authentication"] = object{"private_api_key": "nope"} }, "authentication.private_api_key", "refuses"},
+		"no key":                 {func(in object) { delete(in, "authentication") }, "authentication.private_api_key", "required"},
+		"unknown entity":         {func(in object) { properties(in)["entity_id"] = "nobody" }, "properties.entity_id", simulator.SampleEntity},
+		"unknown table":          {func(in object) { properties(in)["table_name"] = "Nothing" }, "properties.table_name", simulator.SampleTable().Name},
+		"key not in the table":   {func(in object) { properties(in)["user_unique_key"] = "nick" }, "properties.user_unique_key", "emailAddress"},
+		"key not unique":         {func(in object) { properties(in)["user_unique_key"] = "shop" }, "properties.user_unique_key", "not unique"},
+		"no such subscription":   {mapping("Gazette", "consents_purposes_g_enabled"), "mappings[1].id", "Newsletter, Promotions, SmsAlerts, PartnerOffers"},
+		"mapped twice":           {mapping("Newsletter", "consents_purposes_g_enabled"), "mappings[1].id", "mapped"},
+		"mapped twice, but case": {mapping("NEWSLETTER", "consents_purposes_g_enabled"), "mappings[1].id", ""},
+		"no path":                {mapping("Promotions", "newsletter"), "mappings[1].value", "consents_purposes_<id>_enabled"},
+		"a text as subscription": {mapping("Promotions", "user_country"), "mappings[1].value", "properties.attributes"},
+		"no mappings":            {func(in object) { in["mappings"] = []object{} }, "mappings", "at least one"},
+		"another type":           {func(in object) { in["type_id"] = "hubspot" }, "type_id", "actito"},
+		"unknown setting":        {func(in object) { in["upsert"] = true }, "upsert", "no such field"},
+		"wrong JSON type":        {func(in object) { properties(in)["calls_per_minute"] = "many" }, "properties.calls_per_minute", "whole number"},
+		"negative budget":        {func(in object) { properties(in)["calls_per_minute"] = -1 }, "properties.calls_per_minute", "positive"},
+		"no concurrency":         {func(in object) { properties(in)["concurrency"] = -4 }, "properties.concurrency", ""},
+		"empty regulation":       {func(in object) { properties(in)["regulations"] = []string{""} }, "properties.regulations[0]", "empty"},
+		"bad base URL":           {func(in object) { properties(in)["base_url"] = "ftp://actito" }, "properties.base_url", "http"},
+		"bad attribute path":     {func(in object) { properties(in)["attributes"] = []object{{"id": "shop", "value": "shop"}} }, "properties.attributes[0].value", "user_metadata_"},
+		"more of an attribute": {func(in object) {
+			properties(in)["attributes"] = []object{{"id": "shop", "value": "user_country", "type": 1}}
+		}, "type", "no such field"},
+		"attribute is a number":    {func(in object) { properties(in)["attributes"] = []int{7} }, "properties.attributes", "an object"},
+		"secret without its key":   {didomi("", "s"), "authentication.didomi_api_key", "together"},
+		"key without its secret":   {didomi("k", ""), "authentication.didomi_api_secret", "together"},
 		"e-mails are not there":    {func(in object) { in["enable_emailing"] = true }, "enable_emailing", "version"},
 		"organization in conflict": {func(in object) { in["organization_id"] = "other" }, "organization_id", "another"},
 	} {

@@ -1,8 +1,6 @@
 package ingest
 
 import (
-	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -11,6 +9,7 @@ import (
 
 	"consentsync/internal/auth"
 	"consentsync/internal/consent"
+	"consentsync/internal/incoming"
 	"consentsync/internal/reply"
 	"consentsync/internal/store"
 )
@@ -77,21 +76,5 @@ func (d *Didomi) authorize(r *http.Request, organization string) error {
 }
 
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	limited := http.MaxBytesReader(w, r.Body, mostBody)
-	var body []byte
-	var err error
-	if n := r.ContentLength; n > 0 && n <= mostBody {
-		body = make([]byte, n)
-		_, err = io.ReadFull(limited, body)
-	} else {
-		body, err = io.ReadAll(limited)
-	}
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return nil, consent.Errorf(consent.TooLarge, "ingest", "the body is larger than %d bytes", mostBody)
-	case err != nil:
-		return nil, consent.Errorf(consent.Invalid, "ingest", "the body was cut off")
-	}
-	return body, nil
+	return incoming.Body(w, r, mostBody)
 }

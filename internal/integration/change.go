@@ -8,6 +8,7 @@ import (
 
 	"consentsync/internal/actito"
 	"consentsync/internal/consent"
+	"consentsync/internal/incoming"
 	"consentsync/internal/store"
 )
 
@@ -88,15 +89,12 @@ func (s *Service) patched(i *store.Integration, secrets Authentication, patch []
 	if err != nil {
 		return nil, err
 	}
-	var target, changes any
+	var target, changes map[string]any
 	if err := json.Unmarshal(current, &target); err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(patch, &changes); err != nil {
-		return nil, badJSON(err)
-	}
-	if _, object := changes.(map[string]any); !object {
-		return nil, consent.Errorf(consent.Invalid, "integration", "the body must be a JSON object")
+	if err := incoming.Decode(patch, &changes); err != nil {
+		return nil, err
 	}
 	merged, err := json.Marshal(mergePatch(target, changes))
 	if err != nil {
@@ -140,7 +138,7 @@ func sameNames(i *store.Integration, after store.Properties) error {
 		{"properties.user_unique_key", before.UserUniqueKey, after.UserUniqueKey},
 	} {
 		if f.was != f.is {
-			return fieldError(f.field, "cannot be changed, since what is known of the profiles belongs to the old one: create a new integration")
+			return incoming.RefuseField(f.field, "cannot be changed, since what is known of the profiles belongs to the old one: create a new integration")
 		}
 	}
 	return nil
@@ -153,8 +151,7 @@ func sameTable(i *store.Integration, table actito.Table) error {
 	if was == "" || was == table.ID {
 		return nil
 	}
-	fields := map[string]string{"properties.table_name": fmt.Sprintf(
+	return incoming.Refuse(consent.Conflict, map[string]string{"properties.table_name": fmt.Sprintf(
 		"%q is another table now (id %s, was %s), and what is known of the profiles belongs to the old one: create a new integration",
-		i.Settings.Properties.TableName, table.ID, was)}
-	return &consent.Error{Kind: consent.Conflict, Op: "integration", Message: summary(fields), Fields: fields}
+		i.Settings.Properties.TableName, table.ID, was)})
 }

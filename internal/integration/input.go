@@ -8,18 +8,15 @@
 package integration
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"slices"
 	"strings"
 
 	"consentsync/internal/actito"
 	"consentsync/internal/auth"
 	"consentsync/internal/consent"
+	"consentsync/internal/incoming"
 	"consentsync/internal/outbound"
 	"consentsync/internal/store"
 )
@@ -82,59 +79,12 @@ const (
 	mostConcurrency       = 100
 )
 
-// decode reads an input strictly: a field that does not exist is named rather
-// than ignored.
+// decode reads an input.
 func decode(body []byte) (*input, error) {
 	in := &input{}
 	// These stay where the body is silent; a 0 that it says is not silence.
 	in.Properties.CallsPerMinute, in.Properties.Concurrency = DefaultCallsPerMinute, DefaultConcurrency
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.DisallowUnknownFields()
-	err := dec.Decode(in)
-	if err == nil {
-		if _, more := dec.Token(); !errors.Is(more, io.EOF) {
-			err = errors.New("more than one JSON value")
-		}
-	}
-	if err != nil {
-		return nil, badJSON(err)
-	}
-	return in, nil
-}
-
-func badJSON(err error) error {
-	var wrongType *json.UnmarshalTypeError
-	var syntax *json.SyntaxError
-	e := consent.Errorf(consent.Invalid, "integration", "the integration cannot be read")
-	name, unknown := strings.CutPrefix(err.Error(), "json: unknown field ")
-	switch {
-	case errors.As(err, &wrongType) && wrongType.Field != "":
-		field := strings.TrimPrefix(wrongType.Field, "Settings.")
-		e.Fields = map[string]string{field: fmt.Sprintf("must be %s, not a JSON %s", inWords(wrongType.Type.Kind().String()), wrongType.Value)}
-	case errors.As(err, &wrongType):
-		e.Message = "the body must be a JSON object"
-	case unknown:
-		e.Fields = map[string]string{strings.Trim(name, `"`): "there is no such setting: correct its name or leave it out"}
-	case errors.As(err, &syntax):
-		e.Message = fmt.Sprintf("the body is not JSON: an error at byte %d", syntax.Offset)
-	default:
-		e.Message = "the body is not one JSON object"
-	}
-	return e
-}
-
-func inWords(kind string) string {
-	switch kind {
-	case "bool":
-		return "true or false"
-	case "int":
-		return "a whole number"
-	case "string":
-		return "a text"
-	case "slice":
-		return "a list"
-	}
-	return "an object"
+	return in, incoming.Decode(body, in)
 }
 
 // complete fills in the other defaults.
@@ -182,16 +132,27 @@ func (in *input) validate(allowPrivate bool) error {
 	}
 	in.validateNumbers(fields)
 	in.validateRegulations(fields)
-	if in.EnableWebhooks && (in.Authentication.DidomiAPIKey == "") != (in.Authentication.DidomiAPISecret == "") {
-		fields["authentication.didomi_api_secret"] = "didomi_api_key and didomi_api_secret are needed together, to tell Didomi of changes in Actito"
+	if in.EnableWebhooks {
+		in.validateDidomi(fields)
 	}
 	if in.EnableEmailing {
 		fields["enable_emailing"] = "e-mails cannot be sent through Actito by this version: set it to false"
 	}
 	if len(fields) > 0 {
-		return &consent.Error{Kind: consent.Invalid, Op: "integration", Message: summary(fields), Fields: fields}
+		return incoming.Refuse(consent.Invalid, fields)
 	}
 	return nil
+}
+
+func (in *input) validateDidomi(fields map[string]string) {
+	key, secret := in.Authentication.DidomiAPIKey, in.Authentication.DidomiAPISecret
+	const together = "didomi_api_key and didomi_api_secret are needed together, to tell Didomi of changes in Actito"
+	switch {
+	case key == "" && secret != "":
+		fields["authentication.didomi_api_key"] = together
+	case key != "" && secret == "":
+		fields["authentication.didomi_api_secret"] = together
+	}
 }
 
 func (in *input) validateNumbers(fields map[string]string) {
@@ -236,16 +197,6 @@ func (in *input) attributeMappings() []consent.Mapping {
 		list = append(list, a.Mapping)
 	}
 	return list
-}
-
-// summary names the offending fields in the message too, for those who only
-// look there.
-func summary(fields map[string]string) string {
-	names := slices.Sorted(maps.Keys(fields))
-	if len(names) == 1 {
-		return names[0] + ": " + fields[names[0]]
-	}
-	return "these fields cannot be accepted: " + strings.Join(names, ", ")
 }
 
 // licence names whose budget the integration spends: that of the API key at

@@ -8,6 +8,7 @@ import (
 
 	"consentsync/internal/actito"
 	"consentsync/internal/consent"
+	"consentsync/internal/incoming"
 	"consentsync/internal/store"
 )
 
@@ -22,9 +23,9 @@ func (s *Service) readTable(ctx context.Context, in *input) (actito.Table, error
 	}
 	switch consent.KindOf(err) {
 	case consent.Unauthorized:
-		return table, fieldError("authentication.private_api_key", "Actito refuses this API key at "+p.BaseURL)
+		return table, incoming.RefuseField("authentication.private_api_key", "Actito refuses this API key at "+p.BaseURL)
 	case consent.Forbidden:
-		return table, fieldError("authentication.private_api_key", "Actito does not let this API key read the structure of profile tables: give it the right to")
+		return table, incoming.RefuseField("authentication.private_api_key", "Actito does not let this API key read the structure of profile tables: give it the right to")
 	case consent.NotFound, consent.Invalid:
 		return table, s.notFound(ctx, client, in, err)
 	}
@@ -43,9 +44,9 @@ func (s *Service) notFound(ctx context.Context, client *actito.Client, in *input
 		for i, e := range entities {
 			names[i] = e.Name
 		}
-		return fieldError("properties.entity_id", fmt.Sprintf("there is no entity %q; this account has: %s", p.EntityID, strings.Join(names, ", ")))
+		return incoming.RefuseField("properties.entity_id", fmt.Sprintf("there is no entity %q; this account has: %s", p.EntityID, strings.Join(names, ", ")))
 	}
-	return fieldError("properties.table_name", consent.MessageOf(cause))
+	return incoming.RefuseField("properties.table_name", consent.MessageOf(cause))
 }
 
 // checkAgainst checks what has to be there in the live table.
@@ -67,7 +68,7 @@ func checkAgainst(in *input, table actito.Table) error {
 		}
 	}
 	if len(fields) > 0 {
-		return &consent.Error{Kind: consent.Invalid, Op: "integration", Message: summary(fields), Fields: fields}
+		return incoming.Refuse(consent.Invalid, fields)
 	}
 	return nil
 }
@@ -115,7 +116,7 @@ func (s *Service) checkOwners(ctx context.Context, i *store.Integration) error {
 		}
 	}
 	if len(fields) > 0 {
-		return &consent.Error{Kind: consent.Conflict, Op: "integration", Message: summary(fields), Fields: fields}
+		return incoming.Refuse(consent.Conflict, fields)
 	}
 	return nil
 }

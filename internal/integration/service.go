@@ -14,6 +14,7 @@ import (
 	"consentsync/internal/actito"
 	"consentsync/internal/auth"
 	"consentsync/internal/consent"
+	"consentsync/internal/incoming"
 	"consentsync/internal/store"
 )
 
@@ -119,7 +120,7 @@ func (s *Service) gate(ctx context.Context, organization string) error {
 // a new snapshot.
 func (s *Service) adopt(ctx context.Context, i *store.Integration, in *input) error {
 	if in.OrganizationID != "" && in.OrganizationID != i.Organization {
-		return fieldError("organization_id", "is another organization than that of the address")
+		return incoming.RefuseField("organization_id", "is another organization than that of the address")
 	}
 	if err := in.validate(s.AllowPrivate); err != nil {
 		return err
@@ -243,7 +244,7 @@ func (s *Service) Resume(ctx context.Context, k store.IntegrationKey, approveGra
 			return nil, err
 		}
 		if !ok || r.State != store.ReprojectionAsking {
-			return nil, consent.Errorf(consent.Conflict, "integration", "nothing waits for an approval")
+			return nil, incoming.Refuse(consent.Conflict, map[string]string{"approve_grants": "nothing waits for an approval: leave it out"})
 		}
 		r.State, r.Cursor = store.ReprojectionGranting, []byte{}
 		if err := s.Store.AdvanceReprojection(ctx, r, nil); err != nil {
@@ -265,7 +266,7 @@ func (s *Service) set(ctx context.Context, k store.IntegrationKey, to store.Inte
 // whatever became of it before.
 func (s *Service) Replay(ctx context.Context, k store.IntegrationKey, userID string) error {
 	if userID == "" {
-		return fieldError("organization_user_id", "is required")
+		return incoming.RefuseField("organization_user_id", "is required")
 	}
 	if _, err := s.Store.Integration(ctx, k); err != nil {
 		return err
@@ -280,8 +281,4 @@ func (s *Service) Replay(ctx context.Context, k store.IntegrationKey, userID str
 		s.Changed()
 	}
 	return err
-}
-
-func fieldError(field, problem string) error {
-	return &consent.Error{Kind: consent.Invalid, Op: "integration", Message: field + ": " + problem, Fields: map[string]string{field: problem}}
 }

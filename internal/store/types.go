@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
 	"time"
 
@@ -219,7 +220,9 @@ func (e *AttributeEntry) UnmarshalJSON(b []byte) error {
 		return nil
 	}
 	e.short = false
-	return json.Unmarshal(b, &e.Mapping)
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields() // as in all that surrounds it
+	return dec.Decode(&e.Mapping)
 }
 
 // MarshalJSON gives the entry back as it was written.
