@@ -116,7 +116,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher) 
 	mux := http.NewServeMux()
 	(&api.API{
 		Store: a.engine, Admin: admin, Integrations: service, Log: a.log, Now: time.Now,
-		People: &people.Service{Store: a.engine, Hasher: hasher, Now: time.Now},
+		People: &people.Service{Store: a.engine, Hasher: hasher},
 	}).Register(mux)
 	mux.Handle("POST /oauth/token", &auth.Endpoint{Clients: a.engine, Tokens: tokens})
 	mux.Handle("POST /webhooks/didomi/{organization_id}", ingest.NewDidomi(a.committer, tokens, a.log, metrics))

@@ -107,7 +107,7 @@ func (r *Reprojector) page(ctx context.Context, p store.Reprojection) error {
 	}
 	var due []store.Due
 	for _, k := range keys {
-		d, state, err := r.compare(ctx, i, k, now)
+		d, state, err := r.compare(ctx, i, k)
 		switch {
 		case err != nil && (consent.KindOf(err) == consent.Transient || ctx.Err() != nil):
 			return err
@@ -146,7 +146,7 @@ func (r *Reprojector) page(ctx context.Context, p store.Reprojection) error {
 // closed anyway, because of the person's own live consent, which waits for
 // nobody's yes (R23): it is due, in flight or in a bulk load. What is under way
 // was compared under the old settings, so it has to be compared again after.
-func (r *Reprojector) compare(ctx context.Context, i *store.Integration, k store.PersonKey, now consent.Time) (
+func (r *Reprojector) compare(ctx context.Context, i *store.Integration, k store.PersonKey) (
 	_ consent.Difference, closing store.DeliveryState, _ error,
 ) {
 	person, err := r.store.Person(ctx, i.Organization, k)
@@ -164,12 +164,10 @@ func (r *Reprojector) compare(ctx context.Context, i *store.Integration, k store
 	case consent.KindOf(err) != consent.NotFound:
 		return consent.Difference{}, "", err
 	}
-	return consent.Differ(consent.Project(person.View(), i.Rules()), known, &i.Snapshot, now, forever), closing, nil
+	// It brings no newer consent, so nothing is sent again just because it was
+	// confirmed long ago.
+	return consent.Differ(consent.Project(person.View(), i.Rules()), known, &i.Snapshot, 0), closing, nil
 }
-
-// forever: a re-projection brings no newer consent, so nothing is sent again
-// just because it was confirmed long ago.
-const forever = 1 << 62
 
 // decide says what a person's difference means for the re-projection. While
 // counting, everything but grants goes out; then the grants do.

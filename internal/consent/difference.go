@@ -7,7 +7,6 @@ import (
 	"maps"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // Fact is what the CRM was last known to hold in one field of a profile.
@@ -80,15 +79,16 @@ func (d Difference) Grants() bool {
 }
 
 // Differ compares what is wanted with what is known (R13). A withdrawal that
-// is newer than what is known is due again when that was confirmed longer than
-// stale ago, since the CRM may have changed unseen.
-func Differ(p Projection, known Known, snapshot *Snapshot, now Time, stale time.Duration) Difference {
+// is newer than what is known is due again when that was last confirmed at
+// stale or before, since the CRM may have changed unseen; 0 trusts all that was
+// ever confirmed.
+func Differ(p Projection, known Known, snapshot *Snapshot, stale Time) Difference {
 	d := Difference{Subscriptions: map[string]bool{}, Attributes: map[string]any{}}
 	for name, want := range p.Subscriptions {
 		fact, held := known.Subscriptions[name]
 		subscription, _ := snapshot.Subscription(name)
 		recreated := fact.ConfirmedAt < subscription.Since
-		again := !want.On && want.At > fact.ConfirmedAt && now.Sub(fact.ConfirmedAt) >= stale
+		again := !want.On && want.At > fact.ConfirmedAt && fact.ConfirmedAt <= stale
 		if !held || fact.Unknown || recreated || again || fact.Value != any(want.On) {
 			d.Subscriptions[name] = want.On
 		}
@@ -196,12 +196,10 @@ func (k Known) clone() Known {
 
 // SameValue compares two attribute values by what they say: 7, 7.0 and "7" are
 // one value, since Actito may give back as text what was written as a number.
-func SameValue(a, b any) bool { return plain(a) == plain(b) }
+func SameValue(a, b any) bool { return TextOf(a) == TextOf(b) }
 
 // TextOf writes an attribute's value as text, as it would stand in a key.
-func TextOf(v any) string { return plain(v) }
-
-func plain(v any) string {
+func TextOf(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return ""
@@ -212,7 +210,7 @@ func plain(v any) string {
 	case json.Number:
 		if strings.ContainsAny(v.String(), ".eE") {
 			if f, err := v.Float64(); err == nil {
-				return plain(f)
+				return TextOf(f)
 			}
 		}
 		return v.String()

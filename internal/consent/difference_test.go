@@ -3,7 +3,6 @@ package consent
 import (
 	"encoding/json"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -13,7 +12,7 @@ var emptyIsNil = cmpopts.EquateEmpty()
 
 func TestR13DifferSubscriptions(t *testing.T) {
 	t.Parallel()
-	now, old, fresh := at(600), at(530), at(550) // stale is an hour
+	old, stale, fresh := at(530), at(540), at(550)
 	const send, leave = true, false
 	tests := map[string]struct {
 		want  WantedSubscription
@@ -27,7 +26,7 @@ func TestR13DifferSubscriptions(t *testing.T) {
 		"the same, but unknown":                   {WantedSubscription{On: true, At: at(1)}, fact(true, fresh, true), send},
 		"a refusal, but unknown":                  {WantedSubscription{On: false, At: at(1)}, fact(false, fresh, true), send},
 		"a newer refusal, confirmed long ago":     {WantedSubscription{On: false, At: at(590)}, fact(false, old, false), send},
-		"a newer refusal, confirmed just stale":   {WantedSubscription{On: false, At: at(590)}, fact(false, at(540), false), send},
+		"a newer refusal, confirmed just stale":   {WantedSubscription{On: false, At: at(590)}, fact(false, stale, false), send},
 		"a newer refusal, confirmed of late":      {WantedSubscription{On: false, At: at(590)}, fact(false, fresh, false), leave},
 		"an older refusal, confirmed long ago":    {WantedSubscription{On: false, At: at(500)}, fact(false, old, false), leave},
 		"a refusal as old, confirmed long ago":    {WantedSubscription{On: false, At: old}, fact(false, old, false), leave},
@@ -42,7 +41,7 @@ func TestR13DifferSubscriptions(t *testing.T) {
 			t.Parallel()
 			p := Projection{Subscriptions: map[string]WantedSubscription{"s": tt.want}}
 			snapshot := &Snapshot{Subscriptions: []Subscription{{Name: "s", Since: at(400)}}}
-			d := Differ(p, Known{Subscriptions: tt.known}, snapshot, now, time.Hour)
+			d := Differ(p, Known{Subscriptions: tt.known}, snapshot, stale)
 			if on, due := d.Subscriptions["s"]; due != tt.due || due && on != tt.want.On {
 				t.Errorf("the difference is %v, want it due: %v", d.Subscriptions, tt.due)
 			}
@@ -69,7 +68,7 @@ func TestR13DifferAttributes(t *testing.T) {
 		"another":       {fact("y", at(1), false), map[string]any{"s": "x"}},
 		"unknown":       {fact("x", at(1), true), map[string]any{"s": "x"}},
 	} {
-		d := Differ(p, Known{Attributes: tt.known}, &Snapshot{}, at(600), time.Hour)
+		d := Differ(p, Known{Attributes: tt.known}, &Snapshot{}, at(540))
 		if diff := cmp.Diff(tt.want, d.Attributes, emptyIsNil); diff != "" {
 			t.Errorf("%s:\n%s", name, diff)
 		}
@@ -82,7 +81,7 @@ func TestR13DoubtUntilADefiniteAnswer(t *testing.T) {
 		Subscriptions: map[string]WantedSubscription{"news": {On: false, At: at(1)}, "offers": {On: true, At: at(1)}},
 		Attributes:    map[string]WantedAttribute{"age": {Value: int64(7)}, "old": {}},
 	}
-	differ := func(k Known) Difference { return Differ(p, k, &Snapshot{}, at(3), time.Hour) }
+	differ := func(k Known) Difference { return Differ(p, k, &Snapshot{}, 0) }
 
 	var none Known
 	d := differ(none)
@@ -195,7 +194,7 @@ func TestR17ARefusedValueIsNotSentAgain(t *testing.T) {
 	bad := Projection{Attributes: map[string]WantedAttribute{"a": {Value: int64(1)}, "b": {Value: "x"}}}
 	good := Projection{Attributes: map[string]WantedAttribute{"a": {Value: int64(2)}, "b": {Value: "x"}}}
 	differ := func(p Projection, k Known) map[string]any {
-		return Differ(p, k, &Snapshot{}, at(1), time.Hour).Attributes
+		return Differ(p, k, &Snapshot{}, 0).Attributes
 	}
 
 	known := reread(t, Known{}.Suspect(map[string]any{"a": int64(1)}, true, "too small"))

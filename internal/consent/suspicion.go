@@ -3,17 +3,19 @@ package consent
 import (
 	"maps"
 	"slices"
+	"strings"
 )
 
-func (f Fact) refuses(value any) bool { return f.Refused != nil && *f.Refused == plain(value) }
+func (f Fact) refuses(value any) bool { return f.Refused != nil && *f.Refused == TextOf(value) }
 
 // Portion gives what of a difference may go in the next call; rest tells that
 // something has to follow.
 //
 // A withdrawal never travels with attributes that the CRM has not accepted
-// once, for this profile or, as proven tells, for another (R17). Suspect attributes, and those that the caller
-// distrusts because they were refused for others, go last and one by one, so
-// that one bad value costs the others nothing.
+// once, for this profile or, as proven tells, for another (R17). Suspect
+// attributes, and those that the caller distrusts because they were refused for
+// others, go last and one by one, so that one bad value costs the others
+// nothing.
 func (d Difference) Portion(known Known, distrusted, proven map[string]bool) (now Difference, rest bool) {
 	now = Difference{Subscriptions: d.Subscriptions, Attributes: map[string]any{}}
 	for name, value := range d.Attributes {
@@ -42,7 +44,7 @@ func (k Known) Suspect(attributes map[string]any, certain bool, why string) Know
 			f.Unknown = true
 		}
 		if certain {
-			text := plain(value)
+			text := TextOf(value)
 			f.Refused, f.Why, f.Suspect = &text, why, false
 		} else {
 			f.Suspect = true
@@ -82,12 +84,7 @@ func (k Known) Refusals(p Projection) []LeftOut {
 			out = append(out, LeftOut{Name: name, Reason: "Actito refused the value", Detail: f.Why, Attribute: true})
 		}
 	}
-	slices.SortFunc(out, func(a, b LeftOut) int {
-		if a.Name < b.Name {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(out, func(a, b LeftOut) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
 

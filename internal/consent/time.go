@@ -33,6 +33,14 @@ func (t Time) Add(d time.Duration) Time { return t + Time(d/time.Microsecond) }
 // Sub gives the duration from u to t.
 func (t Time) Sub(u Time) time.Duration { return time.Duration(t-u) * time.Microsecond }
 
+// OrNil gives nil for a time that is not known, as answers tell it.
+func (t Time) OrNil() *Time {
+	if t == 0 {
+		return nil
+	}
+	return &t
+}
+
 // MarshalText writes RFC 3339 with microseconds; unknown is empty.
 func (t Time) MarshalText() ([]byte, error) {
 	if t == 0 {

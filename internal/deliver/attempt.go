@@ -248,7 +248,7 @@ func (a *attempt) create(ctx context.Context) {
 		a.unmatched(notAllowed, true)
 		return
 	}
-	full := consent.Differ(a.job.projection, consent.Known{}, &a.job.integration.Snapshot, a.clock(), a.stale)
+	full := consent.Differ(a.job.projection, consent.Known{}, &a.job.integration.Snapshot, 0)
 	if a.job.HoldGrants {
 		full = full.WithoutGrants()
 	}

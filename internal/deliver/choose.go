@@ -190,7 +190,7 @@ func (c *courier) prepare(ctx context.Context, i *store.Integration, target Targ
 				j.projection.LeftOut = append(j.projection.LeftOut, consent.LeftOut{Name: name, Reason: "the subscription no longer exists in Actito"})
 			}
 		}
-		j.whole = consent.Differ(j.projection, d.Known, &i.Snapshot, c.clock(), c.stale)
+		j.whole = consent.Differ(j.projection, d.Known, &i.Snapshot, c.clock().Add(-c.stale))
 		if d.HoldGrants {
 			j.whole = j.whole.WithoutGrants()
 		}

@@ -121,7 +121,7 @@ func licenceView(p *store.LicencePlan) *LicenceView {
 	return &LicenceView{
 		ReportedAt: p.At, Node: p.Node, HeldSince: p.Since, CallsPerMinute: p.CallsPerMinute, MostCallsPerMinute: p.MostCallsPerMinute,
 		Concurrency: p.Concurrency, MostConcurrency: p.MostConcurrency, PaceReason: p.PaceReason, Outage: p.Outage,
-		BlockedUntil: optional(p.BlockedUntil),
+		BlockedUntil: p.BlockedUntil.OrNil(),
 	}
 }
 
@@ -129,7 +129,7 @@ func loadView(l *store.Load) LoadView {
 	return LoadView{
 		ID: l.LoadID, State: l.State, Outcome: l.Outcome, Reason: l.Reason, Columns: l.Columns, People: l.People,
 		Withdrawals: l.Withdrawals, Refused: l.Refused, Execution: l.Execution, CreatedAt: l.CreatedAt,
-		StartedAt: optional(l.StartedAt), EndedAt: optional(l.EndedAt),
+		StartedAt: l.StartedAt.OrNil(), EndedAt: l.EndedAt.OrNil(),
 	}
 }
 
@@ -139,11 +139,4 @@ func (s *Service) spent(ctx context.Context, k store.IntegrationKey) (CountsView
 		Events: n[store.CountEvents], Calls: n[store.CountCalls], Loaded: n[store.CountLoaded],
 		Saved: SavedCalls{Coalesced: n[store.CountCoalesced], Unchanged: n[store.CountUnchanged], Bulk: n[store.CountLoaded]},
 	}, err
-}
-
-func optional(t consent.Time) *consent.Time {
-	if t == 0 {
-		return nil
-	}
-	return &t
 }

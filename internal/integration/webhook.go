@@ -50,7 +50,7 @@ func (s *Service) webhookURL(i *store.Integration) string {
 func (s *Service) webhookView(i *store.Integration) *WebhookView {
 	v := &WebhookView{
 		URL: s.webhookURL(i), Header: WebhookHeader, Registered: len(i.Webhook.IDs) == len(webhookEvents) && i.Webhook.Reason == "",
-		Reason: i.Webhook.Reason, CheckedAt: optional(i.Webhook.CheckedAt), NotInvertible: []string{},
+		Reason: i.Webhook.Reason, CheckedAt: i.Webhook.CheckedAt.OrNil(), NotInvertible: []string{},
 	}
 	for _, m := range i.Settings.Mappings {
 		if _, ok := consent.Invert(m.Value); !ok {

@@ -4,7 +4,6 @@ package people
 
 import (
 	"context"
-	"time"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
@@ -23,7 +22,6 @@ type Store interface {
 type Service struct {
 	Store  Store
 	Hasher *store.Hasher
-	Now    func() time.Time
 }
 
 // Person is a person as shown.
@@ -127,9 +125,9 @@ func (s *Service) Explain(ctx context.Context, organization, userID string) (*Pe
 			if d == nil {
 				d = &store.Delivery{}
 			}
-			shown := s.explain(i, view, d)
+			shown := explain(i, view, d)
 			if back := to(store.TargetDidomi); back != nil {
-				shown.Didomi = &Way{Status: back.State, LastError: back.LastError, Calls: back.Calls, NextAt: optional(back.NextAt)}
+				shown.Didomi = &Way{Status: back.State, LastError: back.LastError, Calls: back.Calls, NextAt: back.NextAt.OrNil()}
 			}
 			out.Integrations = append(out.Integrations, shown)
 		}
@@ -137,12 +135,12 @@ func (s *Service) Explain(ctx context.Context, organization, userID string) (*Pe
 	}
 }
 
-func (s *Service) explain(i *store.Integration, view consent.View, d *store.Delivery) Integration {
+func explain(i *store.Integration, view consent.View, d *store.Delivery) Integration {
 	p := consent.Project(view, i.Rules())
 	out := Integration{
 		IntegrationID: i.ID, Status: d.State, LastError: d.LastError, Calls: d.Calls,
 		Wanted: newFields(), Known: newFields(), Why: map[string]Why{},
-		LeftOut: append(p.LeftOut, d.Known.Refusals(p)...), NextAt: optional(d.NextAt), UpdatedAt: optional(d.UpdatedAt),
+		LeftOut: append(p.LeftOut, d.Known.Refusals(p)...), NextAt: d.NextAt.OrNil(), UpdatedAt: d.UpdatedAt.OrNil(),
 	}
 	if out.LeftOut == nil {
 		out.LeftOut = []consent.LeftOut{}
@@ -160,12 +158,12 @@ func (s *Service) explain(i *store.Integration, view consent.View, d *store.Deli
 	for name, f := range d.Known.Attributes {
 		out.Known.Attributes[name] = value(f)
 	}
-	if d.HoldGrants && d.State == store.Synced && consent.Differ(p, d.Known, &i.Snapshot, consent.TimeOf(s.Now()), time.Hour).Grants() {
+	if d.HoldGrants && d.State == store.Synced && consent.Differ(p, d.Known, &i.Snapshot, 0).Grants() {
 		out.Status, out.LastError = store.Waiting, "grants wait for a yes: see the integration's reprojection"
 	}
 	if out.Status == "" { // never made due: the re-projection has not come by yet
 		out.Status = store.Pending
-		if consent.Differ(p, consent.Known{}, &i.Snapshot, consent.TimeOf(s.Now()), time.Hour).Empty() {
+		if consent.Differ(p, consent.Known{}, &i.Snapshot, 0).Empty() {
 			out.Status = store.Synced
 		}
 	}
@@ -181,11 +179,4 @@ func value(f consent.Fact) any {
 		return nil
 	}
 	return f.Value
-}
-
-func optional(t consent.Time) *consent.Time {
-	if t == 0 {
-		return nil
-	}
-	return &t
 }

@@ -1,6 +1,7 @@
 package people
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -55,7 +56,7 @@ func (s *Service) Trace(ctx context.Context, organization, userID string) ([]Ent
 	entries := []Entry{}
 	for _, e := range t.Events {
 		entries = append(entries,
-			Entry{At: e.ArrivedAt, Kind: "event", ID: e.ID.String(), Type: e.Type, EventID: e.EntityID, Regulation: e.Regulation, ConsentAt: optional(e.ConsentAt)},
+			Entry{At: e.ArrivedAt, Kind: "event", ID: e.ID.String(), Type: e.Type, EventID: e.EntityID, Regulation: e.Regulation, ConsentAt: e.ConsentAt.OrNil()},
 			Entry{At: e.ArrivedAt, Kind: "decision", ID: e.ID.String(), EventID: e.EntityID, Outcome: string(e.Outcome)})
 	}
 	for _, c := range t.Calls {
@@ -70,6 +71,6 @@ func (s *Service) Trace(ctx context.Context, organization, userID string) ([]Ent
 			})
 		}
 	}
-	slices.SortStableFunc(entries, func(a, b Entry) int { return int(a.At - b.At) })
+	slices.SortStableFunc(entries, func(a, b Entry) int { return cmp.Compare(a.At, b.At) })
 	return entries, nil
 }
