@@ -19,8 +19,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"consentsync/internal/consent"
 )
 
 // sealVersion stands before every sealed secret, so that the way of sealing
@@ -111,7 +109,16 @@ func writeSecretFile(path, text string) (err error) {
 	if err := errors.Join(writeErr, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	// The name is on disk only when the directory is: a database must not
+	// outlive the key that it was made with.
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // KeyStore keeps sealed keys.
@@ -186,5 +193,3 @@ func Mask(secret string) string {
 func Masked(text, secret string) bool {
 	return text == Mask(secret) || text != "" && strings.Trim(text, "*") == ""
 }
-
-var errUnauthorized = consent.Errorf(consent.Unauthorized, "auth", "the bearer token is missing, wrong or expired")

@@ -61,6 +61,8 @@ func (t *Tokens) Issue(c *store.WebhookClient) (string, error) {
 // mostKnown bounds the memory of checked tokens.
 const mostKnown = 1024
 
+var errUnauthorized = consent.Errorf(consent.Unauthorized, "auth", "the bearer token is missing, wrong or expired")
+
 // Organization gives the organization that a token is for. The error is
 // Unauthorized whatever is wrong with it.
 func (t *Tokens) Organization(token string) (string, error) {
