@@ -96,8 +96,11 @@ func (s *Service) Create(ctx context.Context, organization string, body []byte, 
 	s.Changed()
 	v, err := s.view(ctx, i)
 	if err == nil && v.Webhook != nil {
-		hooks, _ := s.WebhookSecrets(i) // they were sealed a moment ago
-		v.Webhook.Secret = hooks[0]     // this once
+		secrets, err := s.open(i)
+		if err != nil {
+			return nil, err
+		}
+		v.Webhook.Secret = secrets.WebhookSecrets[0] // this once
 	}
 	return v, err
 }
@@ -138,20 +141,21 @@ func (s *Service) adopt(ctx context.Context, i *store.Integration, in *input) er
 	if err := checkAgainst(in, table); err != nil {
 		return err
 	}
-	hooks, err := s.WebhookSecrets(i)
-	if err != nil {
-		return err
+	var secrets sealed
+	if i.Sealed != nil { // else it is new
+		if secrets, err = s.open(i); err != nil {
+			return err
+		}
 	}
-	if in.EnableWebhooks && len(hooks) == 0 {
-		hooks = []string{rand.Text()}
+	secrets.Authentication = in.Authentication
+	if in.EnableWebhooks && len(secrets.WebhookSecrets) == 0 {
+		secrets.WebhookSecrets = []string{rand.Text()}
 	}
-	secrets, err := json.Marshal(sealed{in.Authentication, hooks})
-	if err != nil {
+	if err := s.seal(i, secrets); err != nil {
 		return err
 	}
 	i.Settings = in.Settings
 	i.Licence = in.licence(i.Organization)
-	i.Sealed = s.Sealer.Seal(secrets, "integration", i.Organization, i.ID)
 	i.Snapshot = snapshotOf(table, i.Snapshot, consent.TimeOf(s.Now()))
 	return s.checkOwners(ctx, i)
 }
@@ -159,32 +163,31 @@ func (s *Service) adopt(ctx context.Context, i *store.Integration, in *input) er
 // sealed is all that is secret of an integration.
 type sealed struct {
 	Authentication
-	// WebhookSecrets are what Actito may send along to us, the newest first.
+	// WebhookSecrets are what Actito may send along to us, the newest first;
+	// none if it never was to.
 	WebhookSecrets []string `json:"webhook_secrets,omitempty"`
 }
 
-// WebhookSecrets gives the secrets with which Actito may call us, the newest
-// first; none if it never was to.
-func (s *Service) WebhookSecrets(i *store.Integration) ([]string, error) {
-	if i.Sealed == nil {
-		return nil, nil // it is new
-	}
+func (s *Service) open(i *store.Integration) (all sealed, err error) {
 	plain, err := s.Sealer.Open(i.Sealed, "integration", i.Organization, i.ID)
 	if err != nil {
-		return nil, err
+		return all, err
 	}
-	var all sealed
-	err = json.Unmarshal(plain, &all)
-	return all.WebhookSecrets, err
+	return all, json.Unmarshal(plain, &all)
 }
 
-// Secrets opens the secrets of an integration.
-func (s *Service) Secrets(i *store.Integration) (a Authentication, err error) {
-	plain, err := s.Sealer.Open(i.Sealed, "integration", i.Organization, i.ID)
-	if err != nil {
-		return a, err
+func (s *Service) seal(i *store.Integration, all sealed) error {
+	plain, err := json.Marshal(all)
+	if err == nil {
+		i.Sealed = s.Sealer.Seal(plain, "integration", i.Organization, i.ID)
 	}
-	return a, json.Unmarshal(plain, &a)
+	return err
+}
+
+// Secrets opens the secrets with which an integration calls others.
+func (s *Service) Secrets(i *store.Integration) (Authentication, error) {
+	all, err := s.open(i)
+	return all.Authentication, err
 }
 
 // Get reads one integration.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -63,9 +61,9 @@ func (s *Service) webhookView(i *store.Integration) *WebhookView {
 // CheckSecret tells whether a secret is one that Actito may call an integration
 // with. It takes the same time for every wrong one.
 func (s *Service) CheckSecret(i *store.Integration, secret string) (bool, error) {
-	valid, err := s.WebhookSecrets(i)
+	all, err := s.open(i)
 	ok := 0
-	for _, v := range valid {
+	for _, v := range all.WebhookSecrets {
 		ok |= subtle.ConstantTimeCompare([]byte(v), []byte(secret))
 	}
 	return ok == 1, err
@@ -87,9 +85,9 @@ func (s *Service) keepWebhooks(ctx context.Context, i *store.Integration) {
 
 func (s *Service) webhooks(ctx context.Context, i *store.Integration) store.Webhook {
 	w := store.Webhook{IDs: i.Webhook.IDs}
-	secrets, err := s.Secrets(i)
+	secrets, err := s.open(i)
 	if err != nil {
-		w.Reason = "the stored API key cannot be opened: set it again"
+		w.Reason = "the stored secrets cannot be opened: set the API key again"
 		return w
 	}
 	client := s.Accounts.Client(i.Settings.Properties.BaseURL, secrets.PrivateAPIKey)
@@ -100,12 +98,7 @@ func (s *Service) webhooks(ctx context.Context, i *store.Integration) store.Webh
 		w.Reason = "this server does not know its own address: start it with --public-url. " + s.byHand(i)
 		return w
 	}
-	hooks, err := s.WebhookSecrets(i)
-	if err != nil || len(hooks) == 0 {
-		w.Reason = "the webhook's secret cannot be opened: make a new one (POST …/webhook-secret)"
-		return w
-	}
-	w.IDs, err = s.ensureWebhooks(ctx, client, i, hooks[0])
+	w.IDs, err = s.ensureWebhooks(ctx, client, i, secrets.WebhookSecrets[0])
 	switch {
 	case err == nil:
 	case consent.KindOf(err) == consent.Forbidden:
@@ -178,24 +171,21 @@ func (s *Service) RotateWebhookSecret(ctx context.Context, k store.IntegrationKe
 	if !i.Settings.EnableWebhooks {
 		return nil, consent.Errorf(consent.Conflict, "integration", "enable_webhooks is off: there is no secret")
 	}
-	secrets, err1 := s.Secrets(i)
-	hooks, err2 := s.WebhookSecrets(i)
-	if err := errors.Join(err1, err2); err != nil {
-		return nil, err
-	}
-	hooks = append([]string{rand.Text()}, hooks[:min(1, len(hooks))]...)
-	text, err := json.Marshal(sealed{secrets, hooks})
+	secrets, err := s.open(i)
 	if err != nil {
 		return nil, err
 	}
-	i.Sealed = s.Sealer.Seal(text, "integration", i.Organization, i.ID)
+	secrets.WebhookSecrets = []string{rand.Text(), secrets.WebhookSecrets[0]}
+	if err := s.seal(i, secrets); err != nil {
+		return nil, err
+	}
 	i.Webhook.IDs = nil // so that they are all written anew, with the new secret
 	v, err := s.save(ctx, i, s.Store.UpdateIntegration)
 	if err != nil {
 		return nil, err
 	}
 	if v.Webhook != nil {
-		v.Webhook.Secret = hooks[0]
+		v.Webhook.Secret = secrets.WebhookSecrets[0]
 	}
 	return v, nil
 }
@@ -216,6 +206,9 @@ func (s *Service) KeepWebhooks(ctx context.Context) error {
 		}
 		for after := (store.IntegrationKey{}); ; {
 			page, err := s.Store.AllIntegrations(ctx, after, 100)
+			if err != nil && ctx.Err() == nil {
+				s.Log.ErrorContext(ctx, "the webhooks in Actito could not be looked after, trying again later", "error", err)
+			}
 			if err != nil || len(page) == 0 {
 				break
 			}

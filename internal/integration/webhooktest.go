@@ -39,12 +39,12 @@ func (s *Service) TestWebhook(ctx context.Context, k store.IntegrationKey) (*Web
 	case s.PublicURL == "":
 		return nil, consent.Errorf(consent.Conflict, "integration", "this server does not know its own address: start it with --public-url")
 	}
-	secrets, err := s.WebhookSecrets(i)
-	if err != nil || len(secrets) == 0 {
-		return nil, consent.Errorf(consent.Conflict, "integration", "there is no secret that can be opened: make a new one (POST …/webhook-secret)")
+	secrets, err := s.open(i)
+	if err != nil {
+		return nil, err
 	}
 	t := &WebhookTest{URL: s.webhookURL(i)}
-	t.Reason = s.callOurselves(ctx, t.URL, secrets[0])
+	t.Reason = s.callOurselves(ctx, t.URL, secrets.WebhookSecrets[0])
 	t.Reached = t.Reason == ""
 	return t, nil
 }
