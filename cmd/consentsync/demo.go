@@ -34,7 +34,7 @@ type demoCommand struct {
 
 // Run starts a simulated Actito, the real program on an empty data directory,
 // and a simulated Didomi that sends it webhooks.
-func (d *demoCommand) Run(ctx context.Context) error {
+func (d *demoCommand) Run(ctx context.Context, std streams) error {
 	if d.Duration > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, d.Duration)
@@ -56,7 +56,7 @@ func (d *demoCommand) Run(ctx context.Context) error {
 		Listen: d.Listen, Data: filepath.Join(data, "data"), AllowPrivateNetworks: true, TokenLife: time.Hour, AdminToken: demoToken,
 		DidomiURL: "https://api.didomi.io/v1", ConfirmAfter: time.Hour, ReadbackDelay: 30 * time.Second, LogLevel: "error",
 	}
-	a, err := app.Start(ctx, cfg, cfg.Logger(os.Stderr))
+	a, err := app.Start(ctx, cfg, cfg.Logger(std.err))
 	if err != nil {
 		return err
 	}
@@ -66,16 +66,16 @@ func (d *demoCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("consentsync %s, with Didomi and Actito simulated. Interrupt to stop.\n\n", version)
-	fmt.Printf("  health    curl %s/readyz\n", a.URL())
-	fmt.Printf("  a person  curl -H 'Authorization: Bearer %s' '%s/v1/users/PERSON?organization_id=%s'\n", demoToken, a.URL(), demoOrganization)
-	fmt.Printf("  history   curl -H 'Authorization: Bearer %s' '%s/v1/users/PERSON/trace?organization_id=%s'\n", demoToken, a.URL(), demoOrganization)
-	fmt.Printf("  Actito    curl %s/_simulator/profiles\n", actitoURL)
-	fmt.Printf("  budget    CONSENTSYNC_ADMIN_TOKEN=%s %s status --url %s --organization %s\n\n", demoToken, os.Args[0], a.URL(), demoOrganization)
+	std.sayf("consentsync %s, with Didomi and Actito simulated. Interrupt to stop.\n\n", version)
+	std.sayf("  health    curl %s/readyz\n", a.URL())
+	std.sayf("  a person  curl -H 'Authorization: Bearer %s' '%s/v1/users/PERSON?organization_id=%s'\n", demoToken, a.URL(), demoOrganization)
+	std.sayf("  history   curl -H 'Authorization: Bearer %s' '%s/v1/users/PERSON/trace?organization_id=%s'\n", demoToken, a.URL(), demoOrganization)
+	std.sayf("  Actito    curl %s/_simulator/profiles\n", actitoURL)
+	std.sayf("  budget    CONSENTSYNC_ADMIN_TOKEN=%s %s status --url %s --organization %s\n\n", demoToken, os.Args[0], a.URL(), demoOrganization)
 	didomi := simulator.NewDidomi(simulator.DidomiOptions{
 		Target: a.URL() + "/webhooks/didomi/" + demoOrganization, TokenURL: a.URL() + "/oauth/token", ClientID: credentials.ID, ClientSecret: credentials.Secret,
 	})
-	return d.traffic(ctx, didomi, actito, func(ctx context.Context) []string {
+	return d.traffic(ctx, std, didomi, actito, func(ctx context.Context) []string {
 		var p integration.PlanView
 		if _, err := admin.ask(ctx, http.MethodGet, integrations+"/"+id+"/plan", nil, &p); err != nil {
 			return []string{err.Error()}
@@ -87,7 +87,7 @@ func (d *demoCommand) Run(ctx context.Context) error {
 // traffic sends made-up consent events until ctx ends and prints what reaches
 // Actito, with the time that it took from the choice, and now and then what the
 // budget is spent on.
-func (d *demoCommand) traffic(ctx context.Context, didomi *simulator.Didomi, actito *simulator.Actito, budget func(context.Context) []string) error {
+func (d *demoCommand) traffic(ctx context.Context, std streams, didomi *simulator.Didomi, actito *simulator.Actito, budget func(context.Context) []string) error {
 	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1)) //nolint:gosec // made-up traffic
 	people := simulator.NewTraffic(simulator.TrafficOptions{People: d.People, Organization: demoOrganization, Rand: random})
 	for i := range people.People() {
@@ -100,13 +100,13 @@ func (d *demoCommand) traffic(ctx context.Context, didomi *simulator.Didomi, act
 	chosen := newStopwatch()
 	actito.OnChange(func(c simulator.Change) {
 		key := fmt.Sprint(c.After.Attributes["emailAddress"])
-		fmt.Printf("%s  Actito  %-7s %-34s %s%s\n", time.Now().Format("15:04:05"), c.Kind, key, differences(c), chosen.since(key))
+		std.sayf("%s  Actito  %-7s %-34s %s%s\n", time.Now().Format("15:04:05"), c.Kind, key, differences(c), chosen.since(key))
 	})
 	var sent atomic.Int64
 	summary := func(when string) {
-		fmt.Printf("          %s: %d events accepted, %d calls made to Actito\n", when, sent.Load(), actito.CallCount())
+		std.sayf("          %s: %d events accepted, %d calls made to Actito\n", when, sent.Load(), actito.CallCount())
 		for _, line := range budget(context.WithoutCancel(ctx)) {
-			fmt.Printf("          %s\n", line)
+			std.sayf("          %s\n", line)
 		}
 	}
 	report := time.NewTicker(20 * time.Second)
@@ -115,17 +115,17 @@ func (d *demoCommand) traffic(ctx context.Context, didomi *simulator.Didomi, act
 		event := people.Next()
 		key, choices := describe(event)
 		chosen.start(key)
-		fmt.Printf("%s  Didomi  event   %-34s %s\n", time.Now().Format("15:04:05"), key, choices)
+		std.sayf("%s  Didomi  event   %-34s %s\n", time.Now().Format("15:04:05"), key, choices)
 		if err := didomi.Send(ctx, event); err == nil {
 			sent.Add(1)
 		} else if ctx.Err() == nil {
-			fmt.Printf("          the event was not accepted: %v\n", err)
+			std.sayf("          the event was not accepted: %v\n", err)
 		}
 		wait := time.NewTimer(time.Duration((0.2 + 1.6*random.Float64()) * float64(d.Pace)))
 		for waiting := true; waiting; {
 			select {
 			case <-ctx.Done():
-				fmt.Println()
+				std.sayf("\n")
 				summary("in all")
 				return nil
 			case <-report.C:

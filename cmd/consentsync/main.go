@@ -32,6 +32,10 @@ type streams struct {
 	out, err io.Writer
 }
 
+// sayf writes to the output. Where nobody reads it any more there is nobody to
+// be told.
+func (s streams) sayf(format string, args ...any) { _, _ = fmt.Fprintf(s.out, format, args...) }
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
@@ -80,7 +84,7 @@ func run(ctx context.Context, args []string, std streams) int {
 
 type versionCommand struct{}
 
-func (versionCommand) Run() error {
-	fmt.Println("consentsync", version)
+func (versionCommand) Run(std streams) error {
+	std.sayf("consentsync %s\n", version)
 	return nil
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -30,6 +32,21 @@ func TestEveryFlagHasAVariable(t *testing.T) {
 	}
 }
 
+// Commands write to the streams that main hands them, so that a test, or another
+// program, sees what they say.
+func TestCommandsWriteToTheirStreams(t *testing.T) {
+	t.Parallel()
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for command, want := range map[string]string{"version": "consentsync dev\n", "simulator --listen 127.0.0.1:0": simulator.SampleKey} {
+		var out, err strings.Builder
+		code := run(ended, strings.Fields(command), streams{strings.NewReader(""), &out, &err})
+		if code != 0 || !strings.Contains(out.String(), want) || err.Len() > 0 {
+			t.Errorf("%s: %d, %q, %q", command, code, out.String(), err.String())
+		}
+	}
+}
+
 // An event that is not accepted does not end the demo.
 func TestDemoGoesOnAfterARefusal(t *testing.T) {
 	t.Parallel()
@@ -47,7 +64,7 @@ func TestDemoGoesOnAfterARefusal(t *testing.T) {
 	defer actito.Close()
 	didomi := simulator.NewDidomi(simulator.DidomiOptions{Target: server.URL, Retries: []time.Duration{}})
 	demo := demoCommand{People: 4, Pace: time.Millisecond}
-	if err := demo.traffic(ctx, didomi, actito, func(context.Context) []string { return nil }); err != nil || events.Load() < 3 {
+	if err := demo.traffic(ctx, streams{out: io.Discard}, didomi, actito, func(context.Context) []string { return nil }); err != nil || events.Load() < 3 {
 		t.Errorf("the demo ended after %d events: %v", events.Load(), err)
 	}
 }

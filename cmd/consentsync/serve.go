@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 
 	"consentsync/internal/app"
@@ -10,13 +9,13 @@ import (
 
 type serveCommand struct{ app.Config }
 
-func (s *serveCommand) Run(ctx context.Context) error {
+func (s *serveCommand) Run(ctx context.Context, std streams) error {
 	s.AdminToken = os.Getenv("CONSENTSYNC_ADMIN_TOKEN")
 	s.MasterKey = os.Getenv("CONSENTSYNC_MASTER_KEY")
-	return app.Run(ctx, s.Config, s.Logger(os.Stderr), func(a *app.App) {
-		fmt.Printf("consentsync %s listens on %s\n", version, a.URL())
+	return app.Run(ctx, s.Config, s.Logger(std.err), func(a *app.App) {
+		std.sayf("consentsync %s listens on %s\n", version, a.URL())
 		if s.AdminToken == "" {
-			fmt.Printf("The platform administrator's token is in %s/admin-token\n", s.Data)
+			std.sayf("The platform administrator's token is in %s/admin-token\n", s.Data)
 		}
 	})
 }

@@ -12,7 +12,7 @@ type simulatorCommand struct {
 }
 
 // Run serves a simulated Actito with a sample table, to try a configuration.
-func (s *simulatorCommand) Run(ctx context.Context) error {
+func (s *simulatorCommand) Run(ctx context.Context, std streams) error {
 	actito := simulator.NewActito(simulator.ActitoOptions{})
 	defer actito.Close()
 	url, stop, err := serveOn(ctx, s.Listen, actito)
@@ -21,10 +21,10 @@ func (s *simulatorCommand) Run(ctx context.Context) error {
 	}
 	defer stop()
 	table := simulator.SampleTable()
-	fmt.Printf("A simulated Actito listens on %s\n", url)
-	fmt.Printf("  private_api_key %s   entity_id %s   table_name %s\n", simulator.SampleKey, simulator.SampleEntity, table.Name)
-	fmt.Printf("  subscriptions   %v\n", table.Subscriptions)
-	fmt.Printf("  its profiles    curl %s/_simulator/profiles\n", url)
+	std.sayf("A simulated Actito listens on %s\n", url)
+	std.sayf("  private_api_key %s   entity_id %s   table_name %s\n", simulator.SampleKey, simulator.SampleEntity, table.Name)
+	std.sayf("  subscriptions   %v\n", table.Subscriptions)
+	std.sayf("  its profiles    curl %s/_simulator/profiles\n", url)
 	<-ctx.Done()
 	return nil
 }
