@@ -15,7 +15,7 @@ build: ## build bin/consentsync, static and stamped with its version
 run: build ## build it and run the demo
 	bin/consentsync demo
 
-test: ## vet and every test, then once more under the race detector; needs Go alone
+test: ## vet and every test, then most of them once more under the race detector
 	scripts/test
 
 watch: ## run the tests of a package each time it is saved
