@@ -94,10 +94,11 @@ type Rumour struct {
 }
 
 // Hear decides what a change in Actito means. It guarantees that a refusal
-// which no write of ours explains is taken at once; that no grant is taken
-// without a look at the profile, nor one that may be older than the last
-// refusal, nor one that may be a late effect of our own; and that an echo in
-// its usual form costs no call.
+// which no write of ours explains is taken at once, unless the profile is new or
+// the person agreed well after it was told; that no grant is taken without a
+// look at the profile, nor one that may be older than the last refusal, nor one
+// that may be a late effect of our own; and that an echo in its usual form costs
+// no call.
 func Hear(r Rumour) Hearing {
 	if r.On {
 		return r.granted()
@@ -113,8 +114,6 @@ func (r *Rumour) refused() Hearing {
 		return HearCorrect // it was told long ago, and was not looked into before the person agreed
 	case latest:
 		return HearEcho
-	case r.Said && !r.Wanted.On && !older:
-		return HearAgreed
 	case older && r.Read == nil:
 		return HearUnsure // our older off came back late, or the person refused
 	case older && *r.Read:
@@ -140,9 +139,7 @@ func (r *Rumour) granted() Hearing {
 		return HearEcho // it is off again, by us or by somebody
 	case older || r.Created:
 		return HearCorrect // an older grant of ours that was applied late looks the same
-	case !r.Said:
-		return HearGrant
-	case r.Known.Unknown || r.Known.Value != any(false) || r.Known.ConfirmedAt < r.Wanted.At:
+	case r.Said && (r.Known.Unknown || r.Known.Value != any(false) || r.Known.ConfirmedAt < r.Wanted.At):
 		return HearCorrect // the last refusal has not been seen to be in effect before
 	}
 	return HearGrant
