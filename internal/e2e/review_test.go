@@ -128,10 +128,23 @@ func TestPauseOutlivesAChangeUnderWay(t *testing.T) {
 	}
 }
 
-// A subscription has one owner when several ask for it at once, too (R11).
+// A subscription has one owner when several ask for it at once, too, be it of
+// several nodes (R11).
 func TestR11OneOwnerOfManyAtOnce(t *testing.T) {
 	t.Parallel()
-	b := setup(t, simulator.ActitoOptions{MaxConcurrent: -1, CallsPerMinute: -1})
+	opts := simulator.ActitoOptions{MaxConcurrent: -1, CallsPerMinute: -1}
+	t.Run("one node", func(t *testing.T) {
+		t.Parallel()
+		setup(t, opts).ownedOnce()
+	})
+	t.Run("two nodes", func(t *testing.T) {
+		t.Parallel()
+		setupNodes(t, opts, 2).ownedOnce()
+	})
+}
+
+func (b *bundle) ownedOnce() {
+	b.t.Helper()
 	const many = 16
 	answers := make(chan int, many)
 	var all sync.WaitGroup
@@ -148,7 +161,7 @@ func TestR11OneOwnerOfManyAtOnce(t *testing.T) {
 		counts[status]++
 	}
 	if counts[http.StatusCreated] != 1 || counts[http.StatusConflict] != many-1 {
-		t.Errorf("the answers are %v, want one 201 and otherwise 409", counts)
+		b.t.Errorf("the answers are %v, want one 201 and otherwise 409", counts)
 	}
 }
 

@@ -124,12 +124,12 @@ func (s *Service) checkOwners(ctx context.Context, i *store.Integration) error {
 // own writes an integration if its subscriptions are still nobody else's, when
 // others may have been written since they were last looked at.
 func (s *Service) own(ctx context.Context, i *store.Integration, write func(context.Context, *store.Integration) error) error {
-	s.owning.Lock()
-	defer s.owning.Unlock()
-	if err := s.checkOwners(ctx, i); err != nil {
-		return err
-	}
-	return write(ctx, i)
+	return s.Store.Alone(ctx, func(ctx context.Context) error {
+		if err := s.checkOwners(ctx, i); err != nil {
+			return err
+		}
+		return write(ctx, i)
+	})
 }
 
 // snapshotOf makes the snapshot of a table. A subscription that the last

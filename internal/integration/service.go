@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -37,6 +36,8 @@ type Store interface {
 	Counts(ctx context.Context, k store.IntegrationKey) (map[string]int64, error)
 	SetWebhook(ctx context.Context, k store.IntegrationKey, w store.Webhook) error
 	AllIntegrations(ctx context.Context, after store.IntegrationKey, limit int) ([]*store.Integration, error)
+	// Alone runs f while nobody else, on whichever node, runs anything in Alone.
+	Alone(ctx context.Context, f func(context.Context) error) error
 	store.Backlogs
 }
 
@@ -56,8 +57,6 @@ type Service struct {
 	// Changed is called after every change that delivery has to know of.
 	Changed func()
 	Now     func() time.Time
-
-	owning sync.Mutex // held from the last look at the owners to the write
 }
 
 // Create checks an integration against the live account and activates it. With

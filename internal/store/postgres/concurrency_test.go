@@ -1,10 +1,12 @@
 package postgres
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"consentsync/internal/consent"
@@ -301,5 +303,34 @@ func TestR15BeginWhileTheLeaseChangesHands(t *testing.T) {
 		if err := nodes[1].Release(t.Context(), "b"); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// R11: of two nodes one is alone, and what it wrote is there for the next.
+func TestR11OneNodeIsAlone(t *testing.T) {
+	t.Parallel()
+	address := migrated(t)
+	nodes := []*Engine{ready(t, address), ready(t, address)}
+	var all sync.WaitGroup
+	var made atomic.Int32
+	for n := range 2 * mostConnections {
+		all.Go(func() {
+			e := nodes[n%len(nodes)]
+			err := e.Alone(t.Context(), func(ctx context.Context) error {
+				there, err := e.Integrations(ctx, "acme", "", 1)
+				if err != nil || len(there) > 0 {
+					return err
+				}
+				made.Add(1)
+				return e.CreateIntegration(ctx, &store.Integration{Organization: "acme", ID: name("i", n), Status: store.Active, Revision: 1, Licence: "licence"})
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if made.Load() != 1 {
+		t.Errorf("%d found nothing and made one", made.Load())
 	}
 }

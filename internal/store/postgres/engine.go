@@ -23,6 +23,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -46,6 +47,7 @@ type Engine struct {
 	clock    atomic.Pointer[reading]
 	hints    chan struct{}
 	warnings []string
+	alone    sync.Mutex
 }
 
 // Options are what Open needs besides the address.

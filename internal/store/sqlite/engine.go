@@ -49,6 +49,7 @@ type Engine struct {
 	readSubject *sql.Stmt
 	seq         int64                   // the last in the inbox
 	seen        map[string]consent.Time // when nodes last acquired leases
+	alone       sync.Mutex
 	sync        *syncer
 }
 

@@ -1,8 +1,10 @@
 package storetest
 
 import (
+	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -14,6 +16,34 @@ var concurrency = group{
 	"many accept for the same people":       manyAccept,
 	"accepting and delivering side by side": acceptAndDeliver,
 	"the same message of many counts once":  sameMessageOfMany,
+	"R11 only one is alone":                 oneAlone,
+}
+
+// Whoever is alone uses the engine as ever, and more wait for it than an engine
+// may have connections.
+func oneAlone(b *bench) {
+	var inside atomic.Int32
+	var wait sync.WaitGroup
+	for n := range crowd {
+		i := b.integration(acme, fmt.Sprint("i", n))
+		wait.Go(func() {
+			err := b.Alone(b.Context(), func(ctx context.Context) error {
+				if inside.Add(1) > 1 {
+					b.Error("somebody else is there")
+				}
+				defer inside.Add(-1)
+				return b.CreateIntegration(ctx, i)
+			})
+			if err != nil {
+				b.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	all, err := b.AllIntegrations(b.Context(), store.IntegrationKey{}, 2*crowd)
+	b.must(err)
+	b.same("integrations", len(all), crowd)
+	b.kind(b.Alone(b.Context(), func(context.Context) error { return consent.Errorf(consent.Conflict, "test", "no") }), consent.Conflict)
 }
 
 // crowd is how many goroutines a test of concurrency runs.

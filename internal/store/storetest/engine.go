@@ -109,6 +109,7 @@ type Integrations interface {
 	Reprojection(ctx context.Context, k store.IntegrationKey) (store.Reprojection, bool, error)
 	AdvanceReprojection(ctx context.Context, r store.Reprojection, due []store.Due) error
 	MakeDue(ctx context.Context, k store.DeliveryKey, class store.Class, consentAt consent.Time) error
+	Alone(ctx context.Context, f func(context.Context) error) error
 }
 
 // Accounts is what authentication and administration ask.
