@@ -106,6 +106,15 @@ func TestWhatIsToldDuringACallIsRecalled(t *testing.T) {
 	if b := after.Subscriptions["b"]; b.Unknown || b.SeenOnAt != 10 {
 		t.Errorf("what was seen is forgotten: %+v", b)
 	}
+	if b := after.Confirm(Difference{Subscriptions: map[string]bool{"b": true}}, 30).Subscriptions["b"]; b.SeenOnAt != 10 {
+		t.Errorf("what was seen is forgotten with the next call: %+v", b)
+	}
+	if c := after.Subscriptions["c"]; c.SeenOnAt != 10 {
+		t.Errorf("what was seen of one that was not known is forgotten: %+v", c)
+	}
+	if c := told.Subscriptions["c"]; !c.Unknown {
+		t.Errorf("what it holds counts as known, which was only told: %+v", c)
+	}
 	// What was told before the call is settled by it.
 	if again := after.Confirm(refusal, 30).Recall(told); again.Subscriptions["a"].Unknown {
 		t.Errorf("an old doubt comes back: %+v", again.Subscriptions["a"])

@@ -332,6 +332,8 @@ func TestASecretIsReplaced(t *testing.T) {
 		w.must(http.MethodPost, "/v1/marketplace/integrations/"+w.id+"/webhook-secret", "", http.StatusOK, &view)
 		secrets = append(secrets, view.Webhook.Secret)
 	}
+	// A change of something else leaves it as it is: it may be entered by hand.
+	w.must(http.MethodPatch, "/v1/marketplace/integrations/"+w.id, `{"properties":{"calls_per_minute":5000}}`, http.StatusOK, nil)
 	for i, want := range []int{http.StatusUnauthorized, http.StatusOK, http.StatusOK} {
 		body := fmt.Sprintf(`{"id":"s%d","data":{"profileId":424242}}`, i)
 		if status, _ := w.ask(http.MethodPost, "/webhooks/actito/"+w.id, body, "X-Consentsync-Secret", secrets[i], "Authorization", ""); status != want {
