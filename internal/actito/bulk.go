@@ -6,6 +6,7 @@ import (
 	"iter"
 	"net/http"
 	"slices"
+	"time"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/outbound"
@@ -21,6 +22,10 @@ const (
 	maxResult     = 32 << 20 // of an execution's own answer
 	maxResultFile = 2 * MaxLoadBytes
 )
+
+// fileTimeout bounds a call that carries a file, either way: 100 MB in that time
+// need 1.4 Mbit/s.
+const fileTimeout = 10 * time.Minute
 
 // Load is one file for an ETL, which somebody has set up in Actito for the
 // columns that LoadColumns gives.
@@ -112,7 +117,7 @@ func (c *Client) TriggerLoad(ctx context.Context, l Load) (executionID string, e
 }
 
 func (c *Client) start(ctx context.Context, req call, l Load, token string) (string, error) {
-	resp, err := c.do(ctx, req, token)
+	resp, err := c.do(outbound.WithTimeout(ctx, fileTimeout), req, token)
 	if err != nil {
 		return "", err
 	}
@@ -228,7 +233,7 @@ func (c *Client) download(ctx context.Context, req call) (*scratch, error) {
 		return nil, err
 	}
 	err = c.tokens.Try(ctx, func(token string) error {
-		resp, err := c.do(ctx, req, token)
+		resp, err := c.do(outbound.WithTimeout(ctx, fileTimeout), req, token)
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package actito
 import (
 	"archive/zip"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -10,12 +11,15 @@ import (
 	"iter"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"consentsync/internal/consent"
+	"consentsync/internal/outbound"
 )
 
 func rowsLike(rows ...LoadRow) iter.Seq2[LoadRow, error] {
@@ -240,6 +244,40 @@ func TestTriggerLoadRenewsTheTokenOnceAndSendsTheFileAgain(t *testing.T) {
 	_, err := c.TriggerLoad(t.Context(), sampleLoad())
 	wantKind(t, err, consent.Unauthorized)
 	wantEqual(t, len(texts), 2)
+}
+
+// A large file takes longer than any other call may.
+func TestFilesHaveATimeoutOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	f, _ := newFake(t, nil, func(w http.ResponseWriter, r *http.Request) {
+		body := map[string]string{
+			"/mass-imports/v5/entities/acme/etls/77/trigger-execution": `{"id":12}`,
+			"/mass-imports/v5/entities/acme/etl-executions/12":         `{"status":"SUCCESS","errorFile":"/errors.csv"}`,
+		}[r.URL.Path]
+		_, _ = io.WriteString(w, cmp.Or(body, "key,reason\r\n"))
+	})
+	left := map[string]time.Duration{}
+	c := NewClient(outbound.New(outbound.Options{Timeout: time.Minute, Network: noting(func(r *http.Request) {
+		deadline, _ := r.Context().Deadline()
+		left[path.Base(r.URL.Path)] = time.Until(deadline).Round(time.Minute)
+	})}), f.URL, apiKey)
+	if _, err := c.TriggerLoad(t.Context(), sampleLoad()); err != nil {
+		t.Error(err)
+	}
+	if result, err := c.LoadResult(t.Context(), "acme", "12", "emailAddress"); err != nil || !result.Told {
+		t.Errorf("%+v, %v", result, err)
+	}
+	wantEqual(t, left, map[string]time.Duration{
+		"token": time.Minute, "trigger-execution": 10 * time.Minute, "12": time.Minute, "errors.csv": 10 * time.Minute,
+	})
+}
+
+// noting looks at requests on their way to the network.
+type noting func(*http.Request)
+
+func (n noting) RoundTrip(r *http.Request) (*http.Response, error) {
+	n(r)
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 func TestTriggerLoadKindsOfFailure(t *testing.T) {

@@ -77,7 +77,8 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (_ *App, err error
 }
 
 // usualCallTimeout bounds one exchange with Actito, counted from when the budget
-// allows it. It is long, since Actito slows down instead of refusing.
+// allows it; what carries a file has longer. It is long, since Actito slows down
+// instead of refusing.
 const usualCallTimeout = 75 * time.Second
 
 // wire connects the parts and starts them.

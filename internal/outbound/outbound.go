@@ -39,7 +39,8 @@ type Options struct {
 	// Actito does, would otherwise turn each throttled call into an unclear one.
 	HeaderTimeout time.Duration
 	// Timeout limits one whole exchange, counted from the end of the pace's
-	// wait to the last byte of the answer; zero means 2 min.
+	// wait to the last byte of the answer; zero means 2 min. What carries a file
+	// needs longer: see WithTimeout.
 	Timeout time.Duration
 	// Network replaces the network, for simulations; nothing is dialled then.
 	Network http.RoundTripper
@@ -107,6 +108,15 @@ func WithPace(ctx context.Context, pace func(context.Context) error) context.Con
 	return context.WithValue(ctx, paceKey{}, pace)
 }
 
+type timeoutKey struct{}
+
+// WithTimeout gives every request under the context a time-out of its own in the
+// place of Options.Timeout. It does not lengthen the wait for the head of the
+// answer, which begins when the whole request has been sent.
+func WithTimeout(ctx context.Context, timeout time.Duration) context.Context {
+	return context.WithValue(ctx, timeoutKey{}, timeout)
+}
+
 // Exchange is one request as it went.
 type Exchange struct {
 	Writes bool          // it was no GET and no HEAD
@@ -154,7 +164,11 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
 	})
-	ctx, cancel := context.WithTimeout(ctx, t.timeout)
+	timeout, ok := ctx.Value(timeoutKey{}).(time.Duration)
+	if !ok {
+		timeout = t.timeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	out := req.WithContext(ctx)
 	if t.userAgent != "" && req.Header.Get("User-Agent") == "" {
 		out.Header = req.Header.Clone()

@@ -124,6 +124,32 @@ func TestPaceIsOutsideTheTimeout(t *testing.T) {
 	}
 }
 
+func TestTimeoutOfItsOwn(t *testing.T) {
+	t.Parallel()
+	var left time.Duration
+	hc := New(Options{Timeout: time.Minute, Network: network(func(r *http.Request) (*http.Response, error) {
+		deadline, _ := r.Context().Deadline()
+		left = time.Until(deadline)
+		return &http.Response{StatusCode: 204, Body: http.NoBody}, nil
+	})})
+	for _, c := range []struct {
+		ctx context.Context
+		max time.Duration
+	}{
+		{t.Context(), time.Minute},
+		{WithTimeout(t.Context(), time.Hour), time.Hour},
+		{WithTimeout(t.Context(), time.Second), time.Second},
+	} {
+		if _, err := get(t, c.ctx, hc, "http://x.example"); err != nil || left > c.max || left < c.max/2 {
+			t.Errorf("%v left of %v, %v", left, c.max, err)
+		}
+	}
+}
+
+type network func(*http.Request) (*http.Response, error)
+
+func (n network) RoundTrip(r *http.Request) (*http.Response, error) { return n(r) }
+
 func TestClassify(t *testing.T) {
 	t.Parallel()
 	closed := httptest.NewServer(nil)
@@ -158,6 +184,7 @@ func TestClassify(t *testing.T) {
 		"guard":              {t.Context(), New(Options{}), hang.URL, consent.Transient, "private or reserved"},
 		"cancelled before":   {canceled, local(t, Options{}), hang.URL, consent.Transient, "given up before"},
 		"no answer in time":  {t.Context(), local(t, Options{HeaderTimeout: 50 * time.Millisecond}), hang.URL, consent.Unclear, "may have been sent"},
+		"of its own":         {WithTimeout(t.Context(), time.Hour), local(t, Options{HeaderTimeout: 50 * time.Millisecond}), hang.URL, consent.Unclear, "may have been sent"},
 		"too long in all":    {t.Context(), local(t, Options{Timeout: 50 * time.Millisecond}), hang.URL, consent.Unclear, "may have been sent"},
 		"reset":              {t.Context(), local(t, Options{}), reset.URL, consent.Unclear, "may have been sent"},
 		"other transport":    {t.Context(), &http.Client{Transport: http.DefaultTransport}, closed.URL, consent.Transient, "no connection"},
