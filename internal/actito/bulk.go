@@ -18,7 +18,6 @@ import (
 const MaxLoadBytes = 100_000_000
 
 const (
-	maxStarted    = 64 << 10 // of the answer to a trigger
 	maxResult     = 32 << 20 // of an execution's own answer
 	maxResultFile = 2 * MaxLoadBytes
 )
@@ -121,10 +120,8 @@ func (c *Client) start(ctx context.Context, req call, l Load, token string) (str
 	if err != nil {
 		return "", err
 	}
-	defer resp.Body.Close()
 	// What can be read of an answer that breaks off may still name the id.
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxStarted))
-	id := c.api.parseTrigger(l, resp.Header, body)
+	id := c.api.parseTrigger(l, resp.Header, outbound.ReadBrief(resp))
 	if id == "" {
 		return "", consent.Errorf(consent.Unclear, req.op,
 			"Actito took the file, and its answer names no execution (%d)", resp.StatusCode)

@@ -2,20 +2,15 @@ package actito
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"io"
 	"net/http"
-	"strconv"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/outbound"
 )
 
-const (
-	maxAnswer  = 8 << 20
-	maxRefusal = 16 << 10 // of the body of a refusal
-)
+const maxAnswer = 8 << 20
 
 // call is one call as a dialect builds it.
 type call struct {
@@ -55,11 +50,8 @@ func (c *Client) send(ctx context.Context, req call, token string) ([]byte, erro
 		return nil, err
 	}
 	if req.writes() {
-		// The status alone is the answer. The body is read, as far as it is
-		// short, to keep the connection, and for the profile's id.
-		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
-		resp.Body.Close()
-		return body, nil
+		// The status alone is the answer; the body may tell the profile's id.
+		return outbound.ReadBrief(resp), nil
 	}
 	body, err := outbound.ReadBody(resp, maxAnswer)
 	return body, brokenOff(req.op, err)
@@ -73,35 +65,21 @@ func brokenOff(op string, err error) error {
 	return &consent.Error{Kind: consent.Transient, Op: op, Err: err, Message: "Actito's answer broke off"}
 }
 
-// do sends a request and gives the answer if that is a success; the caller
-// closes it.
+// do makes a call and gives the answer if that is a success; the caller closes
+// it.
 func (c *Client) do(ctx context.Context, req call, token string) (*http.Response, error) {
-	hr, err := http.NewRequestWithContext(ctx, req.method, c.base+req.path, nil)
-	if err != nil {
-		return nil, errBaseURL(req.op)
+	out := outbound.Request{
+		Op: req.op, Method: req.method, URL: c.base + req.path, Authorization: "Bearer " + token, Accept: req.accept,
 	}
-	hr.Header.Set("Authorization", "Bearer "+token)
-	hr.Header.Set("Accept", cmp.Or(req.accept, "application/json"))
-	// Bodies are set without GetBody, so that net/http cannot repeat a write by
-	// itself, whichever transport the client was given.
 	switch {
 	case req.upload != nil:
-		hr.Body = io.NopCloser(req.upload.open())
-		hr.ContentLength = req.upload.size
-		hr.Header.Set("Content-Type", req.upload.contentType)
+		out.Body, out.Size, out.ContentType = req.upload.open(), req.upload.size, req.upload.contentType
 	case req.body != nil:
-		hr.Body = io.NopCloser(bytes.NewReader(req.body))
-		hr.ContentLength = int64(len(req.body))
-		hr.Header.Set("Content-Type", "application/json")
+		out.Body, out.Size = bytes.NewReader(req.body), int64(len(req.body))
 	}
-	resp, err := c.hc.Do(hr)
+	resp, err := outbound.Send(ctx, c.hc, out)
 	if err != nil {
-		e := outbound.Classify(req.op, err)
-		if !req.writes() && e.Kind == consent.Unclear {
-			e.Kind = consent.Transient
-			e.Message = "the connection failed, or no answer came in time"
-		}
-		return nil, e
+		return nil, err
 	}
 	if resp.StatusCode/100 != 2 {
 		return nil, c.refusal(req, resp, token)
@@ -111,9 +89,7 @@ func (c *Client) do(ctx context.Context, req call, token string) (*http.Response
 
 // refusal turns an answer that is not a success into an error, and closes it.
 func (c *Client) refusal(req call, resp *http.Response, token string) *consent.Error {
-	// What cannot be read of the body is only missing from the message.
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
-	resp.Body.Close()
+	body := string(outbound.ReadBrief(resp))
 	e := &consent.Error{Op: req.op, Err: outbound.Status(resp.StatusCode)}
 	e.Kind, e.Message = meaning(resp.StatusCode, req.writes())
 	switch e.Kind {
@@ -122,48 +98,23 @@ func (c *Client) refusal(req call, resp *http.Response, token string) *consent.E
 	case consent.Invalid, consent.Conflict, consent.Forbidden, consent.NotFound:
 		secrets := append([]string{c.apiKey, token}, req.private...)
 		if req.upload != nil {
-			secrets = append(secrets, req.upload.private(string(body))...)
+			secrets = append(secrets, req.upload.private(body)...)
 		}
-		if said := outbound.Excerpt(string(body), secrets); said != "" {
+		if said := outbound.Excerpt(body, secrets); said != "" {
 			e.Message += "; Actito says: " + said
 		}
 	}
 	return e
 }
 
-// meaning says what a status that is not 2xx tells about the call. The message
-// begins with who has to act where that is clear.
+// meaning says what a status that is not 2xx tells about a call. That a 503
+// means that nothing was applied is our reading; Actito documents none.
 func meaning(status int, write bool) (consent.Kind, string) {
-	code := " (" + strconv.Itoa(status) + ")"
-	switch {
-	case status == http.StatusUnauthorized:
-		return consent.Unauthorized, "Actito refuses the access token, even a fresh one" + code
-	case status == http.StatusForbidden:
-		return consent.Forbidden, "the API key lacks a right for this operation" + code
-	case status == http.StatusNotFound:
-		return consent.NotFound, "Actito does not find it, or hides it" + code
-	case status == http.StatusConflict:
-		return consent.Conflict, "it contradicts something that Actito holds" + code
-	case status == http.StatusTooManyRequests:
-		return consent.RateLimited, "too many calls at once, or too many today" + code
-	case status == http.StatusServiceUnavailable:
-		return consent.Transient, "Actito is not available" + code
-	case status >= 500 || status == http.StatusRequestTimeout:
-		if write {
-			return consent.Unclear, "Actito failed, perhaps after it applied the change" + code
-		}
-		return consent.Transient, "Actito failed" + code
-	case status == http.StatusLocked || status == http.StatusTooEarly || status == http.StatusFailedDependency:
-		return consent.Transient, "Actito cannot do it now" + code
-	case status == http.StatusBadRequest || status == http.StatusUnprocessableEntity || status == http.StatusRequestEntityTooLarge:
-		return consent.Invalid, "Actito refuses the request" + code
-	case status >= 400:
-		// It is not this profile's data that is refused.
-		return consent.Forbidden, "Actito does not take this kind of request; check the base URL" + code
+	switch status {
+	case http.StatusTooManyRequests:
+		return consent.RateLimited, "too many calls at once, or too many today (429)"
+	case http.StatusServiceUnavailable:
+		return consent.Transient, "Actito is not available (503)"
 	}
-	return consent.Forbidden, "Actito answers with a redirect, which is not followed; check the base URL" + code
-}
-
-func errBaseURL(op string) *consent.Error {
-	return consent.Errorf(consent.Unauthorized, op, "the base URL of Actito cannot be read")
+	return outbound.Meaning("Actito", status, write)
 }

@@ -94,14 +94,8 @@ func WithoutCategories() Option {
 // NewClient makes a client. The base URL is one that outbound.ValidateBaseURL
 // gave. A nil hc means outbound.New with its defaults.
 func NewClient(hc *http.Client, baseURL, apiKey string, opts ...Option) *Client {
-	if hc == nil {
-		hc = outbound.New(outbound.Options{})
-	}
-	plain := *hc
-	// A redirect would carry a write, and perhaps the token, to another place.
-	plain.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c := &Client{
-		hc: &plain, base: strings.TrimRight(baseURL, "/"), apiKey: strings.TrimSpace(apiKey),
+		hc: outbound.WithoutRedirects(hc), base: strings.TrimRight(baseURL, "/"), apiKey: strings.TrimSpace(apiKey),
 		api: v5{}, now: time.Now,
 	}
 	for _, opt := range opts {

@@ -30,23 +30,14 @@ func Fingerprint(apiKey string) string {
 // missing or its data wrong, so its errors are only Unauthorized (somebody must
 // correct the settings), RateLimited and Transient.
 func (c *Client) fetchToken(ctx context.Context) (string, time.Duration, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/auth/token", nil)
+	resp, err := outbound.Send(ctx, c.hc, outbound.Request{
+		Op: tokenOp, Method: http.MethodGet, URL: c.base + "/auth/token", Authorization: c.apiKey, // raw, without a scheme
+	})
 	if err != nil {
-		return "", 0, errBaseURL(tokenOp)
-	}
-	req.Header.Set("Authorization", c.apiKey) // raw, without a scheme
-	req.Header.Set("Accept", "application/json")
-	resp, err := c.hc.Do(req)
-	if err != nil {
-		e := outbound.Classify(tokenOp, err)
-		e.Kind = consent.Transient
-		return "", 0, e
+		return "", 0, err
 	}
 	if resp.StatusCode/100 != 2 {
 		e := c.refusal(call{op: tokenOp, method: http.MethodGet}, resp, "")
-		// The status of this call must not pass for the status of the call
-		// that needs the token.
-		e.Err = errors.New(e.Err.Error())
 		switch e.Kind {
 		case consent.RateLimited, consent.Transient:
 		case consent.Unauthorized:

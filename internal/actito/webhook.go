@@ -3,7 +3,6 @@ package actito
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -111,10 +110,8 @@ func (c *Client) CreateWebhook(ctx context.Context, entity string, s Subscriptio
 		if err != nil {
 			return err
 		}
-		defer resp.Body.Close()
 		// What can be read of an answer that breaks off may still name the id.
-		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxStarted))
-		if id = c.hooks.parseCreated(resp.Header, body); id == "" {
+		if id = c.hooks.parseCreated(resp.Header, outbound.ReadBrief(resp)); id == "" {
 			return consent.Errorf(consent.Unclear, op,
 				"Actito took the webhook, and its answer names no id (%d)", resp.StatusCode)
 		}

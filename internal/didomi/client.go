@@ -5,11 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
@@ -17,10 +15,7 @@ import (
 	"consentsync/internal/outbound"
 )
 
-const (
-	maxAnswer  = 8 << 20
-	maxRefusal = 16 << 10 // of the body of a refusal
-)
+const maxAnswer = 8 << 20
 
 // Client talks to Didomi's API for one organization, with one API key. It is
 // safe for concurrent use.
@@ -45,14 +40,8 @@ func WithClock(now func() time.Time) Option {
 // that outbound.ValidateBaseURL gave. A nil hc means outbound.New with its
 // defaults.
 func NewClient(hc *http.Client, baseURL, organization, key, secret string, opts ...Option) *Client {
-	if hc == nil {
-		hc = outbound.New(outbound.Options{})
-	}
-	plain := *hc
-	// A redirect would carry the secret, or people's choices, to another place.
-	plain.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c := &Client{
-		hc: &plain, base: strings.TrimRight(baseURL, "/"), organization: strings.TrimSpace(organization),
+		hc: outbound.WithoutRedirects(hc), base: strings.TrimRight(baseURL, "/"), organization: strings.TrimSpace(organization),
 		key: strings.TrimSpace(key), secret: strings.TrimSpace(secret), now: time.Now,
 	}
 	for _, opt := range opts {
@@ -83,31 +72,26 @@ type call struct {
 	private []string
 }
 
-// do sends a call and gives the answer if that is a success; the caller closes
-// it. The error says whether the call may have been applied.
-func (c *Client) do(ctx context.Context, req call, token string) (*http.Response, *consent.Error) {
-	method := http.MethodGet
-	if req.body != nil {
-		method = http.MethodPost
+func (r call) method() string {
+	if r.body != nil {
+		return http.MethodPost
 	}
-	hr, err := http.NewRequestWithContext(ctx, method, c.base+req.path, nil)
-	if err != nil {
-		return nil, consent.Errorf(consent.Unauthorized, req.op, "the base URL of Didomi cannot be read")
-	}
-	if req.body != nil {
-		// The body is set without GetBody, so that net/http cannot repeat the
-		// call by itself, whichever transport the client was given.
-		hr.Body = io.NopCloser(bytes.NewReader(req.body))
-		hr.ContentLength = int64(len(req.body))
-		hr.Header.Set("Content-Type", "application/json")
-	}
-	hr.Header.Set("Accept", "application/json")
+	return http.MethodGet
+}
+
+// do makes a call, without a token where that is empty, and gives the answer if
+// that is a success; the caller closes it.
+func (c *Client) do(ctx context.Context, req call, token string) (*http.Response, error) {
+	out := outbound.Request{Op: req.op, Method: req.method(), URL: c.base + req.path}
 	if token != "" {
-		hr.Header.Set("Authorization", "Bearer "+token)
+		out.Authorization = "Bearer " + token
 	}
-	resp, err := c.hc.Do(hr)
+	if req.body != nil {
+		out.Body, out.Size = bytes.NewReader(req.body), int64(len(req.body))
+	}
+	resp, err := outbound.Send(ctx, c.hc, out)
 	if err != nil {
-		return nil, outbound.Classify(req.op, err)
+		return nil, err
 	}
 	if resp.StatusCode/100 != 2 {
 		return nil, c.refusal(req, resp, token)
@@ -117,11 +101,9 @@ func (c *Client) do(ctx context.Context, req call, token string) (*http.Response
 
 // refusal turns an answer that is not a success into an error, and closes it.
 func (c *Client) refusal(req call, resp *http.Response, token string) *consent.Error {
-	// What cannot be read of the body is only missing from the message.
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
-	resp.Body.Close()
+	body := outbound.ReadBrief(resp)
 	e := &consent.Error{Op: req.op, Err: outbound.Status(resp.StatusCode)}
-	e.Kind, e.Message = meaning(resp.StatusCode)
+	e.Kind, e.Message = meaning(resp.StatusCode, req.body != nil)
 	switch e.Kind {
 	case consent.RateLimited, consent.Transient, consent.Unclear:
 		e.RetryAfter = retryAfter(resp, c.now())
@@ -139,30 +121,15 @@ func (c *Client) refusal(req call, resp *http.Response, token string) *consent.E
 	return e
 }
 
-// meaning says what a status that is not 2xx tells about a call. Of a 5xx it is
-// never certain that nothing was applied: which part of Didomi gives it is not
-// documented.
-func meaning(status int) (consent.Kind, string) {
-	code := " (" + strconv.Itoa(status) + ")"
-	switch {
-	case status == http.StatusUnauthorized:
-		return consent.Unauthorized, "Didomi refuses the access token, even a fresh one" + code
-	case status == http.StatusForbidden:
-		return consent.Forbidden, "the API key lacks the right for this, or belongs to another organization" + code
-	case status == http.StatusConflict:
-		return consent.Conflict, "it contradicts something that Didomi holds" + code
-	case status == http.StatusTooManyRequests:
-		return consent.RateLimited, "too many calls" + code
-	case status >= 500 || status == http.StatusRequestTimeout:
-		return consent.Unclear, "Didomi failed, perhaps after it applied the call" + code
-	case status == http.StatusLocked || status == http.StatusTooEarly || status == http.StatusFailedDependency:
-		return consent.Transient, "Didomi cannot do it now" + code
-	case status == http.StatusBadRequest || status == http.StatusUnprocessableEntity || status == http.StatusRequestEntityTooLarge:
-		return consent.Invalid, "Didomi refuses the request" + code
-	case status >= 400:
-		return consent.Forbidden, "Didomi does not take this kind of request; check the base URL" + code
+// meaning says what a status that is not 2xx tells about a call.
+func meaning(status int, write bool) (consent.Kind, string) {
+	switch status {
+	case http.StatusForbidden:
+		return consent.Forbidden, "the API key lacks the right for this, or belongs to another organization (403)"
+	case http.StatusNotFound:
+		return consent.Forbidden, "Didomi does not take this kind of request; check the base URL (404)"
 	}
-	return consent.Forbidden, "Didomi answers with a redirect, which is not followed; check the base URL" + code
+	return outbound.Meaning("Didomi", status, write)
 }
 
 // retryAfter gives the wait that an answer asks for: its Retry-After, or when

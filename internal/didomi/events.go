@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 
@@ -180,22 +179,19 @@ func (c *Client) send(ctx context.Context, batch []outgoing) (answer []byte, err
 		if err != nil {
 			return err
 		}
-		defer resp.Body.Close()
 		answer, _ = outbound.ReadBody(resp, maxAnswer)
 		return nil
 	})
 	return answer, err
 }
 
-// finish makes a call of which the status alone is the answer. The body is
-// read, as far as it is short, to keep the connection.
+// finish makes a call of which the status alone is the answer.
 func (c *Client) finish(ctx context.Context, req call, token string) error {
 	resp, err := c.do(ctx, req, token)
 	if err != nil {
 		return err
 	}
-	_, _ = io.CopyN(io.Discard, resp.Body, maxRefusal)
-	resp.Body.Close()
+	outbound.ReadBrief(resp)
 	return nil
 }
 

@@ -46,11 +46,10 @@ func (c *Client) fetchSession(ctx context.Context) (string, time.Duration, error
 	if err != nil {
 		return "", 0, consent.Errorf(consent.Unauthorized, sessionOp, "the API key cannot be written as JSON")
 	}
-	resp, refused := c.do(ctx, call{op: sessionOp, path: "/sessions", body: body}, "")
-	if refused != nil {
-		return "", 0, noSession(refused)
+	resp, err := c.do(ctx, call{op: sessionOp, path: "/sessions", body: body}, "")
+	if err != nil {
+		return "", 0, noSession(err)
 	}
-	defer resp.Body.Close()
 	answer, err := outbound.ReadBody(resp, maxAnswer)
 	if err != nil {
 		return "", 0, noSession(outbound.Classify(sessionOp, err))
@@ -62,13 +61,13 @@ func (c *Client) fetchSession(ctx context.Context) (string, time.Duration, error
 	return value, life, nil
 }
 
-func noSession(e *consent.Error) *consent.Error {
-	status := outbound.StatusOf(e)
-	// The status of this call must not pass for the status of the call that
-	// needs the session.
-	if e.Err != nil {
-		e.Err = errors.New(e.Err.Error())
+// noSession says why there is no session, given the error of do.
+func noSession(err error) error {
+	e, ok := errors.AsType[*consent.Error](err)
+	if !ok {
+		return err
 	}
+	status := outbound.StatusOf(err)
 	switch {
 	case e.Kind == consent.RateLimited, e.Kind == consent.Transient:
 	case e.Kind == consent.Unclear:

@@ -7,8 +7,8 @@
 // And a failed call is known to be either certainly not sent or possibly sent
 // (see Classify).
 //
-// Beside it stands what every client of an API with access tokens needs: Tokens,
-// and what may be told of a refusal.
+// Beside it stands what every client of an API with access tokens needs: Send,
+// Tokens, and what a refusal means and what may be told of it.
 package outbound
 
 import (
@@ -84,7 +84,7 @@ func New(o Options) *http.Client {
 		Transport: &transport{
 			base: network, userAgent: o.UserAgent, timeout: or(o.Timeout, 2*time.Minute),
 		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		CheckRedirect: stay,
 	}
 }
 
@@ -211,6 +211,14 @@ type answer struct {
 func (a *answer) Close() error {
 	defer a.cancel()
 	return a.ReadCloser.Close()
+}
+
+// ReadBrief reads an answer as far as it is short, which keeps the connection
+// for the next call, and closes it. What cannot be read is missing.
+func ReadBrief(resp *http.Response) []byte {
+	defer resp.Body.Close()
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	return body
 }
 
 // ReadBody reads the whole answer and closes it. An answer of more than limit

@@ -2,6 +2,7 @@ package outbound
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -115,7 +116,19 @@ func (t *Tokens) run(ctx context.Context, f *flight) {
 		t.held = Token{Value: value, until: until, Epoch: t.held.Epoch + 1}
 		f.token = t.held
 	}
-	f.err = err
+	f.err = withoutStatus(err)
 	t.flight = nil
 	close(f.done)
+}
+
+// withoutStatus keeps the status of a token call from passing for that of the
+// call that needs the token.
+func withoutStatus(err error) error {
+	e, ok := errors.AsType[*consent.Error](err)
+	if !ok || StatusOf(err) == 0 {
+		return err
+	}
+	plain := *e
+	plain.Err = errors.New(e.Err.Error())
+	return &plain
 }

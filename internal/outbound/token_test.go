@@ -79,6 +79,17 @@ func TestTryRenewsAfterA401Only(t *testing.T) {
 	}
 }
 
+// Or a caller would take the refusal of the key for one of its own call.
+func TestNoStatusOfATokenCall(t *testing.T) {
+	t.Parallel()
+	refused := &consent.Error{Kind: consent.Unauthorized, Op: "x.token", Message: "wrong key", RetryAfter: time.Second, Err: Status(404)}
+	tokens := NewTokens("x.token", time.Now, func(context.Context) (string, time.Duration, error) { return "", 0, refused })
+	err := tokens.Try(t.Context(), func(string) error { return nil })
+	if StatusOf(err) != 0 || consent.KindOf(err) != consent.Unauthorized || err.Error() != refused.Error() || consent.RetryAfter(err) != time.Second {
+		t.Errorf("got %#v", err)
+	}
+}
+
 func TestTokensAreRenewedBeforeTheirEnd(t *testing.T) {
 	t.Parallel()
 	var i issuer
