@@ -119,8 +119,8 @@ func TestTriggerLoadSendsTheDocumentedFile(t *testing.T) {
 	if err != nil || id != "4711" {
 		t.Fatalf("got %q, %v", id, err)
 	}
-	if want := "POST /mass-imports/v5/entities/acme/etls/77/trigger-execution "; !strings.HasPrefix(f.seen()[0], want) {
-		t.Errorf("called %.100s", f.seen()[0])
+	if want := "POST /mass-imports/v5/entities/acme/etls/77/trigger-execution "; !strings.HasPrefix(f.Seen()[0], want) {
+		t.Errorf("called %.100s", f.Seen()[0])
 	}
 	wantEqual(t, got, received{
 		"inputFile", "profiles.zip", "profiles.csv",
@@ -194,8 +194,8 @@ func TestTriggerLoadSendsNothing(t *testing.T) {
 			if test.want == consent.Internal && !errors.Is(err, broken) {
 				t.Errorf("the cause is lost: %v", err)
 			}
-			if id != "" || len(f.seen()) > 0 {
-				t.Errorf("id %q, called %d times", id, len(f.seen()))
+			if id != "" || len(f.Seen()) > 0 {
+				t.Errorf("id %q, called %d times", id, len(f.Seen()))
 			}
 		})
 	}
@@ -214,8 +214,8 @@ func TestTriggerLoadThatIsGivenUpReadsNoFurther(t *testing.T) {
 	}
 	_, err := c.TriggerLoad(ctx, l)
 	wantKind(t, err, consent.Transient)
-	if read > 1 || len(f.seen()) > 0 {
-		t.Errorf("read %d rows, called %d times", read, len(f.seen()))
+	if read > 1 || len(f.Seen()) > 0 {
+		t.Errorf("read %d rows, called %d times", read, len(f.Seen()))
 	}
 }
 
@@ -237,8 +237,8 @@ func TestTriggerLoadRenewsTheTokenOnceAndSendsTheFileAgain(t *testing.T) {
 	if id, err := c.TriggerLoad(t.Context(), sampleLoad()); err != nil || id != "1" {
 		t.Fatalf("got %q, %v", id, err)
 	}
-	if len(texts) != 2 || texts[0] != texts[1] || texts[0] == "" || f.tokenCalls() != 2 {
-		t.Errorf("%d tokens, files %q", f.tokenCalls(), texts)
+	if len(texts) != 2 || texts[0] != texts[1] || texts[0] == "" || f.TokenCalls() != 2 {
+		t.Errorf("%d tokens, files %q", f.TokenCalls(), texts)
 	}
 	texts, refusals = nil, 9
 	_, err := c.TriggerLoad(t.Context(), sampleLoad())
@@ -302,8 +302,8 @@ func TestTriggerLoadKindsOfFailure(t *testing.T) {
 			f, c := newFake(t, nil, test.handler)
 			id, err := c.TriggerLoad(t.Context(), sampleLoad())
 			wantKind(t, err, test.want)
-			if id != "" || len(f.seen()) != 1 {
-				t.Errorf("id %q, called %d times", id, len(f.seen()))
+			if id != "" || len(f.Seen()) != 1 {
+				t.Errorf("id %q, called %d times", id, len(f.Seen()))
 			}
 		})
 	}
@@ -385,7 +385,7 @@ func TestCheckETL(t *testing.T) {
 		t.Error(err)
 	}
 	wantKind(t, c.CheckETL(t.Context(), "acme", "78"), consent.NotFound)
-	wantEqual(t, f.seen(), []string{
+	wantEqual(t, f.Seen(), []string{
 		"GET /mass-imports/v5/entities/acme/etls/77", "GET /mass-imports/v5/entities/acme/etls/78",
 	})
 	wantKind(t, c.CheckETL(t.Context(), "acme", ""), consent.Invalid)

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"testing"
 
-	"consentsync/internal/outbound"
+	"consentsync/internal/outbound/outboundtest"
 )
 
 // A load of many rows takes little memory, neither while it is written nor while
@@ -36,7 +36,7 @@ func TestTriggerLoadTakesLittleMemory(t *testing.T) {
 		_, _ = io.WriteString(w, `{"id":1}`)
 	}))
 	t.Cleanup(server.Close)
-	c := NewClient(outbound.New(outbound.Options{AllowPrivateNetworks: true}), server.URL, apiKey)
+	c := NewClient(outboundtest.Client(t), server.URL, apiKey)
 
 	before := heap()
 	var writing uint64

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"consentsync/internal/consent"
-	"consentsync/internal/outbound"
+	"consentsync/internal/outbound/outboundtest"
 	"consentsync/internal/simulator"
 )
 
@@ -21,9 +21,7 @@ func simulated(t *testing.T, opts simulator.ActitoOptions) (*simulator.Actito, *
 	server := httptest.NewServer(sim)
 	t.Cleanup(server.Close)
 	t.Cleanup(sim.Close)
-	hc := outbound.New(outbound.Options{AllowPrivateNetworks: true})
-	t.Cleanup(hc.CloseIdleConnections)
-	return sim, NewClient(hc, server.URL, simulator.SampleKey)
+	return sim, NewClient(outboundtest.Client(t), server.URL, simulator.SampleKey)
 }
 
 func numbered(n int) iter.Seq2[LoadRow, error] {

@@ -1,7 +1,6 @@
 package actito
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"consentsync/internal/consent"
+	"consentsync/internal/outbound/outboundtest"
 )
 
 func TestStatuses(t *testing.T) {
@@ -124,28 +124,16 @@ func TestR16ResetAfterAWriteIsUnclearAndSentOnce(t *testing.T) {
 	}
 	wantKind(t, c.Update(t.Context(), jane, optOut), consent.Unclear)
 	wantKind(t, c.Create(t.Context(), jane, optOut), consent.Unclear)
-	wantEqual(t, f.seen()[1:], []string{
+	wantEqual(t, f.Seen()[1:], []string{
 		`PATCH ` + janePath + ` {"subscriptions":{"Newsletter":false}}`,
 		`POST ` + profilesPath + ` {"key":{"emailAddress":"jane@example.com"},"attributes":{"emailAddress":"jane@example.com"},"subscriptions":{"Newsletter":false}}`,
 	})
 }
 
-func TestCancelledBeforeAndDuring(t *testing.T) {
+func TestGivenUpBeforeAndDuring(t *testing.T) {
 	t.Parallel()
-	arrived, release := make(chan struct{}), make(chan struct{})
-	_, c := newFake(t, nil, func(http.ResponseWriter, *http.Request) {
-		close(arrived)
-		<-release
-	})
-	defer close(release)
-	if err := c.CheckToken(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		<-arrived
-		cancel()
-	}()
+	ctx, handler := outboundtest.GivenUp(t)
+	_, c := newFake(t, nil, handler)
 	wantKind(t, c.Update(ctx, jane, optOut), consent.Unclear)
 	wantKind(t, c.Update(ctx, jane, optOut), consent.Transient)
 }

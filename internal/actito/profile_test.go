@@ -90,7 +90,7 @@ func TestR19Create(t *testing.T) {
 			} else if err != nil {
 				t.Error(err)
 			}
-			wantEqual(t, f.seen(), test.calls)
+			wantEqual(t, f.Seen(), test.calls)
 			wantEqual(t, c.noPost.Load(), test.noPost)
 		})
 	}
@@ -108,7 +108,7 @@ func TestR19CreateRemembersThatThereIsNoPost(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	wantEqual(t, f.seen(), []string{
+	wantEqual(t, f.Seen(), []string{
 		doPost, doRead, doPut, doRead, // first
 		doRead, doPut, doRead, // second: no POST
 		doRead, doPatch, // third: it has appeared
@@ -133,7 +133,7 @@ func TestBodies(t *testing.T) {
 	if err := c.Create(t.Context(), byNumber, Change{}); err != nil {
 		t.Error(err)
 	}
-	wantEqual(t, f.seen(), []string{
+	wantEqual(t, f.Seen(), []string{
 		`PATCH ` + profilesPath + `/userId=5 {"attributes":{"a":null,"list":["x"],"userId":5}}`,
 		`POST ` + profilesPath + ` {"key":{"userId":5},"attributes":{"a":null,"list":["x"],"userId":5}}`,
 		`POST ` + profilesPath + ` {"key":{"userId":"5"},"attributes":{"a":null,"list":["x"],"userId":"5"}}`,
@@ -166,7 +166,7 @@ func TestWhatIsRefusedBeforeAnyCall(t *testing.T) {
 	wantKind(t, err, consent.Invalid)
 	_, err = c.Structure(t.Context(), "acme", "")
 	wantKind(t, err, consent.Invalid)
-	wantEqual(t, f.tokenCalls(), 0)
+	wantEqual(t, f.TokenCalls(), 0)
 }
 
 func TestPathsAreEncodedStrictly(t *testing.T) {
@@ -189,7 +189,7 @@ func TestPathsAreEncodedStrictly(t *testing.T) {
 		if _, err := c.Read(t.Context(), ref); err != nil {
 			t.Fatal(err)
 		}
-		wantEqual(t, f.seen(), []string{
+		wantEqual(t, f.Seen(), []string{
 			"GET /profiles/v5/entities/My%20Entity/profile-tables/a%2F1/profiles/e%20mail=" + want,
 		})
 	}

@@ -2,7 +2,6 @@ package actito
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -35,7 +34,7 @@ func TestTokenIsSharedAndSentAsGiven(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	wantEqual(t, f.tokenCalls(), 1)
+	wantEqual(t, f.TokenCalls(), 1)
 	wantEqual(t, c.TokenEpoch(), uint64(1))
 }
 
@@ -53,47 +52,18 @@ func TestTokenIsRenewedBeforeItsEnd(t *testing.T) {
 		if _, err := c.Read(t.Context(), jane); err != nil {
 			t.Fatal(err)
 		}
-		if got := f.tokenCalls(); got != step.calls {
+		if got := f.TokenCalls(); got != step.calls {
 			t.Errorf("after %v: %d token calls, want %d", step.at, got, step.calls)
 		}
 	}
-}
-
-// Many calls whose token has ended share one new token, and each is repeated.
-func TestRefreshOn401(t *testing.T) {
-	t.Parallel()
-	const callers = 8
-	var refused atomic.Int32
-	gate := make(chan struct{})
-	f, c := newFake(t, nil, func(w http.ResponseWriter, r *http.Request) {
-		if strings.Contains(r.Header.Get("Authorization"), "TOKEN-1") {
-			if refused.Add(1) == callers {
-				close(gate)
-			}
-			<-gate
-			w.WriteHeader(http.StatusUnauthorized)
-		}
-	})
-	var wg sync.WaitGroup
-	for range callers {
-		wg.Go(func() {
-			if err := c.Update(t.Context(), jane, optOut); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	wantEqual(t, f.tokenCalls(), 2)
-	wantEqual(t, len(f.seen()), 2*callers)
-	wantEqual(t, c.TokenEpoch(), uint64(2))
 }
 
 func TestRefreshIsNotRepeatedForEver(t *testing.T) {
 	t.Parallel()
 	f, c := newFake(t, nil, always(401, "no"))
 	wantKind(t, c.Update(t.Context(), jane, optOut), consent.Unauthorized)
-	wantEqual(t, f.tokenCalls(), 2)
-	wantEqual(t, len(f.seen()), 2)
+	wantEqual(t, f.TokenCalls(), 2)
+	wantEqual(t, len(f.Seen()), 2)
 }
 
 // Whatever befalls the token call, the write it was for was not made, and is
@@ -124,13 +94,11 @@ func TestTokenFailures(t *testing.T) {
 			wantKind(t, c.Update(t.Context(), jane, optOut), test.want)
 			wantKind(t, c.Create(t.Context(), jane, optOut), test.want)
 			wantKind(t, c.CheckToken(t.Context()), test.want)
-			wantEqual(t, len(f.seen()), 0)
+			wantEqual(t, len(f.Seen()), 0)
 			wantEqual(t, c.TokenEpoch(), uint64(0))
 		})
 	}
 }
-
-func abort(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
 func TestParseToken(t *testing.T) {
 	t.Parallel()
@@ -161,37 +129,8 @@ func TestCheckTokenAsksForAFreshOne(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	wantEqual(t, f.tokenCalls(), 2)
+	wantEqual(t, f.TokenCalls(), 2)
 	wantEqual(t, c.TokenEpoch(), uint64(2))
-}
-
-// One caller that gives up does not take the token from the others.
-func TestTokenCallOutlivesItsCaller(t *testing.T) {
-	t.Parallel()
-	arrived, release := make(chan struct{}), make(chan struct{})
-	f, c := newFake(t, func(w http.ResponseWriter, _ *http.Request) {
-		close(arrived)
-		<-release
-		_, _ = fmt.Fprint(w, `{"accessToken":"a"}`)
-	}, always(200, emptyProfile))
-	ctx, cancel := context.WithCancel(t.Context())
-	first := make(chan error)
-	go func() {
-		_, err := c.Read(ctx, jane)
-		first <- err
-	}()
-	<-arrived
-	cancel()
-	err := <-first
-	wantKind(t, err, consent.Transient)
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
-	}
-	close(release)
-	if _, err := c.Read(t.Context(), jane); err != nil {
-		t.Error(err)
-	}
-	wantEqual(t, f.tokenCalls(), 1)
 }
 
 func TestPaceCoversTokenCalls(t *testing.T) {
@@ -202,7 +141,7 @@ func TestPaceCoversTokenCalls(t *testing.T) {
 	if _, err := c.Read(ctx, jane); err != nil {
 		t.Fatal(err)
 	}
-	wantEqual(t, int(paced.Load()), f.tokenCalls()+len(f.seen()))
+	wantEqual(t, int(paced.Load()), f.TokenCalls()+len(f.Seen()))
 	wantEqual(t, int(paced.Load()), 2)
 }
 

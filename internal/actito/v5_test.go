@@ -24,7 +24,7 @@ func TestEntities(t *testing.T) {
 			t.Errorf("%s: %v", body, err)
 		}
 		wantEqual(t, got, want)
-		wantEqual(t, f.seen(), []string{"GET /entities/v5/entities"})
+		wantEqual(t, f.Seen(), []string{"GET /entities/v5/entities"})
 	}
 	for body, ok := range map[string]bool{
 		`[]`: true, `{"entities":[]}`: true, `{"entities":[],"_links":{"self":[{"name":"x"}]}}`: true,
@@ -58,7 +58,7 @@ func TestTable(t *testing.T) {
 				ID: id, Name: "Profiles",
 				Attributes: []Attribute{{Name: "emailAddress"}}, Subscriptions: []string{"News"},
 			})
-			wantEqual(t, f.seen(), []string{"GET " + tablesPath, "GET " + tablesPath + "/" + id})
+			wantEqual(t, f.Seen(), []string{"GET " + tablesPath, "GET " + tablesPath + "/" + id})
 		}
 	}
 }
@@ -212,5 +212,5 @@ func TestWithoutCategories(t *testing.T) {
 	if _, err := c.Read(t.Context(), jane); err != nil {
 		t.Fatal(err)
 	}
-	wantEqual(t, f.seen(), []string{"GET /v5/entities/acme/profile-tables/16/profiles/emailAddress=jane%40example.com"})
+	wantEqual(t, f.Seen(), []string{"GET /v5/entities/acme/profile-tables/16/profiles/emailAddress=jane%40example.com"})
 }

@@ -110,7 +110,7 @@ func TestLoadResultShapes(t *testing.T) {
 		if refused := readRefused(t, got); fmt.Sprint(refused) != fmt.Sprint(test.refused) {
 			t.Errorf("%s: refused %v, want %v", test.body, refused, test.refused)
 		}
-		wantEqual(t, f.seen(), []string{"GET /mass-imports/v5/entities/acme/etl-executions/12"})
+		wantEqual(t, f.Seen(), []string{"GET /mass-imports/v5/entities/acme/etl-executions/12"})
 	}
 }
 
@@ -287,7 +287,7 @@ func TestLoadResultStaysOnItsHost(t *testing.T) {
 			t.Errorf("%s: %+v, %v", href, got, err)
 		}
 	}
-	if n := other.tokenCalls() + len(other.seen()); n > 0 {
+	if n := other.TokenCalls() + len(other.Seen()); n > 0 {
 		t.Errorf("another host was called %d times", n)
 	}
 }

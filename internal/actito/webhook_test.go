@@ -38,7 +38,7 @@ func TestWebhookCalls(t *testing.T) {
 	if list, err := c.Webhooks(t.Context(), "a&b"); err != nil || list != nil {
 		t.Errorf("listed %v, %v", list, err)
 	}
-	wantEqual(t, f.seen(), []string{
+	wantEqual(t, f.Seen(), []string{
 		"POST " + hooksPath + body,
 		"PUT " + hooksPath + "/7" + body,
 		"DELETE " + hooksPath + "/a%2Fb",
@@ -49,7 +49,7 @@ func TestWebhookCalls(t *testing.T) {
 	if _, err := c.CreateWebhook(t.Context(), "acme", Subscription{TableID: "16", Event: WebhookCreate, TargetURL: "https://x.example"}); err != nil {
 		t.Error(err)
 	}
-	wantEqual(t, f.seen(), []string{`POST /v4/entity/acme/webhookSubscription {"on":"PROFILE_TABLE","onElementId":"16",` +
+	wantEqual(t, f.Seen(), []string{`POST /v4/entity/acme/webhookSubscription {"on":"PROFILE_TABLE","onElementId":"16",` +
 		`"eventType":"CREATE","targetUrl":"https://x.example","isActive":false,"webhookPushType":"ONE_BY_ONE"}`})
 }
 
@@ -144,8 +144,8 @@ func TestPagesOfWebhooks(t *testing.T) {
 			t.Parallel()
 			f, client := newFake(t, nil, steps(c.answers...))
 			got, err := client.Webhooks(t.Context(), "acme")
-			if (err != nil) != (c.found < 0) || len(got) != max(0, c.found) || len(f.seen()) != c.calls {
-				t.Errorf("found %d with %d calls, %v", len(got), len(f.seen()), err)
+			if (err != nil) != (c.found < 0) || len(got) != max(0, c.found) || len(f.Seen()) != c.calls {
+				t.Errorf("found %d with %d calls, %v", len(got), len(f.Seen()), err)
 			}
 		})
 	}
@@ -156,8 +156,8 @@ func TestPagesOfWebhooks(t *testing.T) {
 	})
 	list, err := c.Webhooks(t.Context(), "acme")
 	wantKind(t, err, consent.TooLarge)
-	if list != nil || len(f.seen()) != webhookPages {
-		t.Errorf("%d webhooks with %d calls", len(list), len(f.seen()))
+	if list != nil || len(f.Seen()) != webhookPages {
+		t.Errorf("%d webhooks with %d calls", len(list), len(f.Seen()))
 	}
 }
 
@@ -191,7 +191,7 @@ func TestIDOfAWebhookMade(t *testing.T) {
 		if c.want == "" {
 			wantKind(t, err, consent.Unclear)
 		}
-		if n := len(f.seen()); n != 1 {
+		if n := len(f.Seen()); n != 1 {
 			t.Errorf("%d calls", n)
 		}
 	}
@@ -215,7 +215,7 @@ func TestWebhookWritesAreSentOnce(t *testing.T) {
 		wantKind(t, err, want)
 		wantKind(t, c.ReplaceWebhook(t.Context(), "acme", told), want)
 		wantKind(t, c.DeleteWebhook(t.Context(), "acme", "7"), want)
-		if n := len(f.seen()); n != 3 {
+		if n := len(f.Seen()); n != 3 {
 			t.Errorf("%d: %d calls", status, n)
 		}
 	}
@@ -254,7 +254,7 @@ func TestWebhooksThatCannotBe(t *testing.T) {
 	}
 	_, err := c.Webhooks(t.Context(), "")
 	wantKind(t, err, consent.Invalid)
-	if n := len(f.seen()) + f.tokenCalls(); n != 0 {
+	if n := len(f.Seen()) + f.TokenCalls(); n != 0 {
 		t.Errorf("%d calls", n)
 	}
 }

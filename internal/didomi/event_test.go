@@ -100,7 +100,7 @@ func TestUnfitEventsAreNotSent(t *testing.T) {
 				t.Error(err)
 			}
 			wantEqual(t, kinds(each), []string{"", "invalid", ""})
-			if calls := f.seen(); len(calls) != 1 || strings.Count(calls[0], `"created_at"`) != 2 || !strings.Contains(calls[0], `"e3"`) {
+			if calls := f.Seen(); len(calls) != 1 || strings.Count(calls[0], `"created_at"`) != 2 || !strings.Contains(calls[0], `"e3"`) {
 				t.Errorf("sent %q", calls)
 			}
 		})

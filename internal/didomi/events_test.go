@@ -1,7 +1,6 @@
 package didomi
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 
 	"consentsync/internal/consent"
 	"consentsync/internal/outbound"
+	"consentsync/internal/outbound/outboundtest"
 	"consentsync/internal/simulator"
 )
 
@@ -42,7 +42,7 @@ func TestOneEventGoesAsAnObjectAndSeveralAsAList(t *testing.T) {
 			t.Errorf("got %v, %v", each, err)
 		}
 	}
-	wantEqual(t, f.seen(), []string{
+	wantEqual(t, f.Seen(), []string{
 		oneEvent + " " + string(one),
 		oneEvent + " [" + string(one) + "," + string(two) + "]",
 	})
@@ -60,7 +60,7 @@ func TestAtMostAHundredEventsAtOnce(t *testing.T) {
 	wantKind(t, err, consent.RateLimited)
 	want := slices.Concat(make([]string, 100), slices.Repeat([]string{"rate_limited"}, 150))
 	wantEqual(t, kinds(each), want)
-	calls := f.seen()
+	calls := f.Seen()
 	if len(calls) != 2 || strings.Count(calls[0], `"created_at"`) != 100 || strings.Contains(calls[1], `"e99"`) {
 		t.Errorf("%d calls", len(calls))
 	}
@@ -114,7 +114,7 @@ func TestStatuses(t *testing.T) {
 				if err != nil || listErr != nil {
 					t.Error(err, listErr)
 				}
-				wantEqual(t, len(f.seen()), 4)
+				wantEqual(t, len(f.Seen()), 4)
 				return
 			}
 			wantKind(t, err, want)
@@ -167,7 +167,7 @@ func TestAnySuccess(t *testing.T) {
 		if errors.Join(err, err1, errors.Join(each...), each1[0]) != nil {
 			t.Errorf("%s: %v %v %v %v", name, each, err, each1, err1)
 		}
-		if got := len(f.seen()); got != 2 {
+		if got := len(f.Seen()); got != 2 {
 			t.Errorf("%s: %d calls", name, got)
 		}
 	}
@@ -209,7 +209,7 @@ func TestWhatAListsAnswerLeavesOut(t *testing.T) {
 		if err != nil || each[0] != nil || each[1] != nil {
 			t.Errorf("%s: %v, %v", answer, each, err)
 		}
-		if got := len(f.seen()) - 1; got != want {
+		if got := len(f.Seen()) - 1; got != want {
 			t.Errorf("%s: %d events sent again, want %d", answer, got, want)
 		}
 	}
@@ -246,22 +246,10 @@ func TestUnclearIsSafeToRepeat(t *testing.T) {
 	}
 }
 
-func TestCancelledBeforeAndDuring(t *testing.T) {
+func TestGivenUpBeforeAndDuring(t *testing.T) {
 	t.Parallel()
-	arrived, release := make(chan struct{}), make(chan struct{})
-	_, c := newFake(t, nil, func(http.ResponseWriter, *http.Request) {
-		close(arrived)
-		<-release
-	})
-	defer close(release)
-	if err := c.CheckSession(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		<-arrived
-		cancel()
-	}()
+	ctx, handler := outboundtest.GivenUp(t)
+	_, c := newFake(t, nil, handler)
 	_, err := c.CreateEvents(ctx, optOuts("e1", "e2"))
 	wantKind(t, err, consent.Unclear)
 	_, err = c.CreateEvents(ctx, optOuts("e1", "e2"))
@@ -302,7 +290,7 @@ func TestFailuresEventByEvent(t *testing.T) {
 	each, err := c.CreateEvents(t.Context(), optOuts("e1", "e2", "e3"))
 	wantKind(t, err, consent.Unclear)
 	wantEqual(t, kinds(each), []string{"unclear", "transient", "transient"})
-	wantEqual(t, len(f.seen()), 2)
+	wantEqual(t, len(f.Seen()), 2)
 }
 
 // "It exists" is a success once Didomi shows the event, or lets nobody look.
@@ -330,7 +318,7 @@ func TestAnEventThatExists(t *testing.T) {
 		if got := kinds(each)[0]; got != test.want {
 			t.Errorf("%v: %v, want %s", test.answers, each[0], test.want)
 		}
-		calls := f.seen()
+		calls := f.Seen()
 		wantEqual(t, len(calls), test.calls)
 		if test.calls == 2 {
 			wantEqual(t, calls[1], "GET /v1/consents/events/e1?organization_id=acme")
@@ -419,7 +407,7 @@ func TestResetOnAKeptConnectionIsUnclearAndSentOnce(t *testing.T) {
 	}
 	_, err := c.CreateEvents(t.Context(), optOuts("e2"))
 	wantKind(t, err, consent.Unclear)
-	wantEqual(t, len(f.seen()), 2)
+	wantEqual(t, len(f.Seen()), 2)
 	wantEqual(t, outbound.StatusOf(err), 0)
 }
 
@@ -432,5 +420,5 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	c := NewClient(&http.Client{Transport: direct(t).Transport}, f.URL+"/v1", "acme", apiKey, apiSecret)
 	_, err := c.CreateEvents(t.Context(), optOuts("e1"))
 	wantKind(t, err, consent.Forbidden)
-	wantEqual(t, len(f.seen()), 1)
+	wantEqual(t, len(f.Seen()), 1)
 }

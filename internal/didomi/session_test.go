@@ -32,35 +32,7 @@ func TestSessionIsShared(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	wantEqual(t, f.sessionCalls(), 1)
-}
-
-// Many calls whose session has ended share one new session, and each is repeated.
-func TestSessionIsRenewedOn401(t *testing.T) {
-	t.Parallel()
-	const callers = 8
-	var refused atomic.Int32
-	gate := make(chan struct{})
-	f, c := newFake(t, nil, func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") == "Bearer TOKEN-1" {
-			if refused.Add(1) == callers {
-				close(gate)
-			}
-			<-gate
-			w.WriteHeader(http.StatusUnauthorized)
-		}
-	})
-	var wg sync.WaitGroup
-	for range callers {
-		wg.Go(func() {
-			if each, err := c.CreateEvents(t.Context(), optOuts("e1")); err != nil || each[0] != nil {
-				t.Error(each, err)
-			}
-		})
-	}
-	wg.Wait()
-	wantEqual(t, f.sessionCalls(), 2)
-	wantEqual(t, len(f.seen()), 2*callers)
+	wantEqual(t, f.TokenCalls(), 1)
 }
 
 func TestRenewalIsNotRepeatedForEver(t *testing.T) {
@@ -69,8 +41,8 @@ func TestRenewalIsNotRepeatedForEver(t *testing.T) {
 	each, err := c.CreateEvents(t.Context(), optOuts("e1", "e2"))
 	wantKind(t, err, consent.Unauthorized)
 	wantEqual(t, kinds(each), []string{"unauthorized", "unauthorized"})
-	wantEqual(t, f.sessionCalls(), 2)
-	wantEqual(t, len(f.seen()), 2)
+	wantEqual(t, f.TokenCalls(), 2)
+	wantEqual(t, len(f.Seen()), 2)
 }
 
 func TestSessionIsRenewedBeforeItsEnd(t *testing.T) {
@@ -87,7 +59,7 @@ func TestSessionIsRenewedBeforeItsEnd(t *testing.T) {
 		if _, err := c.CreateEvents(t.Context(), optOuts("e1")); err != nil {
 			t.Fatal(err)
 		}
-		if got := f.sessionCalls(); got != step.calls {
+		if got := f.TokenCalls(); got != step.calls {
 			t.Errorf("after %v: %d sessions, want %d", step.at, got, step.calls)
 		}
 	}
@@ -127,7 +99,7 @@ func TestSessionFailures(t *testing.T) {
 			wantKind(t, err, test.want)
 			wantEqual(t, kinds(each), []string{test.want.String(), test.want.String()})
 			wantEqual(t, outbound.StatusOf(err), 0) // no status of the events' call
-			wantEqual(t, len(f.seen()), 0)
+			wantEqual(t, len(f.Seen()), 0)
 		})
 	}
 }
@@ -154,7 +126,7 @@ func TestCheckSessionAsksForAFreshOne(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	wantEqual(t, f.sessionCalls(), 2)
+	wantEqual(t, f.TokenCalls(), 2)
 }
 
 func TestParseSession(t *testing.T) {
@@ -222,7 +194,7 @@ func TestPaceCoversSessions(t *testing.T) {
 	if _, err := c.CreateEvents(ctx, optOuts("e1")); err != nil {
 		t.Fatal(err)
 	}
-	wantEqual(t, int(paced.Load()), f.sessionCalls()+len(f.seen()))
+	wantEqual(t, int(paced.Load()), f.TokenCalls()+len(f.Seen()))
 }
 
 func TestFingerprint(t *testing.T) {
