@@ -262,12 +262,3 @@ func (c *Client) fetch(ctx context.Context, req call) (body []byte, err error) {
 	})
 	return body, err
 }
-
-// CheckETL looks whether an ETL exists. The error is NotFound if not.
-func (c *Client) CheckETL(ctx context.Context, entity, etlID string) error {
-	if err := checkSegments("actito.CheckETL", "entity", entity, "ETL", etlID); err != nil {
-		return err
-	}
-	_, err := c.call(ctx, c.api.etl(entity, etlID))
-	return err
-}

@@ -377,16 +377,3 @@ func TestTriggerLoadReadsTheID(t *testing.T) {
 		}
 	}
 }
-
-func TestCheckETL(t *testing.T) {
-	t.Parallel()
-	f, c := newFake(t, nil, steps(200, `<html>`, 404, ``))
-	if err := c.CheckETL(t.Context(), "acme", "77"); err != nil {
-		t.Error(err)
-	}
-	wantKind(t, c.CheckETL(t.Context(), "acme", "78"), consent.NotFound)
-	wantEqual(t, f.Seen(), []string{
-		"GET /mass-imports/v5/entities/acme/etls/77", "GET /mass-imports/v5/entities/acme/etls/78",
-	})
-	wantKind(t, c.CheckETL(t.Context(), "acme", ""), consent.Invalid)
-}

@@ -127,10 +127,6 @@ func TestLoadFailuresAgainstTheSimulator(t *testing.T) {
 	}
 	_, err = trigger("79")
 	wantKind(t, err, consent.NotFound)
-	wantKind(t, c.CheckETL(t.Context(), "acme", "79"), consent.NotFound)
-	if err := c.CheckETL(t.Context(), "acme", simulator.SampleETL); err != nil {
-		t.Error(err)
-	}
 	l := loadOf(simulator.SampleETL, numbered(2))
 	l.Subscriptions = []string{"Newsletter", "Nothing"}
 	_, err = c.TriggerLoad(t.Context(), l)

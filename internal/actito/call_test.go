@@ -141,14 +141,14 @@ func TestGivenUpBeforeAndDuring(t *testing.T) {
 func TestNoConnectionIsTransient(t *testing.T) {
 	t.Parallel()
 	f, c := newFake(t, nil, nil)
-	if err := c.CheckToken(t.Context()); err != nil {
+	if err := c.Update(t.Context(), jane, optOut); err != nil {
 		t.Fatal(err)
 	}
 	f.Close()
 	c.hc.CloseIdleConnections()
 	wantKind(t, c.Update(t.Context(), jane, optOut), consent.Transient)
-	wantKind(t, NewClient(nil, "https://127.0.0.1:1", "k").CheckToken(t.Context()), consent.Transient)
-	wantKind(t, NewClient(nil, "::", "k").CheckToken(t.Context()), consent.Unauthorized)
+	wantKind(t, NewClient(nil, "https://127.0.0.1:1", "k").Update(t.Context(), jane, optOut), consent.Transient)
+	wantKind(t, NewClient(nil, "::", "k").Update(t.Context(), jane, optOut), consent.Unauthorized)
 }
 
 // Whatever the host echoes, and in whatever form, no error tells it.
@@ -192,7 +192,7 @@ func TestNoSecretInAnyError(t *testing.T) {
 		_, noToken := newFake(t, answer, nil)
 		for _, err := range []error{
 			readErr, c.Update(t.Context(), ref, change), c.Create(t.Context(), ref, change),
-			noToken.CheckToken(t.Context()),
+			noToken.Update(t.Context(), ref, change),
 		} {
 			for _, secret := range secrets {
 				if strings.Contains(err.Error(), secret) {

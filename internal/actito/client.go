@@ -69,7 +69,7 @@ type Client struct {
 	hc     *http.Client
 	base   string
 	apiKey string
-	api    dialect
+	api    v5
 	hooks  v4webhook
 	now    func() time.Time
 	tokens *outbound.Tokens
@@ -84,19 +84,12 @@ func WithClock(now func() time.Time) Option {
 	return func(c *Client) { c.now = now }
 }
 
-// WithoutCategories leaves the category out of the paths: /v5/entities/... for
-// /profiles/v5/entities/..., and /v4/entity/... for /webhooks/v4/entity/.... Actito announced the end of this older form for
-// June 2025.
-func WithoutCategories() Option {
-	return func(c *Client) { c.api, c.hooks = v5{bare: true}, v4webhook{bare: true} }
-}
-
 // NewClient makes a client. The base URL is one that outbound.ValidateBaseURL
 // gave. A nil hc means outbound.New with its defaults.
 func NewClient(hc *http.Client, baseURL, apiKey string, opts ...Option) *Client {
 	c := &Client{
 		hc: outbound.WithoutRedirects(hc), base: strings.TrimRight(baseURL, "/"), apiKey: strings.TrimSpace(apiKey),
-		api: v5{}, now: time.Now,
+		now: time.Now,
 	}
 	for _, opt := range opts {
 		opt(c)
@@ -119,12 +112,6 @@ func (c *Client) GoString() string { return c.String() }
 
 // TokenEpoch grows with each new token. It is zero before the first.
 func (c *Client) TokenEpoch() uint64 { return c.tokens.Epoch() }
-
-// CheckToken gets a fresh token, which shows that host and key are right.
-func (c *Client) CheckToken(ctx context.Context) error {
-	_, err := c.tokens.Get(ctx, c.tokens.Epoch())
-	return err
-}
 
 // Entities lists the entities that the key may see.
 func (c *Client) Entities(ctx context.Context) ([]Entity, error) {

@@ -31,8 +31,8 @@
 //   - POST /mass-imports/v5/entities/{entity}/etls/{id}/trigger-execution, as
 //     multipart/form-data with the file alone
 //     (https://developers.actito.com/docs/use-cases/datasync/api/migrating-v4-imports);
-//   - the paths of an ETL and of an execution, which stand as links in the sample
-//     of a webhook, and the status SUCCESS in it
+//   - the path of an execution, which stands as a link in the sample of a webhook,
+//     and the status SUCCESS in it
 //     (https://developers.actito.com/docs/integration-framework/webhooks/events/triggers);
 //   - the files: RFC 4180 with a header, UTF-8 without a byte order mark, zipped,
 //     at most 100 MB, texts of up to 255 characters, TRUE and FALSE
@@ -65,7 +65,7 @@
 //   - where subscriptions stand in the answers, which is why every likely
 //     shape is read; a subscription that a profile's answer leaves out is off;
 //   - the lists are not cut into pages;
-//   - an ETL and an execution are read with GET on those paths;
+//   - an execution is read with GET on that path;
 //   - where the answer to a trigger names the execution, and every status but
 //     SUCCESS, which is why every likely place and word is read; a status that is
 //     not known has not ended;

@@ -12,9 +12,7 @@ import (
 
 // v4webhook is the API of webhooks, which exists in version 4 alone. The package
 // comment says what of it is documented and what is guessed.
-type v4webhook struct {
-	bare bool // leave the category out of the paths
-}
+type v4webhook struct{}
 
 const (
 	webhooksPart   = "webhookSubscription"
@@ -23,11 +21,7 @@ const (
 )
 
 func (d v4webhook) path(entity string, id ...string) string {
-	path := "/v4/entity/"
-	if !d.bare {
-		path = "/webhooks" + path
-	}
-	path += segment(entity) + "/" + webhooksPart
+	path := "/webhooks/v4/entity/" + segment(entity) + "/" + webhooksPart
 	for _, s := range id {
 		path += "/" + segment(s)
 	}

@@ -8,45 +8,16 @@ import (
 	"net/http"
 )
 
-// dialect is what differs between the versions of Actito's API: where things
-// are, how they are written, and how answers are read.
-type dialect interface {
-	entities() call
-	tables(entity string) call
-	structure(entity, tableID string) call
-	read(Ref) call
-	update(Ref, Change) (call, error)
-	create(Ref, Change) (call, error)
-	replace(Ref, Change) (call, error)
-	etl(entity, id string) call
-	trigger(Load, *scratch) (call, error)
-	execution(entity, id string) call
-	resultFile(base string, link resultLink) (call, bool)
-
-	parseEntities([]byte) ([]Entity, error)
-	parseTables([]byte) ([]TableRef, error)
-	parseStructure([]byte) (Table, error)
-	parseProfile([]byte) (Profile, error)
-	parseTrigger(Load, http.Header, []byte) string
-	parseExecution(body []byte, keyAttribute string) (*report, error)
-}
-
-// v5 is version 5 of the API. The package comment says what of it is
-// documented and what is guessed.
-type v5 struct {
-	bare bool // leave the category out of the paths
-}
-
-var _ dialect = v5{}
+// v5 is version 5 of Actito's API: where things are, how they are written, and
+// how answers are read. The package comment says what of it is documented and
+// what is guessed.
+type v5 struct{}
 
 // ProfileID is the attribute that every table has and Actito fills.
 const ProfileID = "profileId"
 
 func (d v5) path(category string, segments ...string) string {
-	path := "/v5"
-	if !d.bare {
-		path = "/" + category + "/v5"
-	}
+	path := "/" + category + "/v5"
 	for _, s := range segments {
 		path += "/" + segment(s)
 	}

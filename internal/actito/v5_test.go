@@ -205,12 +205,3 @@ func TestProfileDetails(t *testing.T) {
 		wantEqual(t, got, want)
 	}
 }
-
-func TestWithoutCategories(t *testing.T) {
-	t.Parallel()
-	f, c := newFake(t, nil, always(200, emptyProfile), WithoutCategories())
-	if _, err := c.Read(t.Context(), jane); err != nil {
-		t.Fatal(err)
-	}
-	wantEqual(t, f.Seen(), []string{"GET /v5/entities/acme/profile-tables/16/profiles/emailAddress=jane%40example.com"})
-}

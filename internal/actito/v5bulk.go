@@ -23,10 +23,6 @@ func (d v5) imports(entity string, segments ...string) string {
 	return d.path("mass-imports", append([]string{"entities", entity}, segments...)...)
 }
 
-func (d v5) etl(entity, id string) call {
-	return call{op: "actito.CheckETL", method: http.MethodGet, path: d.imports(entity, "etls", id)}
-}
-
 func (d v5) execution(entity, id string) call {
 	return call{op: "actito.LoadResult", method: http.MethodGet, path: d.imports(entity, executionsPart, id)}
 }

@@ -37,7 +37,7 @@
 //
 //   - the bodies: {"id": "1001"} with 202 for a load begun; {"id", "etl",
 //     "status", "rows", "rowsInError", "rowErrors": [{"row", "key", "message"}]}
-//     for an execution, see [LoadResults] for the other forms; and that of an ETL;
+//     for an execution, see [LoadResults] for the other forms;
 //   - every status but SUCCESS;
 //   - that the header is looked at before the answer, the rows after it; that an
 //     unknown column, an attribute with many values and a column that is there

@@ -134,8 +134,8 @@ func (a *Actito) SettleLoads() {
 	}
 }
 
-// routeLoads finds out what a path below an entity is for. The paths of ETLs and
-// executions stand as links in the sample of a webhook
+// routeLoads finds out what a path below an entity is for. That of an execution
+// stands as a link in the sample of a webhook
 // (https://developers.actito.com/docs/integration-framework/webhooks/events/triggers),
 // the one that triggers is documented
 // (https://developers.actito.com/docs/use-cases/datasync/api/migrating-v4-imports),
@@ -144,9 +144,6 @@ func (q *request) routeLoads(entity string, parts []string) bool {
 	get := func(kind Kind) map[string]Kind { return map[string]Kind{http.MethodGet: kind} }
 	q.entity = entity
 	switch {
-	case len(parts) == 2 && parts[0] == "etls":
-		q.etl = parts[1]
-		q.choose(get(KindETL))
 	case len(parts) == 3 && parts[0] == "etls" && parts[2] == "trigger-execution":
 		q.etl = parts[1]
 		q.choose(map[string]Kind{http.MethodPost: KindTrigger})
@@ -174,18 +171,6 @@ func (a *Actito) etl(q *request) (ETL, *table, error) {
 	}
 	t, err := a.table(q.entity, e.etls[i].Table)
 	return e.etls[i], t, err
-}
-
-func (a *Actito) readETL(q *request) (outcome, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	etl, _, err := a.etl(q)
-	if err != nil {
-		return outcome{}, err
-	}
-	return answer(http.StatusOK, map[string]string{
-		"id": etl.ID, "profileTableId": etl.Table, "key": etl.Key, "mode": string(etl.Mode),
-	}), nil
 }
 
 // triggerLoad looks at the file as far as its header and begins an execution.

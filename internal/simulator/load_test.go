@@ -235,13 +235,13 @@ func TestLoadFiles(t *testing.T) {
 	}
 	b.want("POST", importsPath+"etls/77/trigger-execution", `{}`, 400)
 	b.want("GET", importsPath+"etls/77/trigger-execution", "", 405)
-	b.want("GET", importsPath+"etls/77", "", 200)
-	b.want("GET", importsPath+"etls/79", "", 404)
 	b.want("GET", importsPath+"etl-executions/1", "", 404)
 	b.want("GET", importsPath+"etl-executions/1001/more", "", 404)
-	b.want("GET", "/profiles/v5/entities/acme/etls/77", "", 404)
+	b.want("GET", "/profiles/v5/entities/acme/etl-executions/1001", "", 404)
 	b.RemoveTable(SampleEntity, SampleTableID)
-	b.want("GET", importsPath+"etls/77", "", 404)
+	if status, _ := b.trigger(SampleETL, good); status != http.StatusNotFound {
+		t.Errorf("without the table: %d", status)
+	}
 }
 
 func TestLoadNeedsRights(t *testing.T) {
@@ -249,13 +249,13 @@ func TestLoadNeedsRights(t *testing.T) {
 	b := direct(t, atOnce(ActitoOptions{}))
 	b.AddKey("reader", RightReadImports, RightWriteProfiles)
 	b.token = b.fetchToken("reader")
-	b.want("GET", importsPath+"etls/77", "", 200)
+	b.want("GET", importsPath+"etl-executions/1", "", 404)
 	if status, _ := b.trigger(SampleETL, "emailAddress\na\n"); status != http.StatusForbidden {
 		t.Errorf("trigger: %d", status)
 	}
 	b.AddKey("writer", RightWriteImports)
 	b.token = b.fetchToken("writer")
-	b.want("GET", importsPath+"etls/77", "", 403)
+	b.want("GET", importsPath+"etl-executions/1", "", 403)
 }
 
 func TestLoadTakesItsTime(t *testing.T) {

@@ -35,8 +35,6 @@ func (a *Actito) perform(q *request) outcome {
 		out, err = a.change(q, a.replace)
 	case KindDelete:
 		out, err = a.change(q, a.remove)
-	case KindETL:
-		out, err = a.readETL(q)
 	case KindTrigger:
 		out, err = a.triggerLoad(q)
 	case KindExecution:

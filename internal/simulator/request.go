@@ -26,7 +26,6 @@ const (
 	KindCreate    Kind = "create"
 	KindReplace   Kind = "replace"
 	KindDelete    Kind = "delete"
-	KindETL       Kind = "etl"       // one ETL
 	KindTrigger   Kind = "trigger"   // a file for an ETL
 	KindExecution Kind = "execution" // what became of it
 	KindRowErrors Kind = "row-errors"
@@ -66,7 +65,7 @@ func (k Kind) right() string {
 		return RightReadProfiles
 	case KindUpdate, KindCreate, KindReplace, KindDelete:
 		return RightWriteProfiles
-	case KindETL, KindExecution, KindRowErrors:
+	case KindExecution, KindRowErrors:
 		return RightReadImports
 	case KindTrigger:
 		return RightWriteImports
