@@ -203,7 +203,6 @@ func (d *DidomiAPI) handle(client context.Context, q *didomiRequest, e *entry) o
 }
 
 func (d *DidomiAPI) apply(q *didomiRequest, e *entry) outcome {
-	var out outcome
 	switch {
 	case q.refusal != nil:
 		return didomiRefusal(q.refusal)

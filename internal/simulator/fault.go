@@ -89,16 +89,13 @@ func (f Fault) check() error {
 		if f.ApplyLate > 0 {
 			return errors.New("simulator: this effect shows the change's own answer, so it cannot be late")
 		}
-	case EffectStatus, EffectStatusAfter:
-		if f.Status < 200 || f.Status > 599 {
-			return fmt.Errorf("simulator: %d is not a status to answer", f.Status)
-		}
-	case EffectResetBefore, EffectResetAfter, EffectWithholdBefore, EffectWithholdAfter, EffectContent,
+	case EffectStatus, EffectStatusAfter, EffectResetBefore, EffectResetAfter, EffectWithholdBefore, EffectWithholdAfter, EffectContent,
 		EffectLoadStalls, EffectLoadFails, EffectLoadFailsMidway, EffectLoadPretends:
 	default:
 		return fmt.Errorf("simulator: there is no effect %q", f.Effect)
 	}
-	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
+	needsStatus := f.Effect == EffectStatus || f.Effect == EffectStatusAfter
+	if (needsStatus || f.Status != 0) && (f.Status < 200 || f.Status > 599) {
 		return fmt.Errorf("simulator: %d is not a status to answer", f.Status)
 	}
 	return nil

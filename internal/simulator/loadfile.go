@@ -36,8 +36,6 @@ func (q *request) readFile(r *http.Request, most int64) {
 			q.refusal = refuse(http.StatusBadRequest, "the file cannot be read")
 		case int64(len(q.file)) > most:
 			q.refusal = refuse(http.StatusBadRequest, "the file is larger than %d bytes", most)
-		case q.file == nil:
-			q.file = []byte{}
 		}
 		if q.refusal != nil {
 			q.file = nil
