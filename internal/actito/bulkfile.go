@@ -40,8 +40,8 @@ func LoadColumns(keyAttribute string, subscriptions []string) []string {
 }
 
 // RowBytes is the most that a row of so many subscriptions takes of a load's
-// text, so that a load can be ended before MaxLoadBytes. The header takes
-// len(name)*2+3 for each column at most.
+// text, so that a load can be ended before MaxLoadBytes. The header takes at most
+// 2*len+3 for each of LoadColumns.
 func RowBytes(key string, subscriptions int) int {
 	const quotes, lineEnd = 2, 2
 	return 2*len(key) + quotes + subscriptions*len(",FALSE") + lineEnd
@@ -134,7 +134,7 @@ func writeRows(ctx context.Context, op string, to io.Writer, l Load) error {
 			}
 		}
 		rows++
-		line = appendRow(line, row) // the first after the header
+		line = appendRow(line, row) // behind the header, for the first row
 		if written += len(line); written > MaxLoadBytes {
 			return tooLarge(op)
 		}

@@ -60,7 +60,10 @@
 // What we guess, and the files v5*.go, v4webhook.go and newsdata.go alone hold, so
 // that a wrong guess is mended there:
 //   - PATCH is on the profile's own URL, with {"attributes":{},"subscriptions":{}};
-//   - the create operation is a POST on the collection, with the body of the PUT;
+//   - the create operation is a POST on the collection, with the body of the PUT,
+//     and 409 where the profile exists, or one with another unique value of it;
+//   - 503 says that nothing was applied, as HTTP means it;
+//   - the answer to a write may tell the profileId, as V4's did;
 //   - null clears an attribute;
 //   - where subscriptions stand in the answers, which is why every likely
 //     shape is read; a subscription that a profile's answer leaves out is off;

@@ -68,8 +68,8 @@ func (d v4webhook) write(op, method, path string, s Subscription) (call, error) 
 	return req, err
 }
 
-// listed is a webhook in a list, with the sort of thing that it is on: the ids
-// of two sorts may be equal.
+// listed is a webhook in a list, with the sort of thing that it is on: a custom
+// table may have the id of a profile table.
 type listed struct {
 	Subscription
 	on string

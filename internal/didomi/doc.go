@@ -50,13 +50,14 @@
 //   - user.id may be left out, as in Didomi's own samples: its OpenAPI requires it;
 //   - a list is refused as a whole, with 400, 409, 413 or 422; its events then go
 //     one by one. Where the answer to a list is a list of events, those that it
-//     leaves out go one by one too. Any other 2xx is a success of all;
+//     leaves out, or has with the code of an error, go one by one too. Any other
+//     2xx is a success of all;
 //   - 409, or a refusal that says so in words, for an id that exists. As 409 may
 //     mean something else, the event is looked for, and is only missing when
 //     that is answered with 404;
 //   - no 5xx is certain to have changed nothing, not even 503;
-//   - the header RateLimit: limit=100, remaining=60, reset=7, which is read
-//     where a 429 has no Retry-After;
+//   - the header RateLimit: limit=100, remaining=60, reset=7, of which a third
+//     party tells, and which is read where a 429 has no Retry-After;
 //   - the claims exp and iat of the token, which is a JWT;
 //   - enabled: null on a purpose or a preference changes nothing at that level.
 //     It is sent where only something below was chosen, which is the deprecated
