@@ -71,30 +71,19 @@ type Client struct {
 	apiKey string
 	api    v5
 	hooks  v4webhook
-	now    func() time.Time
+	now    func() time.Time // time.Now but in tests
 	tokens *outbound.Tokens
 	noPost atomic.Bool // the create operation does not exist here
 }
 
-// Option changes a client at its making.
-type Option func(*Client)
-
-// WithClock makes the client take the time from now.
-func WithClock(now func() time.Time) Option {
-	return func(c *Client) { c.now = now }
-}
-
 // NewClient makes a client. The base URL is one that outbound.ValidateBaseURL
 // gave. A nil hc means outbound.New with its defaults.
-func NewClient(hc *http.Client, baseURL, apiKey string, opts ...Option) *Client {
+func NewClient(hc *http.Client, baseURL, apiKey string) *Client {
 	c := &Client{
 		hc: outbound.WithoutRedirects(hc), base: strings.TrimRight(baseURL, "/"), apiKey: strings.TrimSpace(apiKey),
 		now: time.Now,
 	}
-	for _, opt := range opts {
-		opt(c)
-	}
-	c.tokens = outbound.NewTokens(tokenOp, c.now, c.fetchToken)
+	c.tokens = outbound.NewTokens(tokenOp, func() time.Time { return c.now() }, c.fetchToken)
 	return c
 }
 

@@ -20,7 +20,7 @@ var (
 
 // newFake starts a host. The handler answers the calls that are not for a
 // token; answerToken, if not nil, those that are.
-func newFake(t *testing.T, answerToken, handler http.HandlerFunc, opts ...Option) (*outboundtest.Host, *Client) {
+func newFake(t *testing.T, answerToken, handler http.HandlerFunc) (*outboundtest.Host, *Client) {
 	t.Helper()
 	f := outboundtest.NewHost(t, "/auth/token", func(w http.ResponseWriter, r *http.Request, n int) {
 		switch {
@@ -32,7 +32,7 @@ func newFake(t *testing.T, answerToken, handler http.HandlerFunc, opts ...Option
 			_, _ = fmt.Fprintf(w, `{"accessToken":"TOKEN-%d%%2Bx","tokenType":"bearer","expiresIn":"900s"}`, n)
 		}
 	}, handler)
-	return f, NewClient(outboundtest.Client(t), f.URL+"/", apiKey+"\n", opts...)
+	return f, NewClient(outboundtest.Client(t), f.URL+"/", apiKey+"\n")
 }
 
 var jane = Ref{Entity: "acme", TableID: "16", KeyAttribute: "emailAddress", Key: "jane@example.com"}

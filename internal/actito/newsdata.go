@@ -11,9 +11,6 @@ type telling struct {
 	value any
 }
 
-// The keys under which a subscription's value may stand.
-var subscriptionValue = []string{"subscribe", "subscribed", "value", "belongs"}
-
 // look finds attributes and subscriptions in an event's data. They stand side by
 // side in it, as far as is known; places that a profile's answer has are looked
 // into as well.

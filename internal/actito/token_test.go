@@ -42,8 +42,8 @@ func TestTokenIsRenewedBeforeItsEnd(t *testing.T) {
 	t.Parallel()
 	var elapsed atomic.Int64
 	start := time.Date(2026, 11, 2, 8, 0, 0, 0, time.UTC)
-	clock := WithClock(func() time.Time { return start.Add(time.Duration(elapsed.Load())) })
-	f, c := newFake(t, nil, always(200, emptyProfile), clock)
+	f, c := newFake(t, nil, always(200, emptyProfile))
+	c.now = func() time.Time { return start.Add(time.Duration(elapsed.Load())) }
 	for _, step := range []struct {
 		at    time.Duration
 		calls int

@@ -175,14 +175,14 @@ func headersIn(v any) map[string]string {
 	headers := make(map[string]string, len(found))
 	for name, value := range found {
 		headers[name] = text(value)
-		if masked(headers[name]) {
+		if looksMasked(headers[name]) {
 			return nil
 		}
 	}
 	return headers
 }
 
-func masked(value string) bool {
+func looksMasked(value string) bool {
 	shown := strings.Trim(value, "*•●…. xX#-")
 	word := strings.ToLower(strings.Trim(shown, "<>[](){}"))
 	return shown == "" || strings.Contains(value, "***") || strings.ContainsAny(value, "•●…") ||

@@ -256,6 +256,9 @@ func namesUnder(v any) []string {
 	return found
 }
 
+// The keys under which a subscription's value may stand.
+var subscriptionValue = []string{"subscribe", "subscribed", "value", "belongs"}
+
 // parseProfile reads a profile. An answer with neither attributes nor
 // subscriptions, or with a subscription that is neither on nor off, is refused:
 // taken for an answer it would confirm a withdrawal that nobody applied.
@@ -276,9 +279,8 @@ func (d v5) parseProfile(body []byte) (Profile, error) {
 	for name, value := range attributes {
 		profile.Attributes[name] = plain(value)
 	}
-	keys := []string{"subscribe", "subscribed", "value", "belongs"}
 	told := field(object, "subscriptions")
-	subscriptions, ok := pairs(told, true, keys...)
+	subscriptions, ok := pairs(told, true, subscriptionValue...)
 	if !ok {
 		return Profile{}, errors.New("the subscriptions are in no known form")
 	}
@@ -290,7 +292,7 @@ func (d v5) parseProfile(body []byte) (Profile, error) {
 			continue
 		}
 		if inner, ok := value.(map[string]any); ok {
-			value = field(inner, keys...)
+			value = field(inner, subscriptionValue...)
 		}
 		on, ok := truth(value)
 		if !ok {

@@ -24,30 +24,19 @@ type Client struct {
 	base         string
 	organization string
 	key, secret  string
-	now          func() time.Time
+	now          func() time.Time // time.Now but in tests
 	tokens       *outbound.Tokens
-}
-
-// Option changes a client at its making.
-type Option func(*Client)
-
-// WithClock makes the client take the time from now.
-func WithClock(now func() time.Time) Option {
-	return func(c *Client) { c.now = now }
 }
 
 // NewClient makes a client. The base URL, like https://api.didomi.io/v1, is one
 // that outbound.ValidateBaseURL gave. A nil hc means outbound.New with its
 // defaults.
-func NewClient(hc *http.Client, baseURL, organization, key, secret string, opts ...Option) *Client {
+func NewClient(hc *http.Client, baseURL, organization, key, secret string) *Client {
 	c := &Client{
 		hc: outbound.WithoutRedirects(hc), base: strings.TrimRight(baseURL, "/"), organization: strings.TrimSpace(organization),
 		key: strings.TrimSpace(key), secret: strings.TrimSpace(secret), now: time.Now,
 	}
-	for _, opt := range opts {
-		opt(c)
-	}
-	c.tokens = outbound.NewTokens(sessionOp, c.now, c.fetchSession)
+	c.tokens = outbound.NewTokens(sessionOp, func() time.Time { return c.now() }, c.fetchSession)
 	return c
 }
 

@@ -27,7 +27,7 @@ var (
 
 // newFake starts a host. The handler answers the calls that are not for a
 // session; answerSession, if not nil, those that are.
-func newFake(t *testing.T, answerSession, handler http.HandlerFunc, opts ...Option) (*outboundtest.Host, *Client) {
+func newFake(t *testing.T, answerSession, handler http.HandlerFunc) (*outboundtest.Host, *Client) {
 	t.Helper()
 	f := outboundtest.NewHost(t, "/v1/sessions", func(w http.ResponseWriter, r *http.Request, n int) {
 		body, _ := io.ReadAll(r.Body)
@@ -40,7 +40,7 @@ func newFake(t *testing.T, answerSession, handler http.HandlerFunc, opts ...Opti
 			_, _ = fmt.Fprintf(w, `{"access_token":"TOKEN-%d"}`, n)
 		}
 	}, handler)
-	return f, NewClient(direct(t), f.URL+"/v1/", " acme", apiKey+"\n", apiSecret+" ", opts...)
+	return f, NewClient(direct(t), f.URL+"/v1/", " acme", apiKey+"\n", apiSecret+" ")
 }
 
 // optOut is an event of its own id by which a person leaves the newsletter.
