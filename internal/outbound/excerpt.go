@@ -48,8 +48,8 @@ func Excerpt(body string, hidden []string) string {
 // characters is replaced only where it stands alone: replaced everywhere, the
 // "M" of a sex would eat the whole text.
 func hide(said, value string) string {
-	if value == "" || value == "…" {
-		return said
+	if value == "" || value == "…" || !utf8.ValidString(value) {
+		return said // which is UTF-8, so that what is not cannot be in it
 	}
 	pattern := "(?i)" + regexp.QuoteMeta(value)
 	if utf8.RuneCountInString(value) > 3 {

@@ -45,6 +45,7 @@ func TestExcerpt(t *testing.T) {
 		{"a%2Fb%20c%C3%A9 100%", "a/b cé 100%", nil},
 		{"key=a%40b", "key=…", []string{"a@b"}},
 		{"key=a%2540b", "key=…", []string{"a%40b"}},
+		{"no \xff here, but é", "no here, but …", []string{"\xff", "\xffé"}},
 		{strings.Repeat("é", 301), strings.Repeat("é", 299) + "…", nil},
 	} {
 		if got := Excerpt(c.body, c.hidden); got != c.want {
