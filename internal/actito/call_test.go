@@ -34,6 +34,7 @@ func TestStatuses(t *testing.T) {
 		415: {consent.Forbidden, consent.Forbidden},
 		422: {consent.Invalid, consent.Invalid},
 		423: {consent.Transient, consent.Transient},
+		424: {consent.Transient, consent.Transient},
 		425: {consent.Transient, consent.Transient},
 		429: {consent.RateLimited, consent.RateLimited},
 		500: {consent.Transient, consent.Unclear},

@@ -82,6 +82,7 @@ func TestStatuses(t *testing.T) {
 		415: consent.Forbidden,
 		422: consent.Invalid,
 		423: consent.Transient,
+		424: consent.Transient,
 		425: consent.Transient,
 		429: consent.RateLimited,
 		500: consent.Unclear,
