@@ -384,7 +384,13 @@ func TestNoSecretInAnyError(t *testing.T) {
 			}
 		}
 	}
-	_, c := newFake(t, nil, abort)
+	// Didomi knows whose event it is that is looked for.
+	_, c := newFake(t, nil, steps(409, "", 409, "see "+one.OrganizationUserID))
+	each, _ := c.CreateEvents(t.Context(), events[:1])
+	if said := consent.MessageOf(each[0]); !strings.Contains(said, "Didomi says: see") || strings.Contains(said, "José") {
+		t.Error(said)
+	}
+	_, c = newFake(t, nil, abort)
 	_, err := c.CreateEvents(t.Context(), events)
 	for _, e := range []error{err, fmt.Errorf("%v %+v %#v", c, c, c)} {
 		if text := e.Error(); strings.Contains(text, apiKey) || strings.Contains(text, apiSecret) || strings.Contains(text, "TOKEN-") || strings.Contains(text, "Neil") {

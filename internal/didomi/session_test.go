@@ -140,14 +140,15 @@ func TestParseSession(t *testing.T) {
 		`{"access_token":"a.b.c"}`:                   time.Hour,
 		`{"access_token":"a.%%.c","type":"api-key"}`: time.Hour,
 		jwt(`{"exp":1700000600}`):                    10 * time.Minute,
-		jwt(`{"exp":1700000600.5}`):                  10*time.Minute + 500*time.Millisecond,
-		jwt(`{"iat":1600000000,"exp":1600000060}`):   time.Minute,
-		jwt(`{"iat":1700000000,"exp":1900000000}`):   24 * time.Hour,
-		jwt(`{"exp":1699999999}`):                    time.Hour,
-		jwt(`{"exp":"soon"}`):                        time.Hour,
-		jwt(`{"exp":1e300}`):                         24 * time.Hour,
-		jwt(`[]`):                                    time.Hour,
-		jwt(`{}`):                                    time.Hour,
+		`{"access_token":"h.` + base64.URLEncoding.EncodeToString([]byte(`{"exp":1700000600} `)) + `.s"}`: 10 * time.Minute, // padded
+		jwt(`{"exp":1700000600.5}`):                10*time.Minute + 500*time.Millisecond,
+		jwt(`{"iat":1600000000,"exp":1600000060}`): time.Minute,
+		jwt(`{"iat":1700000000,"exp":1900000000}`): 24 * time.Hour,
+		jwt(`{"exp":1699999999}`):                  time.Hour,
+		jwt(`{"exp":"soon"}`):                      time.Hour,
+		jwt(`{"exp":1e300}`):                       24 * time.Hour,
+		jwt(`[]`):                                  time.Hour,
+		jwt(`{}`):                                  time.Hour,
 	} {
 		token, life, ok := parseSession([]byte(body), now)
 		if !ok || token == "" || life != want {
