@@ -120,6 +120,7 @@ func (c *Client) start(ctx context.Context, req call, l Load, token string) (str
 	if err != nil {
 		return "", err
 	}
+	defer resp.Body.Close()
 	// What can be read of an answer that breaks off may still name the id.
 	id := c.api.parseTrigger(l, resp.Header, outbound.ReadBrief(resp))
 	if id == "" {

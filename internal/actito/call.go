@@ -49,6 +49,7 @@ func (c *Client) send(ctx context.Context, req call, token string) ([]byte, erro
 	if err != nil {
 		return nil, err
 	}
+	defer resp.Body.Close()
 	if req.writes() {
 		// The status alone is the answer; the body may tell the profile's id.
 		return outbound.ReadBrief(resp), nil
@@ -89,6 +90,7 @@ func (c *Client) do(ctx context.Context, req call, token string) (*http.Response
 
 // refusal turns an answer that is not a success into an error, and closes it.
 func (c *Client) refusal(req call, resp *http.Response, token string) *consent.Error {
+	defer resp.Body.Close()
 	body := string(outbound.ReadBrief(resp))
 	e := &consent.Error{Op: req.op, Err: outbound.Status(resp.StatusCode)}
 	e.Kind, e.Message = meaning(resp.StatusCode, req.writes())

@@ -21,11 +21,11 @@ const (
 )
 
 func (d v4webhook) path(entity string, id ...string) string {
-	path := "/webhooks/v4/entity/" + segment(entity) + "/" + webhooksPart
+	path := []string{"/webhooks/v4/entity", segment(entity), webhooksPart}
 	for _, s := range id {
-		path += "/" + segment(s)
+		path = append(path, segment(s))
 	}
-	return path
+	return strings.Join(path, "/")
 }
 
 func (d v4webhook) list(entity string, page int) call {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"strings"
 )
 
 // v5 is version 5 of Actito's API: where things are, how they are written, and
@@ -17,11 +18,11 @@ type v5 struct{}
 const ProfileID = "profileId"
 
 func (d v5) path(category string, segments ...string) string {
-	path := "/" + category + "/v5"
+	path := []string{"", category, "v5"}
 	for _, s := range segments {
-		path += "/" + segment(s)
+		path = append(path, segment(s))
 	}
-	return path
+	return strings.Join(path, "/")
 }
 
 func (d v5) profiles(ref Ref) string {

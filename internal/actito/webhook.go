@@ -110,6 +110,7 @@ func (c *Client) CreateWebhook(ctx context.Context, entity string, s Subscriptio
 		if err != nil {
 			return err
 		}
+		defer resp.Body.Close()
 		// What can be read of an answer that breaks off may still name the id.
 		if id = c.hooks.parseCreated(resp.Header, outbound.ReadBrief(resp)); id == "" {
 			return consent.Errorf(consent.Unclear, op,

@@ -90,6 +90,7 @@ func (c *Client) do(ctx context.Context, req call, token string) (*http.Response
 
 // refusal turns an answer that is not a success into an error, and closes it.
 func (c *Client) refusal(req call, resp *http.Response, token string) *consent.Error {
+	defer resp.Body.Close()
 	body := outbound.ReadBrief(resp)
 	e := &consent.Error{Op: req.op, Err: outbound.Status(resp.StatusCode)}
 	e.Kind, e.Message = meaning(resp.StatusCode, req.body != nil)

@@ -179,6 +179,7 @@ func (c *Client) send(ctx context.Context, batch []outgoing) (answer []byte, err
 		if err != nil {
 			return err
 		}
+		defer resp.Body.Close()
 		answer, _ = outbound.ReadBody(resp, maxAnswer)
 		return nil
 	})
@@ -191,6 +192,7 @@ func (c *Client) finish(ctx context.Context, req call, token string) error {
 	if err != nil {
 		return err
 	}
+	defer resp.Body.Close()
 	outbound.ReadBrief(resp)
 	return nil
 }

@@ -50,6 +50,7 @@ func (c *Client) fetchSession(ctx context.Context) (string, time.Duration, error
 	if err != nil {
 		return "", 0, noSession(err)
 	}
+	defer resp.Body.Close()
 	answer, err := outbound.ReadBody(resp, maxAnswer)
 	if err != nil {
 		return "", 0, noSession(outbound.Classify(sessionOp, err))

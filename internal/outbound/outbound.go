@@ -214,9 +214,8 @@ func (a *answer) Close() error {
 }
 
 // ReadBrief reads an answer as far as it is short, which keeps the connection
-// for the next call, and closes it. What cannot be read is missing.
+// for the next call. What cannot be read is missing.
 func ReadBrief(resp *http.Response) []byte {
-	defer resp.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	return body
 }

@@ -21,11 +21,13 @@ func TestSendWritesTheRequest(t *testing.T) {
 		{Request{Method: "GET"}, http.Header{"Accept": {"application/json"}}, ""},
 		{
 			Request{Method: "POST", Body: strings.NewReader("{}"), Size: 2, Authorization: "Bearer t"},
-			http.Header{"Accept": {"application/json"}, "Content-Type": {"application/json"}, "Authorization": {"Bearer t"}}, "{}",
+			http.Header{"Accept": {"application/json"}, "Content-Type": {"application/json"}, "Authorization": {"Bearer t"}},
+			"{}",
 		},
 		{
 			Request{Method: "PUT", Body: strings.NewReader("a,b"), Size: 3, ContentType: "text/csv", Accept: "*/*"},
-			http.Header{"Accept": {"*/*"}, "Content-Type": {"text/csv"}}, "a,b",
+			http.Header{"Accept": {"*/*"}, "Content-Type": {"text/csv"}},
+			"a,b",
 		},
 	} {
 		sent := 0
