@@ -91,12 +91,12 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher) 
 	})
 
 	service := &integration.Service{
-		Store: a.engine, Accounts: actito.NewAccounts(client), Sealer: keys.Sealer, Hasher: hasher,
+		Store: a.engine, Accounts: actito.NewAccounts(client), Didomis: didomi.NewAccounts(client), DidomiURL: a.cfg.DidomiURL, Sealer: keys.Sealer, Hasher: hasher,
 		AllowPrivate: a.cfg.AllowPrivateNetworks, PublicURL: a.cfg.PublicURL, Log: a.log, Now: time.Now,
 		Ourselves: outbound.New(outbound.Options{AllowPrivateNetworks: true}), // the operator's own address
 	}
 	a.delivery = deliver.New(a.engine, &Targets{
-		Accounts: service.Accounts, Didomis: didomi.NewAccounts(client), DidomiURL: a.cfg.DidomiURL, Secrets: service.Secrets, Hasher: hasher,
+		Accounts: service.Accounts, Didomis: service.Didomis, DidomiURL: a.cfg.DidomiURL, Secrets: service.Secrets, Hasher: hasher,
 	}, deliver.Options{
 		Node: uuid.NewString(), Now: a.engine.Clock, Stale: a.cfg.ConfirmAfter, ReadbackDelay: a.cfg.ReadbackDelay, Log: a.log, Registerer: metrics,
 	})

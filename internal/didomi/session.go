@@ -40,7 +40,8 @@ func (c *Client) CheckSession(ctx context.Context) error {
 
 // fetchSession makes a session. No failure of it means that an event is wrong,
 // and a session too many does no harm, so its errors are only Unauthorized
-// (somebody must correct the settings), RateLimited and Transient.
+// (the API key or its secret is wrong), Forbidden (somebody must correct another
+// setting), RateLimited and Transient.
 func (c *Client) fetchSession(ctx context.Context) (string, time.Duration, error) {
 	body, err := json.Marshal(map[string]string{"type": "api-key", "key": c.key, "secret": c.secret})
 	if err != nil {
@@ -80,7 +81,7 @@ func noSession(err error) error {
 		e.Kind = consent.Unauthorized
 		e.Message = "the API key or its secret is wrong, or was revoked: " + e.Message
 	default:
-		e.Kind = consent.Unauthorized
+		e.Kind = consent.Forbidden
 		e.Message = "no session can be had, check the base URL and the API key: " + e.Message
 	}
 	return e

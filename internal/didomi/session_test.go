@@ -76,10 +76,10 @@ func TestSessionFailures(t *testing.T) {
 		"400":      {always(400, `{"code":400,"name":"BadRequest","message":"Invalid authentication information"}`), consent.Unauthorized},
 		"exists":   {always(400, `{"message":"An event already exists"}`), consent.Unauthorized},
 		"401":      {always(401, "x"), consent.Unauthorized},
-		"403":      {always(403, "x"), consent.Unauthorized},
-		"404":      {always(404, "x"), consent.Unauthorized},
-		"409":      {always(409, "x"), consent.Unauthorized},
-		"302":      {always(302, "x"), consent.Unauthorized},
+		"403":      {always(403, "x"), consent.Forbidden},
+		"404":      {always(404, "x"), consent.Forbidden},
+		"409":      {always(409, "x"), consent.Forbidden},
+		"302":      {always(302, "x"), consent.Forbidden},
 		"429":      {always(429, "x"), consent.RateLimited},
 		"500":      {always(500, "x"), consent.Transient},
 		"503":      {always(503, "x"), consent.Transient},
@@ -115,7 +115,7 @@ func TestNoConnectionIsTransient(t *testing.T) {
 	_, err := c.CreateEvents(t.Context(), optOuts("e1"))
 	wantKind(t, err, consent.Transient)
 	wantKind(t, NewClient(nil, "https://127.0.0.1:1", "o", "k", "s").CheckSession(t.Context()), consent.Transient)
-	wantKind(t, NewClient(nil, "::", "o", "k", "s").CheckSession(t.Context()), consent.Unauthorized)
+	wantKind(t, NewClient(nil, "::", "o", "k", "s").CheckSession(t.Context()), consent.Forbidden)
 }
 
 func TestCheckSessionAsksForAFreshOne(t *testing.T) {

@@ -355,3 +355,19 @@ func TestWebhooksGoWithTheIntegration(t *testing.T) {
 		t.Errorf("Actito still tells of changes, %d times", n)
 	}
 }
+
+// Credentials that Didomi refuses are refused at once, and change nothing. That
+// Didomi is out of reach keeps nobody from connecting Actito.
+func TestDidomiCredentialsAreChecked(t *testing.T) {
+	t.Parallel()
+	w := setupTwoWay(t, simulator.ActitoOptions{}, nil)
+	at := "/v1/marketplace/integrations/" + w.id
+	wrong := `{"authentication":{"didomi_api_key":"didomi-key","didomi_api_secret":"wrong"}}`
+	var refusal struct{ Errors map[string]string }
+	w.must(http.MethodPatch, at, wrong, http.StatusBadRequest, &refusal)
+	if said := refusal.Errors["authentication.didomi_api_secret"]; !strings.Contains(said, "Didomi refuses") {
+		t.Errorf("the refusal is %+v", refusal)
+	}
+	w.didomi.Inject(simulator.Fault{Kind: simulator.KindSession, Effect: simulator.EffectResetBefore, Times: 2})
+	w.must(http.MethodPatch, at, wrong, http.StatusOK, nil)
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"consentsync/internal/actito"
 	"consentsync/internal/consent"
@@ -81,6 +82,22 @@ func uniqueAttributes(table actito.Table) []string {
 		}
 	}
 	return names
+}
+
+// checkDidomi refuses credentials that Didomi refuses. A Didomi that cannot be
+// reached is no obstacle: the way to Actito works without it, and what cannot be
+// told waits.
+func (s *Service) checkDidomi(ctx context.Context, organization string, a Authentication) error {
+	if a.DidomiAPIKey == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	err := s.Didomis.Client(s.DidomiURL, organization, a.DidomiAPIKey, a.DidomiAPISecret).CheckSession(ctx)
+	if err != nil && consent.KindOf(err) == consent.Unauthorized {
+		return incoming.RefuseField("authentication.didomi_api_secret", "Didomi refuses this key and secret at "+s.DidomiURL)
+	}
+	return nil
 }
 
 // checkOwners refuses a subscription that another integration on the same

@@ -13,6 +13,7 @@ import (
 	"consentsync/internal/actito"
 	"consentsync/internal/auth"
 	"consentsync/internal/consent"
+	"consentsync/internal/didomi"
 	"consentsync/internal/incoming"
 	"consentsync/internal/store"
 )
@@ -45,8 +46,11 @@ type Store interface {
 type Service struct {
 	Store    Store
 	Accounts *actito.Accounts
-	Sealer   *auth.Sealer
-	Hasher   *store.Hasher
+	Didomis  *didomi.Accounts
+	// DidomiURL is the base of Didomi's API.
+	DidomiURL string
+	Sealer    *auth.Sealer
+	Hasher    *store.Hasher
 	// PublicURL is where Actito reaches us; empty if that is not known.
 	PublicURL string
 	// Ourselves reaches PublicURL.
@@ -138,6 +142,9 @@ func (s *Service) adopt(ctx context.Context, i *store.Integration, in *input) er
 		return err
 	}
 	if err := checkAgainst(in, table); err != nil {
+		return err
+	}
+	if err := s.checkDidomi(ctx, i.Organization, in.Authentication); err != nil {
 		return err
 	}
 	var secrets sealed
