@@ -1,7 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,6 +94,20 @@ func (h *Heard) Learn(known consent.Known, now consent.Time) consent.Known {
 
 // EchoWindow is for how long an own write may come back as news.
 const EchoWindow = 10 * time.Minute
+
+// OwnWrites sorts what was written by subscription, the oldest first.
+func OwnWrites(calls, rows []Written) map[string][]consent.OwnWrite {
+	writes := make(map[string][]consent.OwnWrite)
+	for _, w := range slices.Concat(calls, rows) {
+		for name, on := range w.Subscriptions {
+			writes[name] = append(writes[name], consent.OwnWrite{On: on, At: w.At})
+		}
+	}
+	for _, list := range writes {
+		slices.SortStableFunc(list, func(a, b consent.OwnWrite) int { return cmp.Compare(a.At, b.At) })
+	}
+	return writes
+}
 
 // Telling is what telling Actito's changes to Didomi needs of the database.
 type Telling interface {

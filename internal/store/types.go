@@ -48,6 +48,14 @@ type Subject struct {
 	DidomiUsers map[string]consent.Link
 }
 
+// Users writes DidomiUsers as JSON; without any it is empty.
+func (s *Subject) Users() (string, error) {
+	if len(s.DidomiUsers) == 0 {
+		return "", nil
+	}
+	return ToJSON(s.DidomiUsers)
+}
+
 // Target says in which direction a delivery goes.
 type Target string
 
@@ -267,6 +275,11 @@ type Lease struct {
 	// Excess asks the owner, which holds more than its share, to let the calls
 	// under way end and give the lease back.
 	Excess bool
+}
+
+// LeaseGone is the error of whatever needs a lease that another has taken.
+func LeaseGone(op string) error {
+	return consent.Errorf(consent.Conflict, op, "the lease has gone to another owner")
 }
 
 // Share is how many of the licences each of the nodes may hold, so that they

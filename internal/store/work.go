@@ -14,6 +14,18 @@ type Person struct {
 	Linked []*consent.State
 }
 
+// NewPerson gives a person with those of the Didomi users that are linked to
+// them.
+func NewPerson(own *Subject, users []*Subject) *Person {
+	p := &Person{Subject: *own}
+	for _, u := range users {
+		if u.State.LinkedTo() == own.OrganizationUserID {
+			p.Linked = append(p.Linked, &u.State)
+		}
+	}
+	return p
+}
+
 // View gives what follows from all that was said.
 func (p *Person) View() consent.View {
 	return consent.Combine(p.OrganizationUserID, &p.State, p.Linked)
@@ -54,6 +66,26 @@ type Finish struct {
 	Calls     []Call // the calls made, answered; the first is the one of Start
 }
 
+// Recall gives what is known at the end of a call, as JSON, with what Actito
+// told during it: that stands in stored.
+func (f *Finish) Recall(stored string) (string, error) {
+	var told consent.Known
+	if err := FromJSON(stored, &told); err != nil {
+		return "", err
+	}
+	return ToJSON(f.Known.Recall(told))
+}
+
+// Forgive forgets of what is known, given and returned as JSON, which values
+// Actito refused, so that they are tried again.
+func Forgive(stored string) (string, error) {
+	var known consent.Known
+	if err := FromJSON(stored, &known); err != nil {
+		return "", err
+	}
+	return ToJSON(known.Forgive())
+}
+
 // Settled says that a delivery needed no call.
 type Settled struct {
 	DeliveryKey
@@ -66,6 +98,12 @@ type Settled struct {
 type Trace struct {
 	Events []Event
 	Calls  []Call
+}
+
+// Sort puts what several subjects' rows tell into one order, the oldest first.
+func (t *Trace) Sort() {
+	slices.SortFunc(t.Events, func(a, b Event) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	slices.SortFunc(t.Calls, func(a, b Call) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 }
 
 // LeftOutTotal counts the people of whom something is left out for a reason.

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"hash/fnv"
 	"slices"
@@ -315,7 +314,7 @@ func scanSubject(row pgx.CollectableRow) (*store.Subject, error) {
 	if len(state) == 0 { // made to be locked, by this transaction
 		return &s, nil
 	}
-	return &s, errors.Join(s.State.UnmarshalBinary(state), fromJSON(users, &s.DidomiUsers))
+	return &s, errors.Join(s.State.UnmarshalBinary(state), store.FromJSON(users, &s.DidomiUsers))
 }
 
 func (t *acceptTx) SaveSubjects(ctx context.Context, subjects []*store.Subject) error {
@@ -326,13 +325,9 @@ func (t *acceptTx) SaveSubjects(ctx context.Context, subjects []*store.Subject) 
 		if err != nil {
 			return err
 		}
-		linked := ""
-		if len(s.DidomiUsers) > 0 {
-			b, err := json.Marshal(s.DidomiUsers)
-			if err != nil {
-				return err
-			}
-			linked = string(b)
+		linked, err := s.Users()
+		if err != nil {
+			return err
 		}
 		organizations, people = append(organizations, s.Organization), append(people, s.Key[:])
 		ids, didomi = append(ids, s.OrganizationUserID), append(didomi, s.DidomiUserID)

@@ -2,8 +2,6 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 
 	"github.com/jackc/pgx/v5"
 
@@ -11,15 +9,12 @@ import (
 	"consentsync/internal/store"
 )
 
-const deliveryColumns = `organization, integration, target, person, state, class, consent_at, due_at, next_at, version, attempts, calls,
-	epoch, known, left_out, last_error, held, readback, readback_at, updated_at, profile`
-
 // mostPromoted bounds how many rows one Promote locks; it is asked again soon.
 const mostPromoted = 5000
 
 // What is asked all the time; each has an index that answers it.
 const (
-	selectDeliveries = `SELECT ` + deliveryColumns + ` FROM deliveries WHERE `
+	selectDeliveries = `SELECT ` + store.DeliveryColumns + ` FROM deliveries WHERE `
 	oneDelivery      = `organization = $1 AND integration = $2 AND target = $3 AND person = $4`
 	nextDue          = `organization = $1 AND integration = $2 AND target = $3 AND class = $4 AND state = 'pending' ORDER BY tried, consent_at, person LIMIT $5`
 	nextReadback     = `organization = $1 AND integration = $2 AND target = $3 AND readback_at > 0 AND readback_at <= $4
@@ -46,29 +41,7 @@ const (
 	lockDeliveriesSQL = selectDeliveries + `organization = $1 AND integration = $2 AND target = $3 AND person = ANY($4::bytea[]) ORDER BY person FOR UPDATE`
 )
 
-func scanDelivery(row pgx.CollectableRow) (*store.Delivery, error) {
-	var d store.Delivery
-	var person []byte
-	var known, leftOut string
-	if err := row.Scan(&d.Organization, &d.Integration, &d.Target, &person, &d.State, &d.Class, &d.ConsentAt, &d.DueAt, &d.NextAt,
-		&d.Version, &d.Attempts, &d.Calls, &d.Epoch, &known, &leftOut, &d.LastError, &d.HoldGrants, &d.Readback, &d.ReadbackAt, &d.UpdatedAt, &d.ProfileID); err != nil {
-		return nil, err
-	}
-	d.Person = store.PersonKey(person)
-	return &d, errors.Join(fromJSON(known, &d.Known), fromJSON(leftOut, &d.LeftOut))
-}
-
-func fromJSON(text string, into any) error {
-	if text == "" {
-		return nil
-	}
-	return json.Unmarshal([]byte(text), into)
-}
-
-func toJSON(v any) (string, error) {
-	b, err := json.Marshal(v)
-	return string(b), err
-}
+var scanDelivery = scanned(store.ScanDelivery)
 
 func deliveryKey(k store.DeliveryKey) []any {
 	return []any{k.Organization, k.Integration, string(k.Target), k.Person[:]}
@@ -127,7 +100,7 @@ func (e *Engine) DeliveriesOf(ctx context.Context, organization string, p store.
 // the lowest: what it counts as if it stays due is for Finish to say, and what
 // comes meanwhile counts for itself.
 func (e *Engine) Begin(ctx context.Context, l store.Lease, s store.Start) (ok bool, err error) {
-	doubt, err := toJSON(s.Doubt)
+	doubt, err := store.ToJSON(s.Doubt)
 	if err != nil {
 		return false, err
 	}
@@ -146,10 +119,10 @@ func (e *Engine) Begin(ctx context.Context, l store.Lease, s store.Start) (ok bo
 		if ok = tag.RowsAffected() == 1; err != nil || !ok {
 			return err
 		}
-		sums := tally{}
-		sums.looked(marks)
+		sums := store.Tally{}
+		sums.Looked(marks)
 		var b pgx.Batch
-		sums.queue(&b, s.IntegrationKey())
+		queueCounts(&b, s.IntegrationKey(), sums)
 		if err := queueCalls(&b, s.Call); err != nil {
 			return err
 		}
@@ -189,31 +162,22 @@ func (e *Engine) Finish(ctx context.Context, l store.Lease, f store.Finish) erro
 		if err != nil {
 			return err
 		}
-		sums.count(f.IntegrationKey(), tally{store.CountCalls: int64(len(f.Calls))})
+		sums.count(f.IntegrationKey(), store.Tally{store.CountCalls: int64(len(f.Calls))})
 		return sums.store(ctx, tx, f.Calls...)
 	})
 	if err == nil && refused {
-		return errLeaseGone("postgres.Finish")
+		return store.LeaseGone("postgres.Finish")
 	}
 	return err
 }
 
-func errLeaseGone(op string) error {
-	return consent.Errorf(consent.Conflict, op, "the lease has gone to another owner")
-}
-
-// recall gives what is known at the end of a call, as JSON, with what Actito
-// told during it.
+// recall gives what is known at the end of a call, as JSON: see store.Finish.
 func recall(ctx context.Context, tx *tx, f *store.Finish) (string, error) {
 	stored, err := collect(ctx, tx, pgx.RowTo[string], `SELECT known FROM deliveries WHERE `+oneDelivery+` FOR UPDATE`, deliveryKey(f.DeliveryKey)...)
 	if err != nil || len(stored) == 0 {
 		return "", err
 	}
-	var told consent.Known
-	if err := fromJSON(stored[0], &told); err != nil {
-		return "", err
-	}
-	return toJSON(f.Known.Recall(told))
+	return f.Recall(stored[0])
 }
 
 // finishSQL keeps due whatever got a newer version during the call. What has
@@ -257,8 +221,8 @@ func (e *Engine) Settle(ctx context.Context, l store.Lease, settled []store.Sett
 			if is.marks == 0 { // marked by nobody: the rest of something that was sent
 				continue
 			}
-			t := tally{store.CountUnchanged: 1}
-			t.looked(is.marks)
+			t := store.Tally{store.CountUnchanged: 1}
+			t.Looked(is.marks)
 			sums.count(s.IntegrationKey(), t)
 		}
 		if err := tx.run(ctx, &b); err != nil {
@@ -340,11 +304,11 @@ func (e *Engine) RecordRead(ctx context.Context, l store.Lease, f store.Finish, 
 		if _, err := tx.Exec(ctx, recordReadSQL, append(deliveryKey(f.DeliveryKey), known, f.Readback, int64(f.ReadbackAt), int64(tx.now), len(f.Calls), due, int16(f.Class), f.ProfileID)...); err != nil {
 			return err
 		}
-		sums.count(f.IntegrationKey(), tally{store.CountCalls: int64(len(f.Calls))})
+		sums.count(f.IntegrationKey(), store.Tally{store.CountCalls: int64(len(f.Calls))})
 		return sums.store(ctx, tx, f.Calls...)
 	})
 	if err == nil && !held {
-		return errLeaseGone("postgres.RecordRead")
+		return store.LeaseGone("postgres.RecordRead")
 	}
 	return err
 }

@@ -12,20 +12,11 @@ import (
 )
 
 const (
-	integrationColumns = `organization, id, status, status_reason, revision, licence, settings, sealed, snapshot, created_at, updated_at, webhook`
-	selectIntegrations = `SELECT ` + integrationColumns + ` FROM integrations WHERE `
+	selectIntegrations = `SELECT ` + store.IntegrationColumns + ` FROM integrations WHERE `
 	ofLicence          = `licence = $1 ORDER BY organization, id`
 )
 
-func scanIntegration(row pgx.CollectableRow) (*store.Integration, error) {
-	var i store.Integration
-	var settings, snapshot, webhook string
-	if err := row.Scan(&i.Organization, &i.ID, &i.Status, &i.StatusReason, &i.Revision, &i.Licence, &settings, &i.Sealed, &snapshot,
-		&i.CreatedAt, &i.UpdatedAt, &webhook); err != nil {
-		return nil, err
-	}
-	return &i, errors.Join(fromJSON(settings, &i.Settings), fromJSON(snapshot, &i.Snapshot), fromJSON(webhook, &i.Webhook))
-}
+var scanIntegration = scanned(store.ScanIntegration)
 
 // Integration reads one integration; NotFound if there is none.
 func (e *Engine) Integration(ctx context.Context, k store.IntegrationKey) (*store.Integration, error) {
@@ -62,7 +53,7 @@ func (e *Engine) CreateIntegration(ctx context.Context, i *store.Integration) er
 		if err := tx.lockOrganizationAlone(ctx, i.Organization); err != nil {
 			return pgconn.CommandTag{}, err
 		}
-		return tx.Exec(ctx, `INSERT INTO integrations (`+integrationColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '')`,
+		return tx.Exec(ctx, `INSERT INTO integrations (`+store.IntegrationColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '')`,
 			i.Organization, i.ID, string(i.Status), plain(i.StatusReason), i.Revision, i.Licence, settings, blob(i.Sealed), snapshot, int64(i.CreatedAt), int64(i.UpdatedAt))
 	})
 }
@@ -78,8 +69,8 @@ func (e *Engine) UpdateIntegration(ctx context.Context, i *store.Integration) er
 }
 
 func (e *Engine) saveIntegration(ctx context.Context, i *store.Integration, write func(ctx context.Context, tx *tx, settings, snapshot string) (pgconn.CommandTag, error)) error {
-	settings, err1 := toJSON(i.Settings)
-	snapshot, err2 := toJSON(i.Snapshot)
+	settings, err1 := store.ToJSON(i.Settings)
+	snapshot, err2 := store.ToJSON(i.Snapshot)
 	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
@@ -103,7 +94,7 @@ func (e *Engine) saveIntegration(ctx context.Context, i *store.Integration, writ
 // SetWebhook stores how far the webhooks of an integration are. It is no
 // change of the integration.
 func (e *Engine) SetWebhook(ctx context.Context, k store.IntegrationKey, w store.Webhook) error {
-	text, err := toJSON(w)
+	text, err := store.ToJSON(w)
 	if err != nil {
 		return err
 	}
@@ -180,10 +171,7 @@ func (e *Engine) DeleteIntegration(ctx context.Context, k store.IntegrationKey) 
 
 // Totals tells what is left out of how many people of an integration.
 func (e *Engine) Totals(ctx context.Context, k store.IntegrationKey) (t store.Totals, err error) {
-	t.LeftOut, err = query(ctx, e, func(row pgx.CollectableRow) (l store.LeftOutTotal, err error) {
-		err = row.Scan(&l.Name, &l.Reason, &l.People)
-		return l, err
-	}, `SELECT name, reason, people FROM left_out WHERE organization = $1 AND integration = $2 AND people > 0
+	t.LeftOut, err = query(ctx, e, scanned(store.ScanLeftOut), `SELECT name, reason, people FROM left_out WHERE organization = $1 AND integration = $2 AND people > 0
 		ORDER BY people DESC, name, reason LIMIT 100`, k.Organization, k.ID)
 	return t, err
 }

@@ -151,7 +151,7 @@ func (e *Engine) underLease(ctx context.Context, l store.Lease, op string, f fun
 		if ok, err := tx.holds(ctx, l); err != nil {
 			return err
 		} else if !ok {
-			return errLeaseGone(op)
+			return store.LeaseGone(op)
 		}
 		return f(ctx, tx)
 	})

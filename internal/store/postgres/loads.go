@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -13,12 +12,10 @@ import (
 )
 
 const (
-	loadColumns = `organization, integration, id, state, epoch, columns, people, withdrawals, refused, execution, outcome, reason,
-		created_at, started_at, ended_at`
-	openLoadsSQL    = `SELECT ` + loadColumns + ` FROM loads WHERE organization = $1 AND integration = $2 AND state <> 'done' ORDER BY id`
-	newestLoadsSQL  = `SELECT ` + loadColumns + ` FROM loads WHERE organization = $1 AND integration = $2 ORDER BY id DESC LIMIT $3`
+	openLoadsSQL    = `SELECT ` + store.LoadColumns + ` FROM loads WHERE organization = $1 AND integration = $2 AND state <> 'done' ORDER BY id`
+	newestLoadsSQL  = `SELECT ` + store.LoadColumns + ` FROM loads WHERE organization = $1 AND integration = $2 ORDER BY id DESC LIMIT $3`
 	loadsStartedSQL = `SELECT started_at FROM loads WHERE organization = $1 AND integration = $2 AND id >= $3 AND started_at > $4 ORDER BY id`
-	loadRowsSQL     = `SELECT r.number, r.person, r.version, r.class, r.due_at, r.cells, r.rest, r.stranger, r.refused, r.doubtful, r.state, coalesce(p.user_id, '')
+	loadRowsSQL     = `SELECT ` + store.LoadRowColumns + `
 		FROM load_rows r LEFT JOIN people p ON p.organization = r.organization AND p.person = r.person
 		WHERE r.organization = $1 AND r.integration = $2 AND r.load = $3 AND r.state = $4 AND r.number > $5 ORDER BY r.number LIMIT $6`
 	fileRowsSQL = `SELECT r.number, r.cells, p.user_id FROM load_rows r
@@ -40,17 +37,7 @@ const (
 			ORDER BY d.person FOR UPDATE OF d) RETURNING person`
 )
 
-func scanLoad(row pgx.CollectableRow) (*store.Load, error) {
-	var l store.Load
-	var id []byte
-	var columns string
-	if err := row.Scan(&l.Organization, &l.ID, &id, &l.State, &l.Epoch, &columns, &l.People, &l.Withdrawals, &l.Refused, &l.Execution,
-		&l.Outcome, &l.Reason, &l.CreatedAt, &l.StartedAt, &l.EndedAt); err != nil {
-		return nil, err
-	}
-	copy(l.LoadID[:], id)
-	return &l, fromJSON(columns, &l.Columns)
-}
+var scanLoad = scanned(store.ScanLoad)
 
 // OpenLoads gives the loads of an integration that are not done, the oldest
 // first.
@@ -73,7 +60,7 @@ func (e *Engine) LoadsStarted(ctx context.Context, k store.IntegrationKey, after
 // SaveLoad stores a load under the lease: a new one, or how far it has come.
 // Conflict if the lease has gone, NotFound if the integration has.
 func (e *Engine) SaveLoad(ctx context.Context, l store.Lease, load *store.Load) error {
-	columns, err := toJSON(load.Columns)
+	columns, err := store.ToJSON(load.Columns)
 	if err != nil {
 		return err
 	}
@@ -81,7 +68,7 @@ func (e *Engine) SaveLoad(ctx context.Context, l store.Lease, load *store.Load) 
 		if err := tx.shareOrganization(ctx, load.Organization); err != nil {
 			return err
 		}
-		tag, err := tx.Exec(ctx, `INSERT INTO loads (`+loadColumns+`) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15
+		tag, err := tx.Exec(ctx, `INSERT INTO loads (`+store.LoadColumns+`) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15
 			WHERE EXISTS (SELECT 1 FROM integrations WHERE organization = $1 AND id = $2)
 			ON CONFLICT (organization, integration, id) DO UPDATE SET state = excluded.state, execution = excluded.execution, outcome = excluded.outcome,
 			reason = excluded.reason, started_at = excluded.started_at, ended_at = excluded.ended_at`,
@@ -138,7 +125,7 @@ func (e *Engine) JoinLoad(ctx context.Context, l store.Lease, load *store.Load, 
 				continue
 			}
 			delete(due, j.Person) // it is no longer due
-			doubt, err := toJSON(j.Doubt)
+			doubt, err := store.ToJSON(j.Doubt)
 			if err != nil {
 				return err
 			}
@@ -147,11 +134,11 @@ func (e *Engine) JoinLoad(ctx context.Context, l store.Lease, load *store.Load, 
 				withdrawals++
 			}
 			taken[n], j.Row = true, int(people)
-			t := tally{}
-			t.looked(is.marks)
+			t := store.Tally{}
+			t.Looked(is.marks)
 			sums.count(load.IntegrationKey, t)
 			b.Queue(joinSQL, load.Organization, load.ID, string(store.TargetActito), j.Person[:], doubt, int64(tx.now))
-			b.Queue(joinRow, load.Organization, load.ID, load.LoadID[:], j.Row, j.Person[:], j.Version, int16(j.Class), int64(j.DueAt), cells(j.On), j.Rest, j.Stranger)
+			b.Queue(joinRow, load.Organization, load.ID, load.LoadID[:], j.Row, j.Person[:], j.Version, int16(j.Class), int64(j.DueAt), j.Cells(), j.Rest, j.Stranger)
 		}
 		b.Queue(`UPDATE loads SET people = $4, withdrawals = $5 WHERE organization = $1 AND integration = $2 AND id = $3`,
 			load.Organization, load.ID, load.LoadID[:], people, withdrawals)
@@ -191,48 +178,16 @@ func (t *tx) lockJoining(ctx context.Context, load *store.Load, joining []store.
 	return due, err
 }
 
-// cells writes a row's values as the digits that LoadRows reads.
-func cells(on []bool) string {
-	var b strings.Builder
-	for _, v := range on {
-		if v {
-			b.WriteByte('1')
-		} else {
-			b.WriteByte('0')
-		}
-	}
-	return b.String()
-}
-
-func values(cells string) (on []bool) {
-	for _, digit := range cells {
-		on = append(on, digit == '1')
-	}
-	return on
-}
-
 // LoadRows gives rows of a load in a state, by number, from after one.
 func (e *Engine) LoadRows(ctx context.Context, load *store.Load, state store.RowState, after, limit int) ([]store.LoadRow, error) {
-	return query(ctx, e, func(row pgx.CollectableRow) (r store.LoadRow, err error) {
-		var person []byte
-		var digits string
-		err = row.Scan(&r.Row, &person, &r.Version, &r.Class, &r.DueAt, &digits, &r.Rest, &r.Stranger, &r.Refused, &r.Doubtful, &r.State, &r.UserID)
-		copy(r.Person[:], person)
-		r.On = values(digits)
-		return r, err
-	}, loadRowsSQL, load.Organization, load.ID, load.LoadID[:], int16(state), after, limit)
+	return query(ctx, e, scanned(store.ScanLoadRow), loadRowsSQL, load.Organization, load.ID, load.LoadID[:], int16(state), after, limit)
 }
 
 // FileRows gives what stands in the file of a load, by number, from after a
 // row: everybody in it who still waits for it. Whoever withdrew meanwhile goes
 // by a call of their own.
 func (e *Engine) FileRows(ctx context.Context, load *store.Load, after, limit int) ([]store.LoadRow, error) {
-	return query(ctx, e, func(row pgx.CollectableRow) (r store.LoadRow, err error) {
-		var digits string
-		err = row.Scan(&r.Row, &digits, &r.UserID)
-		r.On = values(digits)
-		return r, err
-	}, fileRowsSQL, load.Organization, load.ID, load.LoadID[:], after, limit)
+	return query(ctx, e, scanned(store.ScanFileRow), fileRowsSQL, load.Organization, load.ID, load.LoadID[:], after, limit)
 }
 
 // RefuseRows records which rows of a load Actito refused, and tells how many
@@ -243,19 +198,18 @@ func (e *Engine) RefuseRows(ctx context.Context, l store.Lease, load *store.Load
 	err = e.underLease(ctx, l, "postgres.RefuseRows", func(ctx context.Context, tx *tx) error {
 		found = 0
 		var b pgx.Batch
-		for _, r := range refused {
-			reason := plain(r.Reason)
-			if reason == "" {
-				reason = "Actito refused the row and gave no reason"
-			}
+		for i := range refused {
+			r := &refused[i]
+			reason := plain(r.Why())
 			if r.UserID == "" {
-				if int64(r.Row) > load.People+1 || r.Row < 1 {
+				first, last, ok := r.Around(load)
+				if !ok {
 					continue
 				}
 				found++
 				b.Queue(`UPDATE load_rows SET refused = $4, doubtful = true
 					WHERE organization = $1 AND integration = $2 AND load = $3 AND number BETWEEN $5 AND $6 AND refused = ''`,
-					load.Organization, load.ID, load.LoadID[:], reason, r.Row-1, r.Row+1)
+					load.Organization, load.ID, load.LoadID[:], reason, first, last)
 				continue
 			}
 			person := e.hasher.Person(load.Organization, consent.Subject{OrganizationUserID: r.UserID})
@@ -317,7 +271,7 @@ func (e *Engine) EndRows(ctx context.Context, l store.Lease, load *store.Load, r
 				return err
 			}
 			if loaded {
-				sums.count(load.IntegrationKey, tally{store.CountLoaded: 1})
+				sums.count(load.IntegrationKey, store.Tally{store.CountLoaded: 1})
 			}
 			if state == r.State {
 				continue
@@ -342,7 +296,7 @@ func queueEnd(b *pgx.Batch, load *store.Load, r *store.LoadRow, d *store.Deliver
 	was := d.State
 	state, changed := store.EndRow(load, r, d, now)
 	if changed {
-		known, err := toJSON(d.Known)
+		known, err := store.ToJSON(d.Known)
 		if err != nil {
 			return state, false, err
 		}
@@ -353,22 +307,5 @@ func queueEnd(b *pgx.Batch, load *store.Load, r *store.LoadRow, d *store.Deliver
 		return state, false, nil
 	}
 	loaded = was == store.Sent && load.Outcome == store.LoadConfirmed && r.Refused == ""
-	return state, loaded, queueCalls(b, callOf(load, r, now))
-}
-
-// callOf is the load as it stands in a person's trace.
-func callOf(load *store.Load, r *store.LoadRow, now consent.Time) store.Call {
-	c := store.Call{
-		Organization: load.Organization, Person: r.Person, ID: load.LoadID, Integration: load.ID, Operation: "load",
-		Subscriptions: r.Difference(load.Columns).Subscriptions, StartedAt: load.StartedAt, AnsweredAt: now, Outcome: "ok",
-	}
-	switch {
-	case load.Outcome == store.LoadUnclear:
-		c.Outcome, c.Detail = consent.Unclear.String(), load.Reason
-	case r.Refused != "":
-		c.Outcome, c.Detail = consent.Invalid.String(), r.Refused
-	case load.Outcome == store.LoadUntold:
-		c.Detail = "Actito tells nothing of single rows: the profile is read"
-	}
-	return c
+	return state, loaded, queueCalls(b, load.Call(r, now))
 }

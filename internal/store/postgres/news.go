@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	nextNewsSQL = `SELECT id, arrived_at, attempts, body FROM news
+	nextNewsSQL = `SELECT ` + store.NewsColumns + ` FROM news
 		WHERE organization = $1 AND integration = $2 AND next_at <= $3 ORDER BY next_at, id LIMIT $4`
 	byProfileSQL = `SELECT person FROM deliveries WHERE organization = $1 AND integration = $2 AND profile = $3 AND profile <> '' LIMIT 1`
 	// A load's call is as old as the load, and its effect as young as its answer.
@@ -50,7 +50,7 @@ func (e *Engine) Hear(ctx context.Context, batch []store.News) (fresh int, err e
 			if !isNew[n] {
 				continue
 			}
-			body, err := toJSON(batch[i].Told)
+			body, err := store.ToJSON(batch[i].Told)
 			if err != nil {
 				return err
 			}
@@ -77,16 +77,7 @@ func (e *Engine) NextNews(ctx context.Context, k store.IntegrationKey, limit int
 	if err != nil {
 		return nil, err
 	}
-	return query(ctx, e, func(row pgx.CollectableRow) (*store.News, error) {
-		n := &store.News{IntegrationKey: k}
-		var id []byte
-		var body string
-		if err := row.Scan(&id, &n.ArrivedAt, &n.Attempts, &body); err != nil {
-			return nil, err
-		}
-		n.NewsID = store.ID(id)
-		return n, fromJSON(body, &n.Told)
-	}, nextNewsSQL, k.Organization, k.ID, int64(now), limit)
+	return query(ctx, e, scanned(store.ScanNews(k)), nextNewsSQL, k.Organization, k.ID, int64(now), limit)
 }
 
 // Postpone lets news wait until a time. Conflict if the lease has gone.
@@ -131,7 +122,7 @@ func learn(ctx context.Context, tx *tx, h store.Heard) error {
 		return err // nothing is known of the person yet
 	}
 	d := found[0]
-	known, err := toJSON(h.Learn(d.Known, tx.now))
+	known, err := store.ToJSON(h.Learn(d.Known, tx.now))
 	if err != nil {
 		return err
 	}
@@ -148,43 +139,15 @@ func learn(ctx context.Context, tx *tx, h store.Heard) error {
 
 // OwnWrites gives our own writes to a profile since a time.
 func (e *Engine) OwnWrites(ctx context.Context, k store.IntegrationKey, p store.PersonKey, since consent.Time) (map[string][]consent.OwnWrite, error) {
-	type write struct {
-		subscriptions map[string]bool
-		at            consent.Time
-	}
-	calls, err := query(ctx, e, func(row pgx.CollectableRow) (w write, err error) {
-		var text string
-		if err := row.Scan(&text, &w.at); err != nil {
-			return w, err
-		}
-		return w, fromJSON(text, &w.subscriptions)
-	}, ownCallsSQL, k.Organization, p[:], int64(since), k.ID)
+	calls, err := query(ctx, e, scanned(store.ScanCallWritten), ownCallsSQL, k.Organization, p[:], int64(since), k.ID)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := query(ctx, e, func(row pgx.CollectableRow) (w write, err error) {
-		var columns, digits string
-		if err := row.Scan(&columns, &digits, &w.at); err != nil {
-			return w, err
-		}
-		var names []string
-		err = fromJSON(columns, &names)
-		w.subscriptions = (&store.LoadRow{On: values(digits)}).Difference(names).Subscriptions
-		return w, err
-	}, ownRowsSQL, k.Organization, k.ID, p[:])
+	rows, err := query(ctx, e, scanned(store.ScanRowWritten), ownRowsSQL, k.Organization, k.ID, p[:])
 	if err != nil {
 		return nil, err
 	}
-	writes := make(map[string][]consent.OwnWrite)
-	for _, w := range append(calls, rows...) {
-		for name, on := range w.subscriptions {
-			writes[name] = append(writes[name], consent.OwnWrite{On: on, At: w.at})
-		}
-	}
-	for _, list := range writes {
-		slices.SortStableFunc(list, func(a, b consent.OwnWrite) int { return cmp.Compare(a.At, b.At) })
-	}
-	return writes, nil
+	return store.OwnWrites(calls, rows), nil
 }
 
 // PersonOfProfile finds whose profile it is by Actito's own id.

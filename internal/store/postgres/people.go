@@ -1,10 +1,7 @@
 package postgres
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -16,9 +13,9 @@ const (
 	subjectsSQL   = `SELECT ` + subjectColumns + ` FROM people p WHERE p.organization = $1 AND p.person = ANY($2::bytea[])`
 	peoplePageSQL = `SELECT person FROM people WHERE organization = $1 AND person > $2 AND user_id <> '' ORDER BY person LIMIT $3`
 	// The newest of a subject; Trace puts them in order.
-	traceEventsSQL = `SELECT id, type, entity_id, regulation, consent_at, arrived_at, outcome, commitment FROM events
+	traceEventsSQL = `SELECT ` + store.EventColumns + ` FROM events
 		WHERE organization = $1 AND person = $2 ORDER BY id DESC LIMIT $3`
-	traceCallsSQL = `SELECT id, integration, operation, subscriptions, attributes, started_at, answered_at, outcome, detail FROM calls
+	traceCallsSQL = `SELECT ` + store.CallColumns + ` FROM calls
 		WHERE organization = $1 AND person = $2 ORDER BY id DESC LIMIT $3`
 	payloadSQL = `SELECT salt, body FROM payloads WHERE organization = $1 AND id = $2`
 )
@@ -34,12 +31,11 @@ func (e *Engine) Person(ctx context.Context, organization string, key store.Pers
 	if len(own) == 0 {
 		return nil, consent.Errorf(consent.NotFound, "postgres.Person", "nothing is known of this person")
 	}
-	p := &store.Person{Subject: *own[0]}
-	if len(p.DidomiUsers) == 0 {
-		return p, nil
+	if len(own[0].DidomiUsers) == 0 {
+		return store.NewPerson(own[0], nil), nil
 	}
 	var keys [][]byte
-	for id := range p.DidomiUsers {
+	for id := range own[0].DidomiUsers {
 		k := e.hasher.Person(organization, consent.Subject{DidomiUserID: id})
 		keys = append(keys, k[:])
 	}
@@ -47,12 +43,7 @@ func (e *Engine) Person(ctx context.Context, organization string, key store.Pers
 	if err != nil {
 		return nil, err
 	}
-	for _, user := range users {
-		if user.State.LinkedTo() == p.OrganizationUserID {
-			p.Linked = append(p.Linked, &user.State)
-		}
-	}
-	return p, nil
+	return store.NewPerson(own[0], users), nil
 }
 
 // PeoplePage lists the keys of identified people, from after a key; an empty
@@ -70,34 +61,18 @@ func (e *Engine) PeoplePage(ctx context.Context, organization string, after []by
 // each, oldest first.
 func (e *Engine) Trace(ctx context.Context, organization string, subjects []store.PersonKey, limit int) (t store.Trace, err error) {
 	for _, k := range subjects {
-		events, err := query(ctx, e, func(row pgx.CollectableRow) (ev store.Event, err error) {
-			ev.Organization, ev.Person = organization, k
-			var id, commitment []byte
-			err = row.Scan(&id, &ev.Type, &ev.EntityID, &ev.Regulation, &ev.ConsentAt, &ev.ArrivedAt, &ev.Outcome, &commitment)
-			copy(ev.ID[:], id)
-			copy(ev.Commitment[:], commitment)
-			return ev, err
-		}, traceEventsSQL, organization, k[:], limit)
+		whose := store.SubjectKey{Organization: organization, Person: k}
+		events, err := query(ctx, e, scanned(store.ScanEvent(whose)), traceEventsSQL, organization, k[:], limit)
 		if err != nil {
 			return t, err
 		}
-		calls, err := query(ctx, e, func(row pgx.CollectableRow) (store.Call, error) {
-			c := store.Call{Organization: organization, Person: k}
-			var id []byte
-			var subscriptions, attributes string
-			if err := row.Scan(&id, &c.Integration, &c.Operation, &subscriptions, &attributes, &c.StartedAt, &c.AnsweredAt, &c.Outcome, &c.Detail); err != nil {
-				return c, err
-			}
-			copy(c.ID[:], id)
-			return c, errors.Join(fromJSON(subscriptions, &c.Subscriptions), fromJSON(attributes, &c.Attributes))
-		}, traceCallsSQL, organization, k[:], limit)
+		calls, err := query(ctx, e, scanned(store.ScanCall(whose)), traceCallsSQL, organization, k[:], limit)
 		if err != nil {
 			return t, err
 		}
 		t.Events, t.Calls = append(t.Events, events...), append(t.Calls, calls...)
 	}
-	slices.SortFunc(t.Events, func(a, b store.Event) int { return bytes.Compare(a.ID[:], b.ID[:]) })
-	slices.SortFunc(t.Calls, func(a, b store.Call) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	t.Sort()
 	return t, nil
 }
 

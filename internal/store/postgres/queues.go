@@ -61,7 +61,7 @@ func (e *Engine) ReportPlan(ctx context.Context, l store.Lease, plan []byte) err
 		tag, err := tx.Exec(ctx, `UPDATE licences SET plan = $5 WHERE licence = $1 AND owner = $2 AND epoch = $3 AND expires_at > $4`,
 			l.Licence, l.Owner, l.Epoch, int64(tx.now), string(plan))
 		if err == nil && tag.RowsAffected() == 0 {
-			return errLeaseGone("postgres.ReportPlan")
+			return store.LeaseGone("postgres.ReportPlan")
 		}
 		return err
 	})

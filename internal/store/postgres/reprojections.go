@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -9,12 +10,9 @@ import (
 	"consentsync/internal/store"
 )
 
-const selectReprojections = `SELECT organization, integration, state, cursor, people, withdrawals, grants, started_at FROM reprojections WHERE `
+const selectReprojections = `SELECT ` + store.ReprojectionColumns + ` FROM reprojections WHERE `
 
-func scanReprojection(row pgx.CollectableRow) (r store.Reprojection, err error) {
-	err = row.Scan(&r.Organization, &r.ID, &r.State, &r.Cursor, &r.People, &r.Withdrawals, &r.Grants, &r.StartedAt)
-	return r, err
-}
+var scanReprojection = scanned(store.ScanReprojection)
 
 // Reprojections lists the re-projections that have work to do, the oldest
 // first.
@@ -29,9 +27,9 @@ func (e *Engine) Reprojection(ctx context.Context, k store.IntegrationKey) (r st
 
 // AdvanceReprojection makes people due and stores how far the re-projection
 // has come, in one transaction, if nobody restarted it or brought it further
-// meanwhile. A
-// re-projection that is done is removed.
+// meanwhile. A re-projection that is done is removed.
 func (e *Engine) AdvanceReprojection(ctx context.Context, r store.Reprojection, due []store.Due) error {
+	due = slices.Clone(due)
 	for i := range due {
 		due[i].Organization, due[i].Events = r.Organization, 0
 	}
@@ -82,7 +80,7 @@ func (e *Engine) MakeDue(ctx context.Context, k store.DeliveryKey, class store.C
 		if err := tx.run(ctx, &b); err != nil {
 			return err
 		}
-		forgiven, err := forgive(known)
+		forgiven, err := store.Forgive(known)
 		if err != nil {
 			return err
 		}
@@ -92,13 +90,4 @@ func (e *Engine) MakeDue(ctx context.Context, k store.DeliveryKey, class store.C
 			WHERE `+oneDelivery, append(deliveryKey(k), forgiven)...)
 		return err
 	})
-}
-
-// forgive forgets which values Actito refused, so that they are tried again.
-func forgive(text string) (string, error) {
-	var known consent.Known
-	if err := fromJSON(text, &known); err != nil {
-		return "", err
-	}
-	return toJSON(known.Forgive())
 }

@@ -12,18 +12,8 @@ import (
 	"consentsync/internal/store"
 )
 
-// tally is what one transaction adds to the counts of an integration.
-type tally map[string]int64
-
-// looked counts that a delivery was looked at which had been made due so often
-// since the last time: all but one of these events cost nothing of their own.
-func (t tally) looked(marks int64) {
-	t[store.CountEvents] += marks
-	t[store.CountCoalesced] += max(0, marks-1)
-}
-
-// queue adds to the counts in the order of their names.
-func (t tally) queue(b *pgx.Batch, k store.IntegrationKey) {
+// queueCounts adds to the counts of an integration in the order of their names.
+func queueCounts(b *pgx.Batch, k store.IntegrationKey, t store.Tally) {
 	for _, name := range slices.Sorted(maps.Keys(t)) {
 		if t[name] == 0 {
 			continue
@@ -37,9 +27,15 @@ func (t tally) queue(b *pgx.Batch, k store.IntegrationKey) {
 // written last and sorted, so that they are locked for a moment only, and in
 // one order.
 type changes struct {
-	texts  []store.Settled // whose left_out becomes another
+	texts  []leftOut // that become others
 	sums   map[leftOutKey]int64
-	counts map[store.IntegrationKey]tally
+	counts map[store.IntegrationKey]store.Tally
+}
+
+// leftOut is what is left out of a delivery, as it is stored.
+type leftOut struct {
+	store.DeliveryKey
+	text string
 }
 
 type leftOutKey struct {
@@ -48,13 +44,13 @@ type leftOutKey struct {
 }
 
 func newChanges() *changes {
-	return &changes{sums: make(map[leftOutKey]int64), counts: make(map[store.IntegrationKey]tally)}
+	return &changes{sums: make(map[leftOutKey]int64), counts: make(map[store.IntegrationKey]store.Tally)}
 }
 
 // count adds a tally.
-func (c *changes) count(k store.IntegrationKey, t tally) {
+func (c *changes) count(k store.IntegrationKey, t store.Tally) {
 	if c.counts[k] == nil {
-		c.counts[k] = tally{}
+		c.counts[k] = store.Tally{}
 	}
 	for name, n := range t {
 		c.counts[k][name] += n
@@ -63,44 +59,22 @@ func (c *changes) count(k store.IntegrationKey, t tally) {
 
 // leaveOut says what is left out of a person's delivery now, and was before.
 func (c *changes) leaveOut(k store.DeliveryKey, was string, now []consent.LeftOut) error {
-	is, err := leftOutText(now)
-	if err != nil || is == was {
+	is, sums, changed, err := store.LeaveOut(was, now)
+	if err != nil || !changed {
 		return err
 	}
-	var before []consent.LeftOut
-	if err := fromJSON(was, &before); err != nil {
-		return err
-	}
-	c.texts = append(c.texts, store.Settled{DeliveryKey: k, LeftOut: now})
-	for _, change := range []struct {
-		list []consent.LeftOut
-		by   int64
-	}{{before, -1}, {now, 1}} {
-		for _, x := range change.list {
-			if x.Attribute {
-				c.sums[leftOutKey{k.IntegrationKey(), plain(x.Name), plain(x.Reason)}] += change.by
-			}
-		}
+	c.texts = append(c.texts, leftOut{k, is})
+	for _, sum := range sums {
+		c.sums[leftOutKey{k.IntegrationKey(), plain(sum.Name), plain(sum.Reason)}] += sum.People
 	}
 	return nil
-}
-
-func leftOutText(list []consent.LeftOut) (string, error) {
-	if len(list) == 0 {
-		return "", nil
-	}
-	return toJSON(list)
 }
 
 // store writes the changes, and calls with them.
 func (c *changes) store(ctx context.Context, tx *tx, calls ...store.Call) error {
 	var b pgx.Batch
-	for _, s := range c.texts {
-		text, err := leftOutText(s.LeftOut)
-		if err != nil {
-			return err
-		}
-		b.Queue(`UPDATE deliveries SET left_out = $5 WHERE `+oneDelivery, append(deliveryKey(s.DeliveryKey), text)...)
+	for _, l := range c.texts {
+		b.Queue(`UPDATE deliveries SET left_out = $5 WHERE `+oneDelivery, append(deliveryKey(l.DeliveryKey), l.text)...)
 	}
 	keys := slices.SortedFunc(maps.Keys(c.sums), func(x, y leftOutKey) int {
 		return cmp.Or(cmp.Compare(x.Organization, y.Organization), cmp.Compare(x.ID, y.ID), cmp.Compare(x.name, y.name), cmp.Compare(x.reason, y.reason))
@@ -120,7 +94,7 @@ func (c *changes) store(ctx context.Context, tx *tx, calls ...store.Call) error 
 		return cmp.Or(cmp.Compare(x.Organization, y.Organization), cmp.Compare(x.ID, y.ID))
 	})
 	for _, k := range integrations {
-		c.counts[k].queue(&b, k)
+		queueCounts(&b, k, c.counts[k])
 	}
 	if err := queueCalls(&b, calls...); err != nil {
 		return err
@@ -131,11 +105,11 @@ func (c *changes) store(ctx context.Context, tx *tx, calls ...store.Call) error 
 func queueCalls(b *pgx.Batch, calls ...store.Call) error {
 	for i := range calls {
 		c := &calls[i]
-		subscriptions, err := toJSON(c.Subscriptions)
+		subscriptions, err := store.ToJSON(c.Subscriptions)
 		if err != nil {
 			return err
 		}
-		attributes, err := toJSON(c.Attributes)
+		attributes, err := store.ToJSON(c.Attributes)
 		if err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"consentsync/internal/consent"
+	"consentsync/internal/store"
 )
 
 // tx is a transaction. now is the database's clock at its beginning.
@@ -187,6 +188,11 @@ func collect[T any](ctx context.Context, q querier, scan pgx.RowToFunc[T], text 
 		return nil, err
 	}
 	return pgx.CollectRows(rows, scan)
+}
+
+// scanned reads rows as every engine does.
+func scanned[T any](scan func(store.Row) (T, error)) pgx.RowToFunc[T] {
+	return func(row pgx.CollectableRow) (T, error) { return scan(row) }
 }
 
 // one reads the first row outside a transaction; ok is false if there is none.

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"slices"
 
 	"consentsync/internal/consent"
@@ -13,11 +12,13 @@ import (
 // Accept takes a batch of webhooks into one durable transaction.
 func (e *Engine) Accept(ctx context.Context, batch []store.Inbound) (receipts []store.Receipt, err error) {
 	err = e.inTx(ctx, func(tx *sql.Tx) error {
-		t := &acceptTx{e: e, tx: tx, bound: map[*sql.Stmt]prepared{}}
-		receipts, err = store.Accept(ctx, t, e.hasher, batch, consent.TimeOf(e.now()))
+		receipts, err = store.Accept(ctx, e.acceptTx(tx), e.hasher, batch, consent.TimeOf(e.now()))
 		return err
 	})
-	return receipts, err
+	if err != nil {
+		return nil, err
+	}
+	return receipts, nil
 }
 
 // acceptTx does row by row what store.Accept asks for: with one writer and
@@ -30,6 +31,10 @@ type acceptTx struct {
 }
 
 var _ store.AcceptTx = (*acceptTx)(nil)
+
+func (e *Engine) acceptTx(tx *sql.Tx) *acceptTx {
+	return &acceptTx{e: e, tx: tx, bound: make(map[*sql.Stmt]prepared)}
+}
 
 // prepared is a statement that ends with the transaction it is bound to.
 type prepared interface {
@@ -87,22 +92,12 @@ const peopleOfSQL = `SELECT DISTINCT l.person, coalesce(p.user_id = '', 0) FROM 
 	WHERE l.organization = ? AND l.entity = ? ORDER BY l.person`
 
 func (t *acceptTx) PeopleOf(ctx context.Context, organization string, entity store.Digest) ([]store.Named, error) {
-	rows, err := t.tx.QueryContext(ctx, peopleOfSQL, organization, entity[:])
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var people []store.Named
-	for rows.Next() {
-		var b []byte
-		var n store.Named
-		if err := rows.Scan(&b, &n.User); err != nil {
-			return nil, err
-		}
-		n.Person = store.PersonKey(b)
-		people = append(people, n)
-	}
-	return people, rows.Err()
+	return query(ctx, t.tx, func(row store.Row) (n store.Named, err error) {
+		var person []byte
+		err = row.Scan(&person, &n.User)
+		copy(n.Person[:], person)
+		return n, err
+	}, peopleOfSQL, organization, entity[:])
 }
 
 func (t *acceptTx) Bury(ctx context.Context, organization string, entity store.Digest, deletion store.ID, at consent.Time) error {
@@ -165,10 +160,8 @@ func loadSubject(ctx context.Context, stmt prepared, k store.SubjectKey) (*store
 	if err := s.State.UnmarshalBinary(state); err != nil {
 		return nil, err
 	}
-	if users != "" {
-		if err := json.Unmarshal([]byte(users), &s.DidomiUsers); err != nil {
-			return nil, err
-		}
+	if err := store.FromJSON(users, &s.DidomiUsers); err != nil {
+		return nil, err
 	}
 	return s, rows.Err()
 }
@@ -180,13 +173,9 @@ func (t *acceptTx) SaveSubjects(ctx context.Context, subjects []*store.Subject) 
 		if state, err = s.State.AppendBinary(state[:0]); err != nil {
 			return err
 		}
-		users := ""
-		if len(s.DidomiUsers) > 0 {
-			b, err := json.Marshal(s.DidomiUsers)
-			if err != nil {
-				return err
-			}
-			users = string(b)
+		users, err := s.Users()
+		if err != nil {
+			return err
 		}
 		if _, err := t.in(ctx, t.e.stmts.saveSubject).ExecContext(ctx, s.Organization, s.Key[:], s.OrganizationUserID, s.DidomiUserID, state, users); err != nil {
 			return err

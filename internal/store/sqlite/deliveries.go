@@ -3,19 +3,15 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
 )
 
-const deliveryColumns = `organization, integration, target, person, state, class, consent_at, due_at, next_at, version, attempts, calls,
-	epoch, known, left_out, last_error, held, readback, readback_at, updated_at, profile`
-
 // What is asked all the time; each has an index that answers it.
 const (
-	selectDeliveries = `SELECT ` + deliveryColumns + ` FROM deliveries WHERE `
+	selectDeliveries = `SELECT ` + store.DeliveryColumns + ` FROM deliveries WHERE `
 	oneDelivery      = `organization = ? AND integration = ? AND target = ? AND person = ?`
 	nextDue          = `organization = ? AND integration = ? AND target = ? AND class = ? AND state = 'pending' ORDER BY (attempts > 0), consent_at LIMIT ?`
 	nextReadback     = `organization = ? AND integration = ? AND target = ? AND readback_at > 0 AND readback_at <= ?
@@ -33,45 +29,12 @@ const (
 		WHERE organization = ? AND integration = ? AND target = ? AND person = ? AND version = ? AND state = 'pending'`
 )
 
-func scanDelivery(row interface{ Scan(...any) error }) (*store.Delivery, error) {
-	var d store.Delivery
-	var person []byte
-	var known, leftOut string
-	if err := row.Scan(&d.Organization, &d.Integration, &d.Target, &person, &d.State, &d.Class, &d.ConsentAt, &d.DueAt, &d.NextAt,
-		&d.Version, &d.Attempts, &d.Calls, &d.Epoch, &known, &leftOut, &d.LastError, &d.HoldGrants, &d.Readback, &d.ReadbackAt, &d.UpdatedAt, &d.ProfileID); err != nil {
-		return nil, err
-	}
-	d.Person = store.PersonKey(person)
-	return &d, errors.Join(fromJSON(known, &d.Known), fromJSON(leftOut, &d.LeftOut))
-}
-
-func fromJSON(text string, into any) error {
-	if text == "" {
-		return nil
-	}
-	return json.Unmarshal([]byte(text), into)
-}
-
-func toJSON(v any) (string, error) {
-	b, err := json.Marshal(v)
-	return string(b), err
+func deliveryKey(k store.DeliveryKey) []any {
+	return []any{k.Organization, k.Integration, string(k.Target), k.Person[:]}
 }
 
 func (e *Engine) deliveriesWhere(ctx context.Context, where string, args ...any) ([]*store.Delivery, error) {
-	rows, err := e.read.QueryContext(ctx, selectDeliveries+where, args...)
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer rows.Close()
-	var found []*store.Delivery
-	for rows.Next() {
-		d, err := scanDelivery(rows)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, d)
-	}
-	return found, classify(rows.Err())
+	return query(ctx, e.read, store.ScanDelivery, selectDeliveries+where, args...)
 }
 
 // NextDue gives what is due in a class: what was not tried yet before what has
@@ -107,14 +70,11 @@ func (e *Engine) Promote(ctx context.Context, k store.IntegrationKey, target sto
 
 // Delivery reads one delivery; NotFound if there is none.
 func (e *Engine) Delivery(ctx context.Context, k store.DeliveryKey) (*store.Delivery, error) {
-	found, err := e.deliveriesWhere(ctx, oneDelivery, k.Organization, k.Integration, string(k.Target), k.Person[:])
-	if err != nil {
-		return nil, err
+	d, ok, err := one(ctx, e.read, store.ScanDelivery, selectDeliveries+oneDelivery, deliveryKey(k)...)
+	if err == nil && !ok {
+		err = consent.Errorf(consent.NotFound, "sqlite.Delivery", "no such delivery")
 	}
-	if len(found) == 0 {
-		return nil, consent.Errorf(consent.NotFound, "sqlite.Delivery", "no such delivery")
-	}
-	return found[0], nil
+	return d, err
 }
 
 // DeliveriesOf gives all deliveries of a person.
@@ -127,7 +87,7 @@ func (e *Engine) DeliveriesOf(ctx context.Context, organization string, p store.
 // the lowest: what it counts as if it stays due is for Finish to say, and what
 // comes meanwhile counts for itself.
 func (e *Engine) Begin(ctx context.Context, l store.Lease, s store.Start) (ok bool, err error) {
-	doubt, err := toJSON(s.Doubt)
+	doubt, err := store.ToJSON(s.Doubt)
 	if err != nil {
 		return false, err
 	}
@@ -136,7 +96,7 @@ func (e *Engine) Begin(ctx context.Context, l store.Lease, s store.Start) (ok bo
 		if ok, err = holds(ctx, tx, l, now); err != nil || !ok {
 			return err
 		}
-		marks, err := marksOf(ctx, tx, []any{s.Organization, s.Integration, string(s.Target), s.Person[:]})
+		marks, err := marksOf(ctx, tx, deliveryKey(s.DeliveryKey))
 		if err != nil {
 			return err
 		}
@@ -148,9 +108,9 @@ func (e *Engine) Begin(ctx context.Context, l store.Lease, s store.Start) (ok bo
 		if ok = n == 1; err != nil || !ok {
 			return err
 		}
-		sums := tally{}
-		sums.looked(marks)
-		if err := sums.store(ctx, tx, s.IntegrationKey()); err != nil {
+		sums := store.Tally{}
+		sums.Looked(marks)
+		if err := count(ctx, tx, s.IntegrationKey(), sums); err != nil {
 			return err
 		}
 		return insertCall(ctx, tx, s.Call)
@@ -192,36 +152,25 @@ func (e *Engine) Finish(ctx context.Context, l store.Lease, f store.Finish) erro
 		if err != nil {
 			return err
 		}
-		if err := (tally{store.CountCalls: int64(len(f.Calls))}).store(ctx, tx, f.IntegrationKey()); err != nil {
+		if err := count(ctx, tx, f.IntegrationKey(), store.Tally{store.CountCalls: int64(len(f.Calls))}); err != nil {
 			return err
 		}
 		return insertCalls(ctx, tx, f.Calls)
 	})
 	if err == nil && refused {
-		return errLeaseGone("sqlite.Finish")
+		return store.LeaseGone("sqlite.Finish")
 	}
 	return err
 }
 
-func errLeaseGone(op string) error {
-	return consent.Errorf(consent.Conflict, op, "the lease has gone to another owner")
-}
-
-// recall gives what is known at the end of a call, as JSON, with what Actito
-// told during it.
+// recall gives what is known at the end of a call, as JSON: see store.Finish.
 func recall(ctx context.Context, tx *sql.Tx, f *store.Finish) (string, error) {
 	var stored string
-	err := tx.QueryRowContext(ctx, `SELECT known FROM deliveries WHERE `+oneDelivery, f.Organization, f.Integration, string(f.Target), f.Person[:]).Scan(&stored)
-	if errors.Is(err, sql.ErrNoRows) {
-		return toJSON(f.Known)
-	} else if err != nil {
+	err := tx.QueryRowContext(ctx, `SELECT known FROM deliveries WHERE `+oneDelivery, deliveryKey(f.DeliveryKey)...).Scan(&stored)
+	if err = ignoreNoRows(err); err != nil {
 		return "", err
 	}
-	var told consent.Known
-	if err := fromJSON(stored, &told); err != nil {
-		return "", err
-	}
-	return toJSON(f.Known.Recall(told))
+	return f.Recall(stored)
 }
 
 // finishSQL keeps due whatever got a newer version during the call. What has
@@ -247,11 +196,11 @@ func (e *Engine) Settle(ctx context.Context, l store.Lease, settled []store.Sett
 		if ok, err := holds(ctx, tx, l, consent.Time(now)); err != nil {
 			return err
 		} else if !ok {
-			return errLeaseGone("sqlite.Settle")
+			return store.LeaseGone("sqlite.Settle")
 		}
-		sums := make(map[store.IntegrationKey]tally)
+		sums := make(map[store.IntegrationKey]store.Tally)
 		for _, s := range settled {
-			key := []any{s.Organization, s.Integration, string(s.Target), s.Person[:]}
+			key := deliveryKey(s.DeliveryKey)
 			marks, err := marksOf(ctx, tx, key)
 			if err != nil {
 				return err
@@ -271,13 +220,13 @@ func (e *Engine) Settle(ctx context.Context, l store.Lease, settled []store.Sett
 			}
 			k := s.IntegrationKey()
 			if sums[k] == nil {
-				sums[k] = tally{}
+				sums[k] = store.Tally{}
 			}
-			sums[k].looked(marks)
+			sums[k].Looked(marks)
 			sums[k][store.CountUnchanged]++
 		}
 		for k, t := range sums {
-			if err := t.store(ctx, tx, k); err != nil {
+			if err := count(ctx, tx, k, t); err != nil {
 				return err
 			}
 		}
@@ -327,13 +276,13 @@ func (e *Engine) RecordRead(ctx context.Context, l store.Lease, f store.Finish, 
 			f.Organization, f.Integration, string(f.Target), f.Person[:], f.ProfileID); err != nil {
 			return err
 		}
-		if err := (tally{store.CountCalls: int64(len(f.Calls))}).store(ctx, tx, f.IntegrationKey()); err != nil {
+		if err := count(ctx, tx, f.IntegrationKey(), store.Tally{store.CountCalls: int64(len(f.Calls))}); err != nil {
 			return err
 		}
 		return insertCalls(ctx, tx, f.Calls)
 	})
 	if err == nil && !held {
-		return errLeaseGone("sqlite.RecordRead")
+		return store.LeaseGone("sqlite.RecordRead")
 	}
 	return err
 }
@@ -351,43 +300,25 @@ func (e *Engine) Reopen(ctx context.Context, k store.IntegrationKey, after conse
 // recordLeftOut stores what is left out of a person's delivery and keeps the
 // integration's sums.
 func recordLeftOut(ctx context.Context, tx *sql.Tx, k store.DeliveryKey, now []consent.LeftOut) error {
-	key := []any{k.Organization, k.Integration, string(k.Target), k.Person[:]}
+	key := deliveryKey(k)
 	var was string
-	err := tx.QueryRowContext(ctx, `SELECT left_out FROM deliveries WHERE organization = ? AND integration = ? AND target = ? AND person = ?`, key...).Scan(&was)
+	err := tx.QueryRowContext(ctx, `SELECT left_out FROM deliveries WHERE `+oneDelivery, key...).Scan(&was)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	} else if err != nil {
 		return err
 	}
-	is := ""
-	if len(now) > 0 {
-		if is, err = toJSON(now); err != nil {
+	is, sums, changed, err := store.LeaveOut(was, now)
+	if err != nil || !changed {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET left_out = ? WHERE `+oneDelivery, append([]any{is}, key...)...); err != nil {
+		return err
+	}
+	for _, sum := range sums {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO left_out (organization, integration, name, reason, people) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET people = people + excluded.people`, k.Organization, k.Integration, sum.Name, sum.Reason, sum.People); err != nil {
 			return err
-		}
-	}
-	if is == was {
-		return nil
-	}
-	var before []consent.LeftOut
-	if err := fromJSON(was, &before); err != nil {
-		return err
-	}
-	if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET left_out = ? WHERE organization = ? AND integration = ? AND target = ? AND person = ?`,
-		append([]any{is}, key...)...); err != nil {
-		return err
-	}
-	for _, change := range []struct {
-		list []consent.LeftOut
-		by   int
-	}{{before, -1}, {now, 1}} {
-		for _, x := range change.list {
-			if !x.Attribute {
-				continue
-			}
-			if _, err := tx.ExecContext(ctx, `INSERT INTO left_out (organization, integration, name, reason, people) VALUES (?, ?, ?, ?, ?)
-				ON CONFLICT DO UPDATE SET people = people + excluded.people`, k.Organization, k.Integration, x.Name, x.Reason, change.by); err != nil {
-				return err
-			}
 		}
 	}
 	_, err = tx.ExecContext(ctx, `DELETE FROM left_out WHERE organization = ? AND integration = ? AND people <= 0`, k.Organization, k.Integration)
@@ -404,11 +335,11 @@ func insertCalls(ctx context.Context, tx *sql.Tx, calls []store.Call) error {
 }
 
 func insertCall(ctx context.Context, tx querier, c store.Call) error {
-	subscriptions, err := toJSON(c.Subscriptions)
+	subscriptions, err := store.ToJSON(c.Subscriptions)
 	if err != nil {
 		return err
 	}
-	attributes, err := toJSON(c.Attributes)
+	attributes, err := store.ToJSON(c.Attributes)
 	if err != nil {
 		return err
 	}

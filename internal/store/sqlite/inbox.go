@@ -51,14 +51,17 @@ const (
 func (e *Engine) Merge(ctx context.Context, k store.InboxKey, limit int, decode store.Decode) (m store.Merged, err error) {
 	first := int64(0)
 	err = e.commit(ctx, func(tx *sql.Tx) error {
-		queued, err := queuedIn(ctx, tx, k, limit)
+		queued, err := query(ctx, tx, func(row store.Row) (store.Queued, error) {
+			q := store.Queued{Organization: k.Organization}
+			err := row.Scan(&q.Seq, &q.ArrivedAt, &q.Payload)
+			return q, err
+		}, nextInboxSQL, k.Organization, int64(k.Lane), limit)
 		if err != nil || len(queued) == 0 {
 			return err
 		}
 		first = queued[0].Seq
-		t := &acceptTx{e: e, tx: tx, bound: map[*sql.Stmt]prepared{}}
 		var aside map[int64]string
-		if m, aside, err = store.MergeQueued(ctx, t, e.hasher, queued, decode, consent.TimeOf(e.now())); err != nil {
+		if m, aside, err = store.MergeQueued(ctx, e.acceptTx(tx), e.hasher, queued, decode, consent.TimeOf(e.now())); err != nil {
 			return err
 		}
 		for seq, reason := range aside {
@@ -69,25 +72,11 @@ func (e *Engine) Merge(ctx context.Context, k store.InboxKey, limit int, decode 
 		_, err = tx.ExecContext(ctx, takeInboxSQL, k.Organization, int64(k.Lane), queued[0].Seq, queued[len(queued)-1].Seq)
 		return err
 	})
+	if err != nil {
+		m = store.Merged{}
+	}
 	m.First = first
 	return m, err
-}
-
-func queuedIn(ctx context.Context, tx *sql.Tx, k store.InboxKey, limit int) ([]store.Queued, error) {
-	rows, err := tx.QueryContext(ctx, nextInboxSQL, k.Organization, int64(k.Lane), limit)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var queued []store.Queued
-	for rows.Next() {
-		q := store.Queued{Organization: k.Organization}
-		if err := rows.Scan(&q.Seq, &q.ArrivedAt, &q.Payload); err != nil {
-			return nil, err
-		}
-		queued = append(queued, q)
-	}
-	return queued, rows.Err()
 }
 
 // SetAside takes a webhook out of the way, with the reason why it cannot be

@@ -9,45 +9,22 @@ import (
 	"consentsync/internal/store"
 )
 
-const integrationColumns = `organization, id, status, status_reason, revision, licence, settings, sealed, snapshot, created_at, updated_at, webhook`
-
 const (
-	selectIntegrations = `SELECT ` + integrationColumns + ` FROM integrations WHERE `
+	selectIntegrations = `SELECT ` + store.IntegrationColumns + ` FROM integrations WHERE `
 	ofLicence          = `licence = ? ORDER BY organization, id`
 )
 
 func (e *Engine) integrationsWhere(ctx context.Context, where string, args ...any) ([]*store.Integration, error) {
-	rows, err := e.read.QueryContext(ctx, selectIntegrations+where, args...)
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer rows.Close()
-	var found []*store.Integration
-	for rows.Next() {
-		var i store.Integration
-		var settings, snapshot, webhook string
-		if err := rows.Scan(&i.Organization, &i.ID, &i.Status, &i.StatusReason, &i.Revision, &i.Licence, &settings, &i.Sealed, &snapshot,
-			&i.CreatedAt, &i.UpdatedAt, &webhook); err != nil {
-			return nil, classify(err)
-		}
-		if err := errors.Join(fromJSON(settings, &i.Settings), fromJSON(snapshot, &i.Snapshot), fromJSON(webhook, &i.Webhook)); err != nil {
-			return nil, err
-		}
-		found = append(found, &i)
-	}
-	return found, classify(rows.Err())
+	return query(ctx, e.read, store.ScanIntegration, selectIntegrations+where, args...)
 }
 
 // Integration reads one integration; NotFound if there is none.
 func (e *Engine) Integration(ctx context.Context, k store.IntegrationKey) (*store.Integration, error) {
-	found, err := e.integrationsWhere(ctx, `organization = ? AND id = ?`, k.Organization, k.ID)
-	if err != nil {
-		return nil, err
+	i, ok, err := one(ctx, e.read, store.ScanIntegration, selectIntegrations+`organization = ? AND id = ?`, k.Organization, k.ID)
+	if err == nil && !ok {
+		err = consent.Errorf(consent.NotFound, "sqlite.Integration", "no such integration")
 	}
-	if len(found) == 0 {
-		return nil, consent.Errorf(consent.NotFound, "sqlite.Integration", "no such integration")
-	}
-	return found[0], nil
+	return i, err
 }
 
 // OrganizationOf finds whose an integration is; NotFound if there is none.
@@ -73,7 +50,7 @@ func (e *Engine) IntegrationsOfLicence(ctx context.Context, licence string) ([]*
 // re-projection of the people who are there already (R12).
 func (e *Engine) CreateIntegration(ctx context.Context, i *store.Integration) error {
 	return e.saveIntegration(ctx, i, func(tx *sql.Tx, settings, snapshot string) (sql.Result, error) {
-		return tx.ExecContext(ctx, `INSERT INTO integrations (`+integrationColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')`,
+		return tx.ExecContext(ctx, `INSERT INTO integrations (`+store.IntegrationColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')`,
 			i.Organization, i.ID, string(i.Status), i.StatusReason, i.Revision, i.Licence, settings, blob(i.Sealed), snapshot, int64(i.CreatedAt), int64(i.UpdatedAt))
 	})
 }
@@ -89,8 +66,8 @@ func (e *Engine) UpdateIntegration(ctx context.Context, i *store.Integration) er
 }
 
 func (e *Engine) saveIntegration(ctx context.Context, i *store.Integration, write func(tx *sql.Tx, settings, snapshot string) (sql.Result, error)) error {
-	settings, err1 := toJSON(i.Settings)
-	snapshot, err2 := toJSON(i.Snapshot)
+	settings, err1 := store.ToJSON(i.Settings)
+	snapshot, err2 := store.ToJSON(i.Snapshot)
 	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
@@ -115,7 +92,7 @@ func (e *Engine) saveIntegration(ctx context.Context, i *store.Integration, writ
 // SetWebhook stores how far the webhooks of an integration are. It is no
 // change of the integration.
 func (e *Engine) SetWebhook(ctx context.Context, k store.IntegrationKey, w store.Webhook) error {
-	text, err := toJSON(w)
+	text, err := store.ToJSON(w)
 	if err != nil {
 		return err
 	}
@@ -201,19 +178,7 @@ func (e *Engine) DeleteIntegration(ctx context.Context, k store.IntegrationKey) 
 
 // Totals tells what is left out of how many people of an integration.
 func (e *Engine) Totals(ctx context.Context, k store.IntegrationKey) (t store.Totals, err error) {
-	t.LeftOut = []store.LeftOutTotal{}
-	rows, err := e.read.QueryContext(ctx, `SELECT name, reason, people FROM left_out WHERE organization = ? AND integration = ? AND people > 0
+	t.LeftOut, err = query(ctx, e.read, store.ScanLeftOut, `SELECT name, reason, people FROM left_out WHERE organization = ? AND integration = ? AND people > 0
 		ORDER BY people DESC, name, reason LIMIT 100`, k.Organization, k.ID)
-	if err != nil {
-		return t, classify(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var l store.LeftOutTotal
-		if err := rows.Scan(&l.Name, &l.Reason, &l.People); err != nil {
-			return t, classify(err)
-		}
-		t.LeftOut = append(t.LeftOut, l)
-	}
-	return t, classify(rows.Err())
+	return t, err
 }

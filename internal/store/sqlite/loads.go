@@ -4,20 +4,17 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strings"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
 )
 
 const (
-	loadColumns = `organization, integration, id, state, epoch, columns, people, withdrawals, refused, execution, outcome, reason,
-		created_at, started_at, ended_at`
 	// The index is named, for SQLite would rather walk through all loads.
-	openLoadsSQL    = `SELECT ` + loadColumns + ` FROM loads INDEXED BY loads_open WHERE organization = ? AND integration = ? AND state <> 'done' ORDER BY id`
-	newestLoadsSQL  = `SELECT ` + loadColumns + ` FROM loads WHERE organization = ? AND integration = ? ORDER BY id DESC LIMIT ?`
+	openLoadsSQL    = `SELECT ` + store.LoadColumns + ` FROM loads INDEXED BY loads_open WHERE organization = ? AND integration = ? AND state <> 'done' ORDER BY id`
+	newestLoadsSQL  = `SELECT ` + store.LoadColumns + ` FROM loads WHERE organization = ? AND integration = ? ORDER BY id DESC LIMIT ?`
 	loadsStartedSQL = `SELECT started_at FROM loads WHERE organization = ? AND integration = ? AND id >= ? AND started_at > ? ORDER BY id`
-	loadRowsSQL     = `SELECT r.number, r.person, r.version, r.class, r.due_at, r.cells, r.rest, r.stranger, r.refused, r.doubtful, r.state, coalesce(p.user_id, '')
+	loadRowsSQL     = `SELECT ` + store.LoadRowColumns + `
 		FROM load_rows r LEFT JOIN people p ON p.organization = r.organization AND p.person = r.person
 		WHERE r.organization = ? AND r.integration = ? AND r.load = ? AND r.state = ? AND r.number > ? ORDER BY r.number LIMIT ?`
 	fileRowsSQL = `SELECT r.number, r.cells, p.user_id FROM load_rows r
@@ -30,59 +27,27 @@ const (
 		readback = ?, readback_at = ?, updated_at = ? WHERE ` + oneDelivery
 )
 
-func (e *Engine) queryLoads(ctx context.Context, query string, args ...any) ([]*store.Load, error) {
-	rows, err := e.read.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer rows.Close()
-	var found []*store.Load
-	for rows.Next() {
-		var l store.Load
-		var id []byte
-		var columns string
-		if err := rows.Scan(&l.Organization, &l.ID, &id, &l.State, &l.Epoch, &columns, &l.People, &l.Withdrawals, &l.Refused, &l.Execution,
-			&l.Outcome, &l.Reason, &l.CreatedAt, &l.StartedAt, &l.EndedAt); err != nil {
-			return nil, classify(err)
-		}
-		l.LoadID = store.ID(id)
-		if err := fromJSON(columns, &l.Columns); err != nil {
-			return nil, err
-		}
-		found = append(found, &l)
-	}
-	return found, classify(rows.Err())
-}
-
 // OpenLoads gives the loads of an integration that are not done, the oldest
 // first.
 func (e *Engine) OpenLoads(ctx context.Context, k store.IntegrationKey) ([]*store.Load, error) {
-	return e.queryLoads(ctx, openLoadsSQL, k.Organization, k.ID)
+	return query(ctx, e.read, store.ScanLoad, openLoadsSQL, k.Organization, k.ID)
 }
 
 // Loads gives the newest loads of an integration.
 func (e *Engine) Loads(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.Load, error) {
-	return e.queryLoads(ctx, newestLoadsSQL, k.Organization, k.ID, limit)
+	return query(ctx, e.read, store.ScanLoad, newestLoadsSQL, k.Organization, k.ID, limit)
 }
 
 // LoadsStarted tells when an integration's loads were handed over, of those after
 // a time.
 func (e *Engine) LoadsStarted(ctx context.Context, k store.IntegrationKey, after consent.Time) ([]consent.Time, error) {
 	first := store.FirstLoadID(after)
-	rows, err := e.read.QueryContext(ctx, loadsStartedSQL, k.Organization, k.ID, first[:], int64(after))
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer rows.Close()
-	var found []consent.Time
-	for rows.Next() {
-		var at consent.Time
-		if err := rows.Scan(&at); err != nil {
-			return nil, classify(err)
-		}
-		found = append(found, at)
-	}
-	return found, classify(rows.Err())
+	return query(ctx, e.read, scanTime, loadsStartedSQL, k.Organization, k.ID, first[:], int64(after))
+}
+
+func scanTime(row store.Row) (at consent.Time, err error) {
+	err = row.Scan(&at)
+	return at, err
 }
 
 // underLease runs f in a transaction if the lease is held, and gives Conflict
@@ -93,7 +58,7 @@ func (e *Engine) underLease(ctx context.Context, l store.Lease, op string, f fun
 		if ok, err := holds(ctx, tx, l, now); err != nil {
 			return err
 		} else if !ok {
-			return errLeaseGone(op)
+			return store.LeaseGone(op)
 		}
 		return f(tx, now)
 	})
@@ -102,12 +67,12 @@ func (e *Engine) underLease(ctx context.Context, l store.Lease, op string, f fun
 // SaveLoad stores a load under the lease: a new one, or how far it has come.
 // Conflict if the lease has gone, NotFound if the integration has.
 func (e *Engine) SaveLoad(ctx context.Context, l store.Lease, load *store.Load) error {
-	columns, err := toJSON(load.Columns)
+	columns, err := store.ToJSON(load.Columns)
 	if err != nil {
 		return err
 	}
 	return e.underLease(ctx, l, "sqlite.SaveLoad", func(tx *sql.Tx, _ consent.Time) error {
-		res, err := tx.ExecContext(ctx, `INSERT INTO loads (`+loadColumns+`) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+		res, err := tx.ExecContext(ctx, `INSERT INTO loads (`+store.LoadColumns+`) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 			WHERE EXISTS (SELECT 1 FROM integrations WHERE organization = ?1 AND id = ?2)
 			ON CONFLICT DO UPDATE SET state = excluded.state, execution = excluded.execution, outcome = excluded.outcome,
 			reason = excluded.reason, started_at = excluded.started_at, ended_at = excluded.ended_at`,
@@ -153,7 +118,7 @@ func (e *Engine) JoinLoad(ctx context.Context, l store.Lease, load *store.Load, 
 	taken = make([]bool, len(joining))
 	people, withdrawals := load.People, load.Withdrawals
 	err = e.underLease(ctx, l, "sqlite.JoinLoad", func(t *sql.Tx, now consent.Time) error {
-		tx, sums := keep(t), tally{}
+		tx, sums := keep(t), store.Tally{}
 		for n := range joining {
 			j := &joining[n]
 			key := []any{load.Organization, load.ID, string(store.TargetActito), j.Person[:]}
@@ -161,7 +126,7 @@ func (e *Engine) JoinLoad(ctx context.Context, l store.Lease, load *store.Load, 
 			if err != nil {
 				return err
 			}
-			doubt, err := toJSON(j.Doubt)
+			doubt, err := store.ToJSON(j.Doubt)
 			if err != nil {
 				return err
 			}
@@ -180,14 +145,14 @@ func (e *Engine) JoinLoad(ctx context.Context, l store.Lease, load *store.Load, 
 				withdrawals++
 			}
 			taken[n], j.Row = true, int(people)
-			sums.looked(marks)
+			sums.Looked(marks)
 			if _, err := tx.ExecContext(ctx, `INSERT INTO load_rows (organization, integration, load, number, person, version, class, due_at, cells, rest, stranger)
 				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, load.Organization, load.ID, load.LoadID[:], j.Row, j.Person[:], j.Version, int64(j.Class), int64(j.DueAt),
-				cells(j.On), j.Rest, j.Stranger); err != nil {
+				j.Cells(), j.Rest, j.Stranger); err != nil {
 				return err
 			}
 		}
-		if err := sums.store(ctx, tx, load.IntegrationKey); err != nil {
+		if err := count(ctx, tx, load.IntegrationKey, sums); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, `UPDATE loads SET people = ?, withdrawals = ? WHERE organization = ? AND integration = ? AND id = ?`,
@@ -201,68 +166,16 @@ func (e *Engine) JoinLoad(ctx context.Context, l store.Lease, load *store.Load, 
 	return taken, nil
 }
 
-// cells writes a row's values as the digits that LoadRows reads.
-func cells(on []bool) string {
-	var b strings.Builder
-	for _, v := range on {
-		if v {
-			b.WriteByte('1')
-		} else {
-			b.WriteByte('0')
-		}
-	}
-	return b.String()
-}
-
-func values(cells string) (on []bool) {
-	for _, digit := range cells {
-		on = append(on, digit == '1')
-	}
-	return on
-}
-
 // LoadRows gives rows of a load in a state, by number, from after one.
 func (e *Engine) LoadRows(ctx context.Context, load *store.Load, state store.RowState, after, limit int) ([]store.LoadRow, error) {
-	rows, err := e.read.QueryContext(ctx, loadRowsSQL, load.Organization, load.ID, load.LoadID[:], int64(state), after, limit)
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer rows.Close()
-	var found []store.LoadRow
-	for rows.Next() {
-		var r store.LoadRow
-		var person []byte
-		var digits string
-		if err := rows.Scan(&r.Row, &person, &r.Version, &r.Class, &r.DueAt, &digits, &r.Rest, &r.Stranger, &r.Refused, &r.Doubtful, &r.State, &r.UserID); err != nil {
-			return nil, classify(err)
-		}
-		r.Person = store.PersonKey(person)
-		r.On = values(digits)
-		found = append(found, r)
-	}
-	return found, classify(rows.Err())
+	return query(ctx, e.read, store.ScanLoadRow, loadRowsSQL, load.Organization, load.ID, load.LoadID[:], int64(state), after, limit)
 }
 
 // FileRows gives what stands in the file of a load, by number, from after a
 // row: everybody in it who still waits for it. Whoever withdrew meanwhile goes
 // by a call of their own.
 func (e *Engine) FileRows(ctx context.Context, load *store.Load, after, limit int) ([]store.LoadRow, error) {
-	rows, err := e.read.QueryContext(ctx, fileRowsSQL, load.Organization, load.ID, load.LoadID[:], after, limit)
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer rows.Close()
-	var found []store.LoadRow
-	for rows.Next() {
-		var r store.LoadRow
-		var digits string
-		if err := rows.Scan(&r.Row, &digits, &r.UserID); err != nil {
-			return nil, classify(err)
-		}
-		r.On = values(digits)
-		found = append(found, r)
-	}
-	return found, classify(rows.Err())
+	return query(ctx, e.read, store.ScanFileRow, fileRowsSQL, load.Organization, load.ID, load.LoadID[:], after, limit)
 }
 
 // RefuseRows records which rows of a load Actito refused, and tells how many
@@ -272,11 +185,8 @@ func (e *Engine) FileRows(ctx context.Context, load *store.Load, after, limit in
 func (e *Engine) RefuseRows(ctx context.Context, l store.Lease, load *store.Load, refused []store.RowRefusal) (found int, err error) {
 	err = e.underLease(ctx, l, "sqlite.RefuseRows", func(tx *sql.Tx, _ consent.Time) error {
 		found = 0
-		for _, r := range refused {
-			if r.Reason == "" {
-				r.Reason = "Actito refused the row and gave no reason"
-			}
-			ok, err := e.refuse(ctx, tx, load, r)
+		for i := range refused {
+			ok, err := e.refuse(ctx, tx, load, &refused[i])
 			if err != nil {
 				return err
 			}
@@ -291,19 +201,20 @@ func (e *Engine) RefuseRows(ctx context.Context, l store.Lease, load *store.Load
 	return found, err
 }
 
-func (e *Engine) refuse(ctx context.Context, tx *sql.Tx, load *store.Load, r store.RowRefusal) (found bool, err error) {
+func (e *Engine) refuse(ctx context.Context, tx *sql.Tx, load *store.Load, r *store.RowRefusal) (found bool, err error) {
 	if r.UserID == "" {
-		if int64(r.Row) > load.People+1 || r.Row < 1 {
+		first, last, ok := r.Around(load)
+		if !ok {
 			return false, nil
 		}
 		_, err := tx.ExecContext(ctx, `UPDATE load_rows SET refused = ?, doubtful = 1
 			WHERE organization = ? AND integration = ? AND load = ? AND number BETWEEN ? AND ? AND refused = ''`,
-			r.Reason, load.Organization, load.ID, load.LoadID[:], r.Row-1, r.Row+1)
+			r.Why(), load.Organization, load.ID, load.LoadID[:], first, last)
 		return err == nil, err
 	}
 	person := e.hasher.Person(load.Organization, consent.Subject{OrganizationUserID: r.UserID})
 	res, err := tx.ExecContext(ctx, `UPDATE load_rows SET refused = ?, doubtful = 0 WHERE organization = ? AND integration = ? AND load = ? AND person = ?`,
-		r.Reason, load.Organization, load.ID, load.LoadID[:], person[:])
+		r.Why(), load.Organization, load.ID, load.LoadID[:], person[:])
 	if err != nil {
 		return false, err
 	}
@@ -345,7 +256,7 @@ func (e *Engine) SampleRows(ctx context.Context, l store.Lease, load *store.Load
 func (e *Engine) EndRows(ctx context.Context, l store.Lease, load *store.Load, rows []store.LoadRow) (moved int, err error) {
 	err = e.underLease(ctx, l, "sqlite.EndRows", func(t *sql.Tx, now consent.Time) error {
 		moved = 0
-		tx, sums := keep(t), tally{}
+		tx, sums := keep(t), store.Tally{}
 		for n := range rows {
 			state, loaded, err := endRow(ctx, tx, load, &rows[n], now)
 			if err != nil {
@@ -363,7 +274,7 @@ func (e *Engine) EndRows(ctx context.Context, l store.Lease, load *store.Load, r
 				return err
 			}
 		}
-		return sums.store(ctx, tx, load.IntegrationKey)
+		return count(ctx, tx, load.IntegrationKey, sums)
 	})
 	return moved, err
 }
@@ -371,7 +282,7 @@ func (e *Engine) EndRows(ctx context.Context, l store.Lease, load *store.Load, r
 // endRow tells also whether the load has spared the person a call.
 func endRow(ctx context.Context, tx querier, load *store.Load, r *store.LoadRow, now consent.Time) (state store.RowState, loaded bool, err error) {
 	key := []any{load.Organization, load.ID, string(store.TargetActito), r.Person[:]}
-	d, err := scanDelivery(tx.QueryRowContext(ctx, selectDeliveries+oneDelivery, key...))
+	d, err := store.ScanDelivery(tx.QueryRowContext(ctx, selectDeliveries+oneDelivery, key...))
 	if err == sql.ErrNoRows { //nolint:errorlint // database/sql returns it bare
 		return store.RowDone, false, nil // forgotten meanwhile
 	} else if err != nil {
@@ -380,7 +291,7 @@ func endRow(ctx context.Context, tx querier, load *store.Load, r *store.LoadRow,
 	was := d.State
 	state, changed := store.EndRow(load, r, d, now)
 	if changed {
-		known, err := toJSON(d.Known)
+		known, err := store.ToJSON(d.Known)
 		if err != nil {
 			return state, false, err
 		}
@@ -395,22 +306,5 @@ func endRow(ctx context.Context, tx querier, load *store.Load, r *store.LoadRow,
 		return state, false, nil
 	}
 	loaded = was == store.Sent && load.Outcome == store.LoadConfirmed && r.Refused == ""
-	return state, loaded, insertCall(ctx, tx, callOf(load, r, now))
-}
-
-// callOf is the load as it stands in a person's trace.
-func callOf(load *store.Load, r *store.LoadRow, now consent.Time) store.Call {
-	c := store.Call{
-		Organization: load.Organization, Person: r.Person, ID: load.LoadID, Integration: load.ID, Operation: "load",
-		Subscriptions: r.Difference(load.Columns).Subscriptions, StartedAt: load.StartedAt, AnsweredAt: now, Outcome: "ok",
-	}
-	switch {
-	case load.Outcome == store.LoadUnclear:
-		c.Outcome, c.Detail = consent.Unclear.String(), load.Reason
-	case r.Refused != "":
-		c.Outcome, c.Detail = consent.Invalid.String(), r.Refused
-	case load.Outcome == store.LoadUntold:
-		c.Detail = "Actito tells nothing of single rows: the profile is read"
-	}
-	return c
+	return state, loaded, insertCall(ctx, tx, load.Call(r, now))
 }

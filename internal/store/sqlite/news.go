@@ -5,14 +5,13 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"slices"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
 )
 
 const (
-	nextNewsSQL = `SELECT id, arrived_at, attempts, body FROM news
+	nextNewsSQL = `SELECT ` + store.NewsColumns + ` FROM news
 		WHERE organization = ? AND integration = ? AND next_at <= ? ORDER BY next_at, id LIMIT ?`
 	byProfileSQL = `SELECT person FROM deliveries INDEXED BY deliveries_by_profile WHERE organization = ? AND integration = ? AND profile = ? AND profile <> '' LIMIT 1`
 	// A load's call is as old as the load, and its effect as young as its answer.
@@ -38,7 +37,7 @@ func (e *Engine) Hear(ctx context.Context, batch []store.News) (fresh int, err e
 			} else if !isNew {
 				continue
 			}
-			body, err := toJSON(n.Told)
+			body, err := store.ToJSON(n.Told)
 			if err != nil {
 				return err
 			}
@@ -57,25 +56,7 @@ func (e *Engine) Hear(ctx context.Context, batch []store.News) (fresh int, err e
 // NextNews gives news of an integration that are due: refusals that were not
 // looked into yet, then the oldest.
 func (e *Engine) NextNews(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.News, error) {
-	rows, err := e.read.QueryContext(ctx, nextNewsSQL, k.Organization, k.ID, int64(consent.TimeOf(e.now())), limit)
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer rows.Close()
-	var found []*store.News
-	for rows.Next() {
-		n := &store.News{IntegrationKey: k}
-		var id, body []byte
-		if err := rows.Scan(&id, &n.ArrivedAt, &n.Attempts, &body); err != nil {
-			return nil, classify(err)
-		}
-		n.NewsID = store.ID(id)
-		if err := fromJSON(string(body), &n.Told); err != nil {
-			return nil, err
-		}
-		found = append(found, n)
-	}
-	return found, classify(rows.Err())
+	return query(ctx, e.read, store.ScanNews(k), nextNewsSQL, k.Organization, k.ID, int64(consent.TimeOf(e.now())), limit)
 }
 
 // Postpone lets news wait until a time. Conflict if the lease has gone.
@@ -99,8 +80,7 @@ func (e *Engine) SettleNews(ctx context.Context, l store.Lease, h store.Heard) e
 			return err // settled before
 		}
 		if len(h.Statements) > 0 {
-			t := &acceptTx{e: e, tx: tx, bound: map[*sql.Stmt]prepared{}}
-			if _, err := store.Accept(ctx, t, e.hasher, h.Statements, now); err != nil {
+			if _, err := store.Accept(ctx, e.acceptTx(tx), e.hasher, h.Statements, now); err != nil {
 				return err
 			}
 		}
@@ -114,13 +94,13 @@ func (e *Engine) SettleNews(ctx context.Context, l store.Lease, h store.Heard) e
 // learn records what news tell of the profile itself.
 func learn(ctx context.Context, tx *sql.Tx, h store.Heard, now consent.Time) error {
 	key := []any{h.Organization, h.ID, string(store.TargetActito), h.Person[:]}
-	d, err := scanDelivery(tx.QueryRowContext(ctx, selectDeliveries+oneDelivery, key...))
+	d, err := store.ScanDelivery(tx.QueryRowContext(ctx, selectDeliveries+oneDelivery, key...))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil // nothing is known of the person yet
 	} else if err != nil {
 		return err
 	}
-	text, err := toJSON(h.Learn(d.Known, now))
+	text, err := store.ToJSON(h.Learn(d.Known, now))
 	if err != nil {
 		return err
 	}
@@ -137,74 +117,22 @@ func learn(ctx context.Context, tx *sql.Tx, h store.Heard, now consent.Time) err
 
 // OwnWrites gives our own writes to a profile since a time.
 func (e *Engine) OwnWrites(ctx context.Context, k store.IntegrationKey, p store.PersonKey, since consent.Time) (map[string][]consent.OwnWrite, error) {
-	writes := make(map[string][]consent.OwnWrite)
-	add := func(subscriptions map[string]bool, at consent.Time) {
-		for name, on := range subscriptions {
-			writes[name] = append(writes[name], consent.OwnWrite{On: on, At: at})
-		}
-	}
-	if err := e.ownCalls(ctx, k, p, since, add); err != nil {
-		return nil, classify(err)
-	}
-	if err := e.ownRows(ctx, k, p, add); err != nil {
-		return nil, classify(err)
-	}
-	for _, list := range writes {
-		slices.SortStableFunc(list, func(a, b consent.OwnWrite) int { return int(a.At - b.At) })
-	}
-	return writes, nil
-}
-
-func (e *Engine) ownCalls(ctx context.Context, k store.IntegrationKey, p store.PersonKey, since consent.Time, add func(map[string]bool, consent.Time)) error {
-	rows, err := e.read.QueryContext(ctx, ownCallsSQL, k.Organization, p[:], int64(since), k.ID)
+	calls, err := query(ctx, e.read, store.ScanCallWritten, ownCallsSQL, k.Organization, p[:], int64(since), k.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var text string
-		var at consent.Time
-		if err := rows.Scan(&text, &at); err != nil {
-			return err
-		}
-		var subscriptions map[string]bool
-		if err := fromJSON(text, &subscriptions); err != nil {
-			return err
-		}
-		add(subscriptions, at)
-	}
-	return rows.Err()
-}
-
-func (e *Engine) ownRows(ctx context.Context, k store.IntegrationKey, p store.PersonKey, add func(map[string]bool, consent.Time)) error {
-	rows, err := e.read.QueryContext(ctx, ownRowsSQL, k.Organization, k.ID, p[:])
+	rows, err := query(ctx, e.read, store.ScanRowWritten, ownRowsSQL, k.Organization, k.ID, p[:])
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var columns, digits string
-		var at consent.Time
-		if err := rows.Scan(&columns, &digits, &at); err != nil {
-			return err
-		}
-		var names []string
-		if err := fromJSON(columns, &names); err != nil {
-			return err
-		}
-		add((&store.LoadRow{On: values(digits)}).Difference(names).Subscriptions, at)
-	}
-	return rows.Err()
+	return store.OwnWrites(calls, rows), nil
 }
 
 // PersonOfProfile finds whose profile it is by Actito's own id.
 func (e *Engine) PersonOfProfile(ctx context.Context, k store.IntegrationKey, profileID string) (p store.PersonKey, err error) {
-	var person []byte
-	err = e.read.QueryRowContext(ctx, byProfileSQL, k.Organization, k.ID, profileID).Scan(&person)
-	if errors.Is(err, sql.ErrNoRows) {
-		return p, consent.Errorf(consent.NotFound, "sqlite.PersonOfProfile", "nobody is known by this profile")
-	} else if err != nil {
-		return p, classify(err)
+	p, ok, err := one(ctx, e.read, scanPerson, byProfileSQL, k.Organization, k.ID, profileID)
+	if err == nil && !ok {
+		err = consent.Errorf(consent.NotFound, "sqlite.PersonOfProfile", "nobody is known by this profile")
 	}
-	return store.PersonKey(person), nil
+	return p, err
 }

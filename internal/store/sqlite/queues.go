@@ -37,34 +37,23 @@ func (e *Engine) DuePage(ctx context.Context, k store.IntegrationKey, target sto
 
 // Counts gives what was ever counted of an integration, by name.
 func (e *Engine) Counts(ctx context.Context, k store.IntegrationKey) (map[string]int64, error) {
-	rows, err := e.read.QueryContext(ctx, `SELECT name, n FROM counts WHERE organization = ? AND integration = ?`, k.Organization, k.ID)
-	if err != nil {
-		return nil, classify(err)
+	type entry struct {
+		name string
+		n    int64
 	}
-	defer rows.Close()
-	counts := make(map[string]int64)
-	for rows.Next() {
-		var name string
-		var n int64
-		if err := rows.Scan(&name, &n); err != nil {
-			return nil, classify(err)
-		}
-		counts[name] = n
+	found, err := query(ctx, e.read, func(row store.Row) (c entry, err error) {
+		err = row.Scan(&c.name, &c.n)
+		return c, err
+	}, `SELECT name, n FROM counts WHERE organization = ? AND integration = ?`, k.Organization, k.ID)
+	counts := make(map[string]int64, len(found))
+	for _, c := range found {
+		counts[c.name] = c.n
 	}
-	return counts, classify(rows.Err())
+	return counts, err
 }
 
-// tally is what one transaction adds to the counts of an integration.
-type tally map[string]int64
-
-// looked counts that a delivery was looked at which had been made due so often
-// since the last time: all but one of these events cost nothing of their own.
-func (t tally) looked(marks int64) {
-	t[store.CountEvents] += marks
-	t[store.CountCoalesced] += max(0, marks-1)
-}
-
-func (t tally) store(ctx context.Context, tx querier, k store.IntegrationKey) error {
+// count adds to the counts of an integration.
+func count(ctx context.Context, tx querier, k store.IntegrationKey, t store.Tally) error {
 	for name, n := range t {
 		if n == 0 {
 			continue

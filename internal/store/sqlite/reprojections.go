@@ -8,44 +8,22 @@ import (
 	"consentsync/internal/store"
 )
 
-const reprojectionColumns = `organization, integration, state, cursor, people, withdrawals, grants, started_at`
-
-func (e *Engine) reprojectionsWhere(ctx context.Context, where string, args ...any) ([]store.Reprojection, error) {
-	rows, err := e.read.QueryContext(ctx, `SELECT `+reprojectionColumns+` FROM reprojections WHERE `+where, args...) //nolint:gosec // the text is a constant of this package
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer rows.Close()
-	var found []store.Reprojection
-	for rows.Next() {
-		var r store.Reprojection
-		if err := rows.Scan(&r.Organization, &r.ID, &r.State, &r.Cursor, &r.People, &r.Withdrawals, &r.Grants, &r.StartedAt); err != nil {
-			return nil, classify(err)
-		}
-		found = append(found, r)
-	}
-	return found, classify(rows.Err())
-}
+const selectReprojections = `SELECT ` + store.ReprojectionColumns + ` FROM reprojections WHERE `
 
 // Reprojections lists the re-projections that have work to do, the oldest
 // first.
 func (e *Engine) Reprojections(ctx context.Context) ([]store.Reprojection, error) {
-	return e.reprojectionsWhere(ctx, `state IN ('counting', 'granting') ORDER BY started_at`)
+	return query(ctx, e.read, store.ScanReprojection, selectReprojections+`state IN ('counting', 'granting') ORDER BY started_at`)
 }
 
 // Reprojection reads that of an integration; ok is false if there is none.
 func (e *Engine) Reprojection(ctx context.Context, k store.IntegrationKey) (r store.Reprojection, ok bool, err error) {
-	found, err := e.reprojectionsWhere(ctx, `organization = ? AND integration = ?`, k.Organization, k.ID)
-	if err != nil || len(found) == 0 {
-		return r, false, err
-	}
-	return found[0], true, nil
+	return one(ctx, e.read, store.ScanReprojection, selectReprojections+`organization = ? AND integration = ?`, k.Organization, k.ID)
 }
 
 // AdvanceReprojection makes people due and stores how far the re-projection
 // has come, in one transaction, if nobody restarted it or brought it further
-// meanwhile. A
-// re-projection that is done is removed.
+// meanwhile. A re-projection that is done is removed.
 func (e *Engine) AdvanceReprojection(ctx context.Context, r store.Reprojection, due []store.Due) error {
 	return e.inTx(ctx, func(tx *sql.Tx) error {
 		var stored store.Reprojection
@@ -104,20 +82,16 @@ func (e *Engine) MakeDue(ctx context.Context, k store.DeliveryKey, class store.C
 
 // forgive forgets which values Actito refused, so that they are tried again.
 func forgive(ctx context.Context, tx *sql.Tx, k store.DeliveryKey) error {
-	key := []any{k.Organization, k.Integration, string(k.Target), k.Person[:]}
-	var text string
-	if err := tx.QueryRowContext(ctx, `SELECT known FROM deliveries WHERE organization = ? AND integration = ? AND target = ? AND person = ?`, key...).Scan(&text); err != nil {
+	key := deliveryKey(k)
+	var known string
+	if err := tx.QueryRowContext(ctx, `SELECT known FROM deliveries WHERE `+oneDelivery, key...).Scan(&known); err != nil {
 		return err
 	}
-	var known consent.Known
-	if err := fromJSON(text, &known); err != nil {
-		return err
-	}
-	text, err := toJSON(known.Forgive())
+	known, err := store.Forgive(known)
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE deliveries SET known = ? WHERE organization = ? AND integration = ? AND target = ? AND person = ?`, append([]any{text}, key...)...)
+	_, err = tx.ExecContext(ctx, `UPDATE deliveries SET known = ? WHERE `+oneDelivery, append([]any{known}, key...)...)
 	return err
 }
 
