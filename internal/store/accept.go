@@ -58,6 +58,11 @@ type LedgerEntry struct {
 	Always bool
 }
 
+// Compare puts entries in the order in which they are locked (R9).
+func (e *LedgerEntry) Compare(o *LedgerEntry) int {
+	return cmp.Or(cmp.Compare(e.Organization, o.Organization), bytes.Compare(e.Entity[:], o.Entity[:]), bytes.Compare(e.Content[:], o.Content[:]))
+}
+
 // SubjectKey names a row of people.
 type SubjectKey struct {
 	Organization string
@@ -217,10 +222,7 @@ func (a *acceptance) remember() error {
 			}, -1})
 		}
 	}
-	slices.SortStableFunc(entries, func(x, y entry) int {
-		return cmp.Or(cmp.Compare(x.Organization, y.Organization),
-			bytes.Compare(x.Entity[:], y.Entity[:]), bytes.Compare(x.Content[:], y.Content[:]))
-	})
+	slices.SortStableFunc(entries, func(x, y entry) int { return x.Compare(&y.LedgerEntry) })
 	plain := make([]LedgerEntry, len(entries))
 	for i := range entries {
 		plain[i] = entries[i].LedgerEntry

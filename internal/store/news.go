@@ -60,6 +60,39 @@ func (n *News) Entry(h *Hasher, now consent.Time) LedgerEntry {
 	return e
 }
 
+// Fresh remembers news within a transaction, and gives those that were not told
+// before.
+func Fresh(ctx context.Context, tx AcceptTx, h *Hasher, batch []News, now consent.Time) ([]*News, error) {
+	type entry struct {
+		LedgerEntry
+		n int // of the batch
+	}
+	entries := make([]entry, len(batch))
+	for n := range batch {
+		entries[n] = entry{batch[n].Entry(h, now), n}
+	}
+	slices.SortStableFunc(entries, func(x, y entry) int { return x.Compare(&y.LedgerEntry) })
+	plain := make([]LedgerEntry, len(entries))
+	for i := range entries {
+		plain[i] = entries[i].LedgerEntry
+	}
+	remembered, err := tx.Remember(ctx, plain)
+	if err != nil {
+		return nil, err
+	}
+	isNew := make([]bool, len(batch))
+	for i, e := range entries {
+		isNew[e.n] = remembered[i]
+	}
+	var fresh []*News
+	for n := range batch {
+		if isNew[n] {
+			fresh = append(fresh, &batch[n])
+		}
+	}
+	return fresh, nil
+}
+
 // First is since when news may be looked into: refusals stand before all else.
 func (n *News) First(now consent.Time) consent.Time {
 	if n.Withdraws() {
@@ -107,25 +140,4 @@ func OwnWrites(calls, rows []Written) map[string][]consent.OwnWrite {
 		slices.SortStableFunc(list, func(a, b consent.OwnWrite) int { return cmp.Compare(a.At, b.At) })
 	}
 	return writes
-}
-
-// Telling is what telling Actito's changes to Didomi needs of the database.
-type Telling interface {
-	// Hear stores news; those that were told before are passed over. It gives
-	// how many were new.
-	Hear(ctx context.Context, batch []News) (fresh int, err error)
-	// NextNews gives news of an integration that are due: refusals that were not
-	// looked into yet, then the oldest.
-	NextNews(ctx context.Context, k IntegrationKey, limit int) ([]*News, error)
-	// Postpone lets news wait. Conflict if the lease has gone.
-	Postpone(ctx context.Context, l Lease, n *News, until consent.Time) error
-	// Settled records what news turned out to be, and forgets them. Conflict if
-	// the lease has gone.
-	SettleNews(ctx context.Context, l Lease, h Heard) error
-	// OwnWrites gives our own writes to a profile since a time, by subscription,
-	// the oldest first; those under way, by whichever lane, are among them.
-	OwnWrites(ctx context.Context, k IntegrationKey, p PersonKey, since consent.Time) (map[string][]consent.OwnWrite, error)
-	// PersonOfProfile finds whose profile it is by Actito's own id; NotFound if
-	// that is not known.
-	PersonOfProfile(ctx context.Context, k IntegrationKey, profileID string) (PersonKey, error)
 }

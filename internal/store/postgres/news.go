@@ -3,15 +3,17 @@ package postgres
 import (
 	"cmp"
 	"context"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
 )
 
 const (
+	hearSQL = `INSERT INTO news (organization, integration, id, arrived_at, next_at, body) SELECT $1, $2, $3, $4, $5, $6
+		WHERE EXISTS (SELECT 1 FROM integrations WHERE organization = $1 AND id = $2)`
 	nextNewsSQL = `SELECT ` + store.NewsColumns + ` FROM news
 		WHERE organization = $1 AND integration = $2 AND next_at <= $3 ORDER BY next_at, id LIMIT $4`
 	byProfileSQL = `SELECT person FROM deliveries WHERE organization = $1 AND integration = $2 AND profile = $3 AND profile <> '' LIMIT 1`
@@ -24,50 +26,31 @@ const (
 		WHERE l.organization = $1 AND l.integration = $2 AND l.state <> 'done' AND r.organization = $1 AND r.integration = $2 AND r.person = $3`
 )
 
-// Hear stores news that were not told before, as they came.
-func (e *Engine) Hear(ctx context.Context, batch []store.News) (fresh int, err error) {
-	if len(batch) == 0 {
-		return 0, nil
-	}
+// Hear stores news that were not told before, as they came, and tells how many.
+// Of an integration that is gone nothing is kept: while they are remembered,
+// none is removed.
+func (e *Engine) Hear(ctx context.Context, batch []store.News) (stored int, err error) {
 	err = e.inTx(ctx, func(ctx context.Context, tx *tx) error {
-		fresh = 0
-		entries := make([]store.LedgerEntry, len(batch))
-		order := make([]int, len(batch))
-		for i := range batch {
-			entries[i], order[i] = batch[i].Entry(e.hasher, tx.now), i
-		}
-		slices.SortStableFunc(order, func(a, b int) int { return compareEntries(&entries[a], &entries[b]) })
-		sorted := make([]store.LedgerEntry, len(batch))
-		for n, i := range order {
-			sorted[n] = entries[i]
-		}
-		isNew, err := newAcceptTx(tx).Remember(ctx, sorted)
+		stored = 0
+		fresh, err := store.Fresh(ctx, newAcceptTx(tx), e.hasher, batch, tx.now)
 		if err != nil {
 			return err
 		}
 		var b pgx.Batch
-		for n, i := range order {
-			if !isNew[n] {
-				continue
-			}
-			body, err := store.ToJSON(batch[i].Told)
+		for _, n := range fresh {
+			body, err := store.ToJSON(n.Told)
 			if err != nil {
 				return err
 			}
 			id := store.NewID()
-			b.Queue(`INSERT INTO news (organization, integration, id, arrived_at, next_at, body) VALUES ($1, $2, $3, $4, $5, $6)`,
-				batch[i].Organization, batch[i].ID, id[:], int64(tx.now), int64(batch[i].First(tx.now)), body)
-			fresh++
+			b.Queue(hearSQL, n.Organization, n.ID, id[:], int64(tx.now), int64(n.First(tx.now)), body).Exec(func(tag pgconn.CommandTag) error {
+				stored += int(tag.RowsAffected())
+				return nil
+			})
 		}
 		return tx.run(ctx, &b)
 	})
-	return fresh, err
-}
-
-// compareEntries puts entries of the ledger in the order in which they are
-// locked (R9).
-func compareEntries(a, b *store.LedgerEntry) int {
-	return cmp.Or(cmp.Compare(a.Organization, b.Organization), slices.Compare(a.Entity[:], b.Entity[:]), slices.Compare(a.Content[:], b.Content[:]))
+	return stored, err
 }
 
 // NextNews gives news of an integration that are due: refusals that were not

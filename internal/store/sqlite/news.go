@@ -11,6 +11,8 @@ import (
 )
 
 const (
+	hearSQL = `INSERT INTO news (organization, integration, id, arrived_at, next_at, body) SELECT ?1, ?2, ?3, ?4, ?5, ?6
+		WHERE EXISTS (SELECT 1 FROM integrations WHERE organization = ?1 AND id = ?2)`
 	nextNewsSQL = `SELECT ` + store.NewsColumns + ` FROM news
 		WHERE organization = ? AND integration = ? AND next_at <= ? ORDER BY next_at, id LIMIT ?`
 	byProfileSQL = `SELECT person FROM deliveries INDEXED BY deliveries_by_profile WHERE organization = ? AND integration = ? AND profile = ? AND profile <> '' LIMIT 1`
@@ -23,34 +25,35 @@ const (
 		WHERE l.organization = ? AND l.integration = ? AND l.state <> 'done' AND r.person = ?`
 )
 
-// Hear stores news that were not told before, as they came.
-func (e *Engine) Hear(ctx context.Context, batch []store.News) (fresh int, err error) {
+// Hear stores news that were not told before, as they came, and tells how many.
+// Of an integration that is gone nothing is kept.
+func (e *Engine) Hear(ctx context.Context, batch []store.News) (stored int, err error) {
 	err = e.inTx(ctx, func(tx *sql.Tx) error {
-		fresh = 0
+		stored = 0
 		now := consent.TimeOf(e.now())
-		t := &acceptTx{e: e, tx: tx, bound: map[*sql.Stmt]prepared{}}
-		for i := range batch {
-			n := &batch[i]
-			entry := n.Entry(e.hasher, now)
-			if isNew, err := t.remember(ctx, &entry); err != nil {
-				return err
-			} else if !isNew {
-				continue
-			}
+		fresh, err := store.Fresh(ctx, e.acceptTx(tx), e.hasher, batch, now)
+		if err != nil {
+			return err
+		}
+		for _, n := range fresh {
 			body, err := store.ToJSON(n.Told)
 			if err != nil {
 				return err
 			}
 			id := store.NewID()
-			if _, err := tx.ExecContext(ctx, `INSERT INTO news (organization, integration, id, arrived_at, next_at, body) VALUES (?, ?, ?, ?, ?, ?)`,
-				n.Organization, n.ID, id[:], int64(now), int64(n.First(now)), []byte(body)); err != nil {
+			res, err := tx.ExecContext(ctx, hearSQL, n.Organization, n.ID, id[:], int64(now), int64(n.First(now)), []byte(body))
+			if err != nil {
 				return err
 			}
-			fresh++
+			rows, err := res.RowsAffected()
+			if err != nil {
+				return err
+			}
+			stored += int(rows)
 		}
 		return nil
 	})
-	return fresh, err
+	return stored, err
 }
 
 // NextNews gives news of an integration that are due: refusals that were not

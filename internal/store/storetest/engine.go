@@ -22,7 +22,7 @@ type Engine interface {
 	Accepting
 	Delivering
 	Loading
-	store.Telling
+	Telling
 	People
 	Integrations
 	Accounts
@@ -79,6 +79,16 @@ type Loading interface {
 	SampleRows(ctx context.Context, l store.Lease, load *store.Load, rows []int) error
 	EndRows(ctx context.Context, l store.Lease, load *store.Load, rows []store.LoadRow) (int, error)
 	ForgetRows(ctx context.Context, load *store.Load) (more bool, err error)
+}
+
+// Telling is what telling Actito's changes to Didomi asks.
+type Telling interface {
+	Hear(ctx context.Context, batch []store.News) (fresh int, err error)
+	NextNews(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.News, error)
+	Postpone(ctx context.Context, l store.Lease, n *store.News, until consent.Time) error
+	SettleNews(ctx context.Context, l store.Lease, h store.Heard) error
+	OwnWrites(ctx context.Context, k store.IntegrationKey, p store.PersonKey, since consent.Time) (map[string][]consent.OwnWrite, error)
+	PersonOfProfile(ctx context.Context, k store.IntegrationKey, profileID string) (store.PersonKey, error)
 }
 
 // People is what explaining and comparing people asks.

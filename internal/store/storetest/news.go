@@ -20,6 +20,7 @@ var news = group{
 	"a profile is known by Actito's own id":                newsProfile,
 	"R25 own writes, by whichever lane":                    ownWrites,
 	"R15 news are settled under the lease only":            newsFenced,
+	"none are kept of an integration that is gone":         newsOfNobody,
 }
 
 func (b *bench) hear(k store.IntegrationKey, told ...store.News) int {
@@ -251,4 +252,14 @@ func newsFenced(b *bench) {
 	b.kind(b.SettleNews(b.Context(), l, b.refusal(n)), consent.Conflict)
 	b.kind(b.Postpone(b.Context(), l, n, b.now()), consent.Conflict)
 	b.same("still there", []any{len(b.pendingNews(k)), b.says(acme, "ana")}, []any{1, []string(nil)})
+}
+
+func newsOfNobody(b *bench) {
+	k, other := b.integrate(acme, "i"), b.integrate(acme, "other")
+	b.must(b.DeleteIntegration(b.Context(), k))
+	late, kept := rumour("1", "7", false), rumour("2", "7", false)
+	late.IntegrationKey, kept.IntegrationKey = k, other
+	stored, err := b.Hear(b.Context(), []store.News{late, kept})
+	b.must(err)
+	b.same("stored, and of whom", []int{stored, len(b.pendingNews(k)), len(b.pendingNews(other))}, []int{1, 0, 1})
 }
