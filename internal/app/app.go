@@ -137,6 +137,10 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher) 
 	a.tasks.Go(func() error { return a.committer.Run(ctx) })
 	a.tasks.Go(func() error { return reprojector.Run(ctx) })
 	a.tasks.Go(func() error { return service.KeepWebhooks(ctx) })
+	a.tasks.Go(func() error {
+		service.Sweep(ctx)
+		return nil
+	})
 	a.tasks.Go(func() error { return a.engine.tend(ctx, a.delivery.Wake) })
 	a.tasks.Go(func() error {
 		if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {

@@ -27,6 +27,7 @@ type Store interface {
 	CreateIntegration(ctx context.Context, i *store.Integration) error
 	UpdateIntegration(ctx context.Context, i *store.Integration) error
 	DeleteIntegration(ctx context.Context, k store.IntegrationKey) error
+	Sweep(ctx context.Context) error
 	Switch(ctx context.Context, k store.IntegrationKey, to store.IntegrationStatus) error
 	Totals(ctx context.Context, k store.IntegrationKey) (store.Totals, error)
 	Reprojection(ctx context.Context, k store.IntegrationKey) (store.Reprojection, bool, error)
@@ -236,6 +237,7 @@ func (s *Service) Delete(ctx context.Context, k store.IntegrationKey) error {
 		return err
 	}
 	s.Changed()
+	s.Sweep(context.WithoutCancel(ctx)) // nobody could ask for it again
 	return nil
 }
 

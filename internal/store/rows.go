@@ -22,6 +22,13 @@ const (
 	NewsColumns    = `id, arrived_at, attempts, body`
 )
 
+// Remains are the tables in which something stays of an integration that is
+// gone, with the rest of their keys. A load's rows come after the deliveries:
+// nobody joins a load without a delivery.
+var Remains = []struct{ Table, Key string }{
+	{"news", "id"}, {"deliveries", "target, person"}, {"load_rows", "load, number"}, {"loads", "id"}, {"left_out", "name, reason"}, {"counts", "name"},
+}
+
 // Row is a row that an engine has found.
 type Row interface{ Scan(dest ...any) error }
 
@@ -61,6 +68,12 @@ func ScanIntegration(row Row) (*Integration, error) {
 		return nil, err
 	}
 	return &i, errors.Join(FromJSON(settings, &i.Settings), FromJSON(snapshot, &i.Snapshot), FromJSON(webhook, &i.Webhook))
+}
+
+// ScanIntegrationKey reads an organization and the id of its integration.
+func ScanIntegrationKey(row Row) (k IntegrationKey, err error) {
+	err = row.Scan(&k.Organization, &k.ID)
+	return k, err
 }
 
 // ScanReprojection reads ReprojectionColumns.

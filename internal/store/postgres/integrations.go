@@ -135,10 +135,11 @@ func (e *Engine) Switch(ctx context.Context, k store.IntegrationKey, to store.In
 	})
 }
 
-// DeleteIntegration removes an integration with its secrets, at once, and then
-// what was known of its profiles. The calls made stay, as history.
+// DeleteIntegration removes an integration with its secrets, at once. What was
+// known of its profiles goes with the next Sweep; the calls made stay, as
+// history.
 func (e *Engine) DeleteIntegration(ctx context.Context, k store.IntegrationKey) error {
-	err := e.inTx(ctx, func(ctx context.Context, tx *tx) error {
+	return e.inTx(ctx, func(ctx context.Context, tx *tx) error {
 		if err := tx.lockOrganizationAlone(ctx, k.Organization); err != nil {
 			return err
 		}
@@ -149,24 +150,9 @@ func (e *Engine) DeleteIntegration(ctx context.Context, k store.IntegrationKey) 
 		if tag.RowsAffected() == 0 {
 			return consent.Errorf(consent.NotFound, "postgres.DeleteIntegration", "no such integration")
 		}
-		var b pgx.Batch
-		for _, table := range []string{"reprojections", "left_out", "counts", "loads", "news"} {
-			b.Queue(`DELETE FROM `+table+` WHERE organization = $1 AND integration = $2`, k.Organization, k.ID)
-		}
-		return tx.run(ctx, &b)
+		_, err = tx.Exec(ctx, `DELETE FROM reprojections WHERE organization = $1 AND integration = $2`, k.Organization, k.ID)
+		return err
 	})
-	ctx = context.WithoutCancel(ctx) // nobody could ask for the rest again
-	for _, deletion := range []string{
-		`DELETE FROM deliveries WHERE organization = $1 AND integration = $2 AND (target, person) IN (
-			SELECT target, person FROM deliveries WHERE organization = $1 AND integration = $2 ORDER BY target, person LIMIT $3 FOR UPDATE)`,
-		`DELETE FROM load_rows WHERE organization = $1 AND integration = $2 AND (load, number) IN (
-			SELECT load, number FROM load_rows WHERE organization = $1 AND integration = $2 ORDER BY load, number LIMIT $3)`,
-	} {
-		for more := true; err == nil && more; {
-			more, err = e.removeSome(ctx, deletion, k.Organization, k.ID)
-		}
-	}
-	return err
 }
 
 // Totals tells what is left out of how many people of an integration.

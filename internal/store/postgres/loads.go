@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -87,21 +86,6 @@ func (e *Engine) ForgetRows(ctx context.Context, load *store.Load) (more bool, e
 	return e.removeSome(ctx, `DELETE FROM load_rows WHERE organization = $1 AND integration = $2 AND load = $3 AND number IN (
 		SELECT number FROM load_rows WHERE organization = $1 AND integration = $2 AND load = $3 ORDER BY number LIMIT $4)`,
 		load.Organization, load.ID, load.LoadID[:])
-}
-
-// forgetChunk bounds how many rows one transaction removes.
-const forgetChunk = 2000
-
-// removeSome runs a deletion whose last argument bounds it, and tells whether
-// there may be more to remove.
-func (e *Engine) removeSome(ctx context.Context, deletion string, args ...any) (more bool, err error) {
-	args = append(slices.Clip(args), forgetChunk)
-	err = e.inTx(ctx, func(ctx context.Context, tx *tx) error {
-		tag, err := tx.Exec(ctx, deletion, args...)
-		more = tag.RowsAffected() == forgetChunk
-		return err
-	})
-	return more, err
 }
 
 // JoinLoad puts deliveries into a load that is being built, in the order

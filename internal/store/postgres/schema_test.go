@@ -109,6 +109,8 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"EndRows":               {endDeliverySQL, one},
 		"EndRows, locks":        {lockDeliveriesSQL, one},
 		"SampleRows":            {sampleSQL, one},
+		"Sweep, whose":          {goneSQL("deliveries"), "deliveries_pkey: organization integration"},
+		"Sweep":                 {sweepSQL("deliveries", "target, person"), one},
 		"Merge":                 {takeInboxSQL, "inbox_pkey: organization lane"},
 		"Merge, leaving":        {leaveSQL, "inbox_pkey: organization lane seq"},
 		"SetAside":              {asideSQL, "inbox_pkey: organization lane seq"},

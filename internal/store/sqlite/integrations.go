@@ -140,14 +140,11 @@ func (e *Engine) Switch(ctx context.Context, k store.IntegrationKey, to store.In
 	})
 }
 
-// forgetChunk bounds how many rows one transaction removes, so that accepting
-// is never held up for long.
-const forgetChunk = 2000
-
-// DeleteIntegration removes an integration with its secrets, at once, and then
-// what was known of its profiles. The calls made stay, as history.
+// DeleteIntegration removes an integration with its secrets, at once. What was
+// known of its profiles goes with the next Sweep; the calls made stay, as
+// history.
 func (e *Engine) DeleteIntegration(ctx context.Context, k store.IntegrationKey) error {
-	err := e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *sql.Tx) error {
 		res, err := tx.ExecContext(ctx, `DELETE FROM integrations WHERE organization = ? AND id = ?`, k.Organization, k.ID)
 		if err != nil {
 			return err
@@ -155,25 +152,9 @@ func (e *Engine) DeleteIntegration(ctx context.Context, k store.IntegrationKey) 
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, consent.Errorf(consent.NotFound, "sqlite.DeleteIntegration", "no such integration"))
 		}
-		for _, table := range []string{"reprojections", "left_out", "counts", "loads", "news"} {
-			if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE organization = ? AND integration = ?`, k.Organization, k.ID); err != nil { //nolint:gosec // constants
-				return err
-			}
-		}
-		return nil
+		_, err = tx.ExecContext(ctx, `DELETE FROM reprojections WHERE organization = ? AND integration = ?`, k.Organization, k.ID)
+		return err
 	})
-	ctx = context.WithoutCancel(ctx) // nobody could ask for the rest again
-	for _, deletion := range []string{
-		`DELETE FROM deliveries WHERE (organization, integration, target, person) IN (
-			SELECT organization, integration, target, person FROM deliveries WHERE organization = ? AND integration = ? LIMIT ?)`,
-		`DELETE FROM load_rows WHERE (organization, integration, load, number) IN (
-			SELECT organization, integration, load, number FROM load_rows WHERE organization = ? AND integration = ? LIMIT ?)`,
-	} {
-		for more := true; err == nil && more; {
-			more, err = e.removeSome(ctx, deletion, k.Organization, k.ID)
-		}
-	}
-	return err
 }
 
 // Totals tells what is left out of how many people of an integration.

@@ -96,21 +96,6 @@ func (e *Engine) ForgetRows(ctx context.Context, load *store.Load) (more bool, e
 		load.Organization, load.ID, load.LoadID[:])
 }
 
-// removeSome runs a deletion whose last argument bounds it, and tells whether
-// there may be more to remove.
-func (e *Engine) removeSome(ctx context.Context, deletion string, args ...any) (more bool, err error) {
-	err = e.inTx(ctx, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, deletion, append(args, forgetChunk)...)
-		if err != nil {
-			return err
-		}
-		n, err := res.RowsAffected()
-		more = n == forgetChunk
-		return err
-	})
-	return more, err
-}
-
 // JoinLoad puts deliveries into a load that is being built, in the order
 // given, and tells which were taken: those that are still due, in the version
 // given, with no read outstanding. Conflict if the lease has gone.

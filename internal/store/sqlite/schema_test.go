@@ -111,6 +111,8 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"OwnWrites, loads":      {ownRowsSQL, "SEARCH r USING INDEX load_rows_by_person (organization=? AND integration=? AND person=? AND load=?)"},
 		"JoinLoad":              {joinSQL, one},
 		"EndRows":               {endDeliverySQL, one},
+		"Sweep, whose":          {nextIntegrationSQL("deliveries"), "SEARCH t USING PRIMARY KEY ((organization,integration)>(?,?))"},
+		"Sweep":                 {sweepSQL("deliveries", "target, person"), one},
 		"Merge":                 {nextInboxSQL, "SEARCH inbox USING PRIMARY KEY (organization=? AND lane=?)"},
 		"Merge, leaving":        {takeInboxSQL, "SEARCH inbox USING PRIMARY KEY (organization=? AND lane=? AND seq>? AND seq<?)"},
 		"Backlogs, whose":       {nextInOrganizationSQL, "SEARCH inbox USING PRIMARY KEY (organization>?)"},

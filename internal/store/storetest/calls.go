@@ -98,7 +98,7 @@ func newerDuringCall(b *bench) {
 		b.same("after "+string(end), []any{is.State, is.Class, is.NextAt, is.Attempts, is.Version, is.Known},
 			[]any{store.Pending, store.LiveWithdrawal, consent.Time(0), 0, d.Version + 1, f.Known})
 		b.same("due", b.next(k, store.LiveWithdrawal, 10), []consent.Time{at(-8)})
-		b.must(b.DeleteIntegration(b.Context(), k))
+		b.remove(k)
 	}
 }
 
@@ -168,7 +168,7 @@ func callsCounted(b *bench) {
 	t, err := b.Trace(b.Context(), acme, []store.PersonKey{d.Person}, 2)
 	b.must(err)
 	b.same("the newest, oldest first", t.Calls, []store.Call{second, third})
-	b.must(b.DeleteIntegration(b.Context(), k))
+	b.remove(k)
 	b.same("history stays", len(b.trace(acme, d.Person).Calls), 3)
 }
 

@@ -166,7 +166,7 @@ func dueInEveryState(b *bench) {
 		b.same(what, short{d.State, d.Class, d.ConsentAt, d.DueAt, d.NextAt, d.Attempts}, x.want)
 		b.same(what+": version, epoch, known", []any{d.Version, d.Epoch, d.Known}, []any{before.Version + 1, before.Epoch, before.Known})
 		b.must(b.Release(b.Context(), "node"))
-		b.must(b.DeleteIntegration(b.Context(), k))
+		b.remove(k)
 	}
 }
 
@@ -190,7 +190,7 @@ func withdrawalStaysUrgent(b *bench) {
 			b.same(string(state)+": since when", []any{d.ConsentAt, d.DueAt}, []any{at(-10), noon})
 		}
 		b.must(b.Release(b.Context(), "node"))
-		b.must(b.DeleteIntegration(b.Context(), k))
+		b.remove(k)
 	}
 }
 

@@ -110,6 +110,7 @@ type Integrations interface {
 	CreateIntegration(ctx context.Context, i *store.Integration) error
 	UpdateIntegration(ctx context.Context, i *store.Integration) error
 	DeleteIntegration(ctx context.Context, k store.IntegrationKey) error
+	Sweep(ctx context.Context) error
 	AllIntegrations(ctx context.Context, after store.IntegrationKey, limit int) ([]*store.Integration, error)
 	SetWebhook(ctx context.Context, k store.IntegrationKey, w store.Webhook) error
 	SetStatus(ctx context.Context, k store.IntegrationKey, from, to store.IntegrationStatus, reason string) (bool, error)

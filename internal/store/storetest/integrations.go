@@ -2,24 +2,31 @@ package storetest
 
 import (
 	"fmt"
-	"time"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
 )
 
 var integrations = group{
-	"all of it comes back":                              integrationStored,
-	"a change based on an old reading is refused":       revisionConflict,
-	"an id is given once":                               idTaken,
-	"they come in pages":                                integrationPages,
-	"the status changes from what it was":               setStatus,
-	"a change that began before a user's switch":        switchIsAChange,
-	"no attributes are not all of them":                 noAttributes,
-	"R12 what was known is kept across a change":        knownKept,
-	"one that is deleted leaves nothing but history":    deleteIntegration,
-	"one that is deleted leaves the others alone":       deleteOne,
-	"deleting takes more than one step where it has to": deleteMany,
+	"all of it comes back":                           integrationStored,
+	"a change based on an old reading is refused":    revisionConflict,
+	"an id is given once":                            idTaken,
+	"they come in pages":                             integrationPages,
+	"the status changes from what it was":            setStatus,
+	"a change that began before a user's switch":     switchIsAChange,
+	"no attributes are not all of them":              noAttributes,
+	"R12 what was known is kept across a change":     knownKept,
+	"one that is deleted leaves nothing but history": deleteIntegration,
+	"one that is deleted leaves the others alone":    deleteOne,
+	"however much is left is swept":                  sweepMany,
+	"whatever was known for it is swept":             sweepAll,
+}
+
+// remove deletes an integration with all that is left of it.
+func (b *bench) remove(k store.IntegrationKey) {
+	b.Helper()
+	b.must(b.DeleteIntegration(b.Context(), k))
+	b.must(b.Sweep(b.Context()))
 }
 
 func integrationStored(b *bench) {
@@ -197,7 +204,7 @@ func deleteIntegration(b *bench) {
 	b.must(b.UpdateIntegration(b.Context(), i)) // starts a re-projection
 	r, _, err := b.Reprojection(b.Context(), k)
 	b.must(err)
-	b.must(b.DeleteIntegration(b.Context(), k))
+	b.remove(k)
 
 	_, err = b.Integration(b.Context(), k)
 	b.kind(err, consent.NotFound)
@@ -229,7 +236,7 @@ func deleteOne(b *bench) {
 	k, sibling, other := b.integrate(acme, "i"), b.integrate(acme, "ii"), b.integrate(globex, "iii")
 	b.accept(acme, event("e1", at(-9), yes("p")))
 	b.accept(globex, event("e1", at(-9), yes("p")))
-	b.must(b.DeleteIntegration(b.Context(), k))
+	b.remove(k)
 	for _, k := range []store.IntegrationKey{sibling, other} {
 		b.same(k.ID, b.delivery(k, "ana").State, store.Pending)
 	}
@@ -238,8 +245,10 @@ func deleteOne(b *bench) {
 	b.same("deliveries of ana", len(found), 1)
 }
 
-func deleteMany(b *bench) {
-	k := b.integrate(acme, "i")
+// What is left is found by itself, whoever was to remove it, and one sweep
+// takes all of it.
+func sweepMany(b *bench) {
+	k, sibling, second := b.integrate(acme, "i"), b.integrate(acme, "ii"), b.integrate(globex, "iii")
 	const people = 2600
 	for from := 0; from < people; from += 256 {
 		var batch []*consent.Message
@@ -248,10 +257,46 @@ func deleteMany(b *bench) {
 		}
 		b.accept(acme, batch...)
 	}
-	b.same("due", len(b.next(k, store.LiveWithdrawal, 2*people)), people)
+	b.accept(globex, event("e1", at(-9), no("p")))
 	b.must(b.DeleteIntegration(b.Context(), k))
-	b.clock.pass(time.Second)
-	b.same("due afterwards", len(b.next(k, store.LiveWithdrawal, 2*people)), 0)
-	_, err := b.Delivery(b.Context(), b.deliveryKey(k, fmt.Sprint("u", people-1)))
-	b.kind(err, consent.NotFound)
+	b.must(b.DeleteIntegration(b.Context(), second))
+	b.must(b.Sweep(b.Context()))
+	b.same("due", []int{len(b.next(k, store.LiveWithdrawal, 2*people)), len(b.next(second, store.LiveWithdrawal, 2))}, []int{0, 0})
+	b.same("due for one that is there", len(b.next(sibling, store.LiveWithdrawal, 2*people)), people)
+}
+
+func sweepAll(b *bench) {
+	k, sibling := b.integrate(acme, "i"), b.integrate(acme, "ii")
+	l := b.lease("node")
+	for _, of := range []store.IntegrationKey{k, sibling} {
+		b.joined(of, l, map[string]string{"ana": "p"})
+		b.hear(of, rumour("1", "7", false))
+		b.accept(acme, as(event("of bob "+of.ID, at(-9), yes("p")), "bob", ""))
+		bob := b.delivery(of, "bob")
+		f := answered(bob, b.begin(l, bob), b.now())
+		f.LeftOut = []consent.LeftOut{{Name: "age", Reason: "no", Attribute: true}}
+		b.must(b.Finish(b.Context(), l, f))
+	}
+	left := func(k store.IntegrationKey) []int {
+		loads, err := b.Loads(b.Context(), k, 9)
+		b.must(err)
+		counts, err := b.Counts(b.Context(), k)
+		b.must(err)
+		totals, err := b.Totals(b.Context(), k)
+		b.must(err)
+		deliveries := 0
+		for _, person := range []string{"ana", "bob"} {
+			if _, err := b.Delivery(b.Context(), b.deliveryKey(k, person)); err == nil {
+				deliveries++
+			}
+		}
+		writes, err := b.OwnWrites(b.Context(), k, b.person(acme, "ana"), at(-99)) // those of loads
+		b.must(err)
+		return []int{deliveries, len(loads), len(writes), len(b.pendingNews(k)), len(totals.LeftOut), min(1, len(counts))}
+	}
+	b.same("before", left(k), []int{2, 1, 1, 1, 1, 1})
+	b.must(b.DeleteIntegration(b.Context(), k))
+	b.must(b.Sweep(b.Context()))
+	b.same("of the one that is gone", left(k), []int{0, 0, 0, 0, 0, 0})
+	b.same("of the other", left(sibling), []int{2, 1, 1, 1, 1, 1})
 }
