@@ -24,18 +24,19 @@ const (
 	anyWaitedSQL = `SELECT EXISTS (SELECT 1 FROM deliveries WHERE organization = $1 AND integration = $2 AND target = $3
 		AND next_at > 0 AND next_at <= $4)`
 	// A row that somebody is making due at the moment is left for the next time,
-	// so that nobody is waited for.
+	// so that nobody is waited for. The array is made once: what stands behind
+	// IN, PostgreSQL may choose, and lock, anew for every row.
 	promoteSQL = `UPDATE deliveries SET class = CASE WHEN state = 'unmatched' THEN greatest(class, 1) ELSE class END,
 			state = CASE WHEN state IN ('waiting', 'unmatched') THEN 'pending' ELSE state END, next_at = 0
-		WHERE organization = $1 AND integration = $2 AND target = $3 AND next_at > 0 AND next_at <= $4 AND person IN (
-			SELECT person FROM deliveries WHERE organization = $1 AND integration = $2 AND target = $3 AND next_at > 0 AND next_at <= $4
-			ORDER BY next_at LIMIT $5 FOR UPDATE SKIP LOCKED)`
+		WHERE ctid = ANY(ARRAY(
+			SELECT ctid FROM deliveries WHERE organization = $1 AND integration = $2 AND target = $3 AND next_at > 0 AND next_at <= $4
+			ORDER BY next_at LIMIT $5 FOR UPDATE SKIP LOCKED))`
 	beginSQL = `UPDATE deliveries SET state = 'in_flight', class = 2, epoch = $6, known = $7, attempted_at = $8, next_at = 0, updated_at = $8, marks = 0
 		WHERE ` + oneDelivery + ` AND version = $5 AND state = 'pending'`
 	reopenSQL = `UPDATE deliveries SET state = 'pending', next_at = 0, version = version + 1
-		WHERE organization = $1 AND integration = $2 AND state = 'unmatched' AND updated_at > $3 AND (target, person) IN (
-			SELECT target, person FROM deliveries WHERE organization = $1 AND integration = $2 AND state = 'unmatched' AND updated_at > $3
-			ORDER BY person FOR UPDATE)`
+		WHERE organization = $1 AND integration = $2 AND target = 'actito' AND state = 'unmatched' AND updated_at > $3 AND person = ANY(ARRAY(
+			SELECT person FROM deliveries WHERE organization = $1 AND integration = $2 AND target = 'actito' AND state = 'unmatched' AND updated_at > $3
+			ORDER BY person FOR UPDATE))`
 	// lockDeliveriesSQL reads and locks deliveries of one integration in the
 	// order in which Accept locks them.
 	lockDeliveriesSQL = selectDeliveries + `organization = $1 AND integration = $2 AND target = $3 AND person = ANY($4::bytea[]) ORDER BY person FOR UPDATE`

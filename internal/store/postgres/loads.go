@@ -28,6 +28,8 @@ const (
 		WHERE organization = $1 AND integration = $2 AND target = $3 AND person = ANY($4::bytea[]) ORDER BY person FOR UPDATE`
 	endDeliverySQL = `UPDATE deliveries SET state = $5, class = $6, due_at = $7, version = $8, attempts = $9, known = $10, last_error = $11,
 		readback = $12, readback_at = $13, updated_at = $14 WHERE ` + oneDelivery
+	forgetRowsSQL = `DELETE FROM load_rows WHERE ctid = ANY(ARRAY(
+		SELECT ctid FROM load_rows WHERE organization = $1 AND integration = $2 AND load = $3 ORDER BY number LIMIT $4))`
 	sampleSQL = `UPDATE deliveries SET readback = greatest(readback, 1), readback_at = $1
 		WHERE organization = $2 AND integration = $3 AND target = 'actito' AND state = 'sent' AND person IN (
 			SELECT d.person FROM load_rows r JOIN deliveries d ON d.organization = r.organization AND d.integration = r.integration
@@ -83,9 +85,8 @@ func (e *Engine) SaveLoad(ctx context.Context, l store.Lease, load *store.Load) 
 // ForgetRows removes the rows of a load that is done, some at a time, and
 // tells whether there are more.
 func (e *Engine) ForgetRows(ctx context.Context, load *store.Load) (more bool, err error) {
-	return e.removeSome(ctx, `DELETE FROM load_rows WHERE organization = $1 AND integration = $2 AND load = $3 AND number IN (
-		SELECT number FROM load_rows WHERE organization = $1 AND integration = $2 AND load = $3 ORDER BY number LIMIT $4)`,
-		load.Organization, load.ID, load.LoadID[:])
+	removed, err := e.removeSome(ctx, forgetRowsSQL, load.Organization, load.ID, load.LoadID[:])
+	return removed == forgetChunk, err
 }
 
 // JoinLoad puts deliveries into a load that is being built, in the order

@@ -110,7 +110,8 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"EndRows, locks":        {lockDeliveriesSQL, one},
 		"SampleRows":            {sampleSQL, one},
 		"Sweep, whose":          {goneSQL("deliveries"), "deliveries_pkey: organization integration"},
-		"Sweep":                 {sweepSQL("deliveries", "target, person"), one},
+		"Sweep":                 {sweepSQL("deliveries", "target, person"), "deliveries_pkey: organization integration"},
+		"ForgetRows":            {forgetRowsSQL, "load_rows_pkey: organization integration load"},
 		"Merge":                 {takeInboxSQL, "inbox_pkey: organization lane"},
 		"Merge, leaving":        {leaveSQL, "inbox_pkey: organization lane seq"},
 		"SetAside":              {asideSQL, "inbox_pkey: organization lane seq"},
@@ -138,6 +139,9 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		}
 		if strings.Contains(plan, "Seq Scan") {
 			t.Errorf("%s reads a whole table:\n%s", name, plan)
+		}
+		if _, inner, semi := strings.Cut(plan, "Semi Join"); semi && strings.Contains(inner, "LockRows") {
+			t.Errorf("%s chooses anew for every row:\n%s", name, plan)
 		}
 	}
 }

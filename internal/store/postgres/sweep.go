@@ -17,8 +17,8 @@ func (e *Engine) Sweep(ctx context.Context) error {
 			return err
 		}
 		for _, k := range gone {
-			for more := true; more; {
-				if more, err = e.removeSome(ctx, sweepSQL(r.Table, r.Key), k.Organization, k.ID); err != nil {
+			for removed := int64(1); removed > 0; {
+				if removed, err = e.removeSome(ctx, sweepSQL(r.Table, r.Key), k.Organization, k.ID); err != nil {
 					return err
 				}
 			}
@@ -40,22 +40,24 @@ func goneSQL(table string) string {
 		WHERE NOT EXISTS (SELECT 1 FROM integrations i WHERE i.organization = k.organization AND i.id = k.integration)`
 }
 
+// sweepSQL chooses once what it removes. A row that somebody changed meanwhile
+// is left for the next time.
 func sweepSQL(table, key string) string {
-	return `DELETE FROM ` + table + ` WHERE organization = $1 AND integration = $2 AND (` + key + `) IN (
-		SELECT ` + key + ` FROM ` + table + ` WHERE organization = $1 AND integration = $2 ORDER BY ` + key + ` LIMIT $3 FOR UPDATE)`
+	return `DELETE FROM ` + table + ` WHERE ctid = ANY(ARRAY(
+		SELECT ctid FROM ` + table + ` WHERE organization = $1 AND integration = $2 ORDER BY ` + key + ` LIMIT $3 FOR UPDATE))`
 }
 
 // forgetChunk bounds how many rows one transaction removes.
 const forgetChunk = 2000
 
-// removeSome runs a deletion whose last argument bounds it, and tells whether
-// there may be more to remove.
-func (e *Engine) removeSome(ctx context.Context, deletion string, args ...any) (more bool, err error) {
+// removeSome runs a deletion whose last argument bounds it, and tells how many
+// rows are gone.
+func (e *Engine) removeSome(ctx context.Context, deletion string, args ...any) (removed int64, err error) {
 	args = append(slices.Clip(args), forgetChunk)
 	err = e.inTx(ctx, func(ctx context.Context, tx *tx) error {
 		tag, err := tx.Exec(ctx, deletion, args...)
-		more = tag.RowsAffected() == forgetChunk
+		removed = tag.RowsAffected()
 		return err
 	})
-	return more, err
+	return removed, err
 }

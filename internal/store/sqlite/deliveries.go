@@ -292,7 +292,7 @@ func (e *Engine) RecordRead(ctx context.Context, l store.Lease, f store.Finish, 
 func (e *Engine) Reopen(ctx context.Context, k store.IntegrationKey, after consent.Time) error {
 	return e.inTx(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 'pending', next_at = 0, version = version + 1
-			WHERE organization = ? AND integration = ? AND state = 'unmatched' AND updated_at > ?`, k.Organization, k.ID, int64(after))
+			WHERE organization = ? AND integration = ? AND target = 'actito' AND state = 'unmatched' AND updated_at > ?`, k.Organization, k.ID, int64(after))
 		return err
 	})
 }
