@@ -38,7 +38,7 @@ func (c *courier) attempt(ctx context.Context, j *job, now consent.Time) {
 		return
 	}
 	call := a.newCall("update", j.send, now)
-	ok, err := c.store.Begin(ctx, c.currentLease(), store.Start{
+	ok, err := c.begin(ctx, store.Start{
 		DeliveryKey: j.DeliveryKey, Version: j.Version, Doubt: j.Known.Doubt(j.send), Call: call,
 	})
 	if err != nil {
@@ -55,6 +55,24 @@ func (c *courier) attempt(ctx context.Context, j *job, now consent.Time) {
 	a.guarded(ctx, call)
 	if a.record(ctx, a.finish) {
 		a.metrics.finished(a.job, &a.finish, a.clock())
+	}
+}
+
+// begin stores that a call is about to be made, and tells whether it may be.
+// Where the store gives no answer, it may have begun all the same, and would
+// stay in flight for nobody: it is asked again until the lease is gone.
+func (c *courier) begin(ctx context.Context, s store.Start) (ok bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, store.LeaseLife)
+	defer cancel()
+	for {
+		if ok, err = c.store.Begin(ctx, c.currentLease(), s); err == nil || consent.KindOf(err) != consent.Transient {
+			return ok, err
+		}
+		select {
+		case <-ctx.Done():
+			return false, err
+		case <-time.After(time.Second):
+		}
 	}
 }
 

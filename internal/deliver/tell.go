@@ -143,7 +143,7 @@ func (c *courier) beginTelling(ctx context.Context, t *telling) (bool, error) {
 			t.call.Subscriptions[s.Choice.Path()] = s.Enabled
 		}
 	}
-	return c.store.Begin(ctx, c.currentLease(), store.Start{
+	return c.begin(ctx, store.Start{
 		DeliveryKey: t.DeliveryKey, Version: t.Version, Doubt: t.Known.Doubt(t.known), Call: t.call,
 	})
 }

@@ -31,8 +31,10 @@ const (
 		WHERE ctid = ANY(ARRAY(
 			SELECT ctid FROM deliveries WHERE organization = $1 AND integration = $2 AND target = $3 AND next_at > 0 AND next_at <= $4
 			ORDER BY next_at LIMIT $5 FOR UPDATE SKIP LOCKED))`
-	beginSQL = `UPDATE deliveries SET state = 'in_flight', class = 2, epoch = $6, known = $7, attempted_at = $8, next_at = 0, updated_at = $8, marks = 0
-		WHERE ` + oneDelivery + ` AND version = $5 AND state = 'pending'`
+	beginSQL = `UPDATE deliveries SET state = 'in_flight', class = 2, epoch = $5, known = $6, attempted_at = $7, next_at = 0, updated_at = $7, marks = 0
+		WHERE ` + oneDelivery
+	begunSQL = `SELECT EXISTS (SELECT 1 FROM deliveries WHERE ` + oneDelivery + ` AND state = 'in_flight' AND epoch = $5)
+		AND EXISTS (SELECT 1 FROM calls WHERE organization = $1 AND person = $4 AND id = $6 AND answered_at = 0)`
 	reopenSQL = `UPDATE deliveries SET state = 'pending', next_at = 0, version = version + 1
 		WHERE organization = $1 AND integration = $2 AND target = 'actito' AND state = 'unmatched' AND updated_at > $3 AND person = ANY(ARRAY(
 			SELECT person FROM deliveries WHERE organization = $1 AND integration = $2 AND target = 'actito' AND state = 'unmatched' AND updated_at > $3
@@ -100,6 +102,9 @@ func (e *Engine) DeliveriesOf(ctx context.Context, organization string, p store.
 // come; otherwise ok is false and nothing is changed. The row's class becomes
 // the lowest: what it counts as if it stays due is for Finish to say, and what
 // comes meanwhile counts for itself.
+//
+// Whoever got no answer may ask again with the same call: what has begun by it
+// is ok.
 func (e *Engine) Begin(ctx context.Context, l store.Lease, s store.Start) (ok bool, err error) {
 	doubt, err := store.ToJSON(s.Doubt)
 	if err != nil {
@@ -109,20 +114,18 @@ func (e *Engine) Begin(ctx context.Context, l store.Lease, s store.Start) (ok bo
 		if ok, err = tx.holds(ctx, l); err != nil || !ok {
 			return err
 		}
-		var marks int64
-		ok = false
-		rows, err := collect(ctx, tx, pgx.RowTo[int64], `SELECT marks FROM deliveries WHERE `+oneDelivery+` FOR UPDATE`, deliveryKey(s.DeliveryKey)...)
-		if err != nil || len(rows) == 0 {
+		found, err := tx.lockLooked(ctx, []store.DeliveryKey{s.DeliveryKey})
+		if err != nil {
 			return err
 		}
-		marks = rows[0]
-		tag, err := tx.Exec(ctx, beginSQL, append(deliveryKey(s.DeliveryKey), s.Version, l.Epoch, doubt, int64(tx.now))...)
-		if ok = tag.RowsAffected() == 1; err != nil || !ok {
-			return err
+		is := found[s.DeliveryKey]
+		if ok = is.state == store.Pending && is.version == s.Version; !ok {
+			return tx.QueryRow(ctx, begunSQL, append(deliveryKey(s.DeliveryKey), l.Epoch, s.Call.ID[:])...).Scan(&ok)
 		}
-		sums := store.Tally{}
-		sums.Looked(marks)
 		var b pgx.Batch
+		b.Queue(beginSQL, append(deliveryKey(s.DeliveryKey), l.Epoch, doubt, int64(tx.now))...)
+		sums := store.Tally{}
+		sums.Looked(is.marks)
 		queueCounts(&b, s.IntegrationKey(), sums)
 		if err := queueCalls(&b, s.Call); err != nil {
 			return err
@@ -200,14 +203,18 @@ WHERE ` + oneDelivery + ` AND state = 'in_flight' AND epoch = $6`
 // meanwhile stays due. Conflict if the lease has gone.
 func (e *Engine) Settle(ctx context.Context, l store.Lease, settled []store.Settled) error {
 	return e.underLease(ctx, l, "postgres.Settle", func(ctx context.Context, tx *tx) error {
-		marks, err := tx.lockSettled(ctx, settled)
+		var keys []store.DeliveryKey
+		for i := range settled {
+			keys = append(keys, settled[i].DeliveryKey)
+		}
+		found, err := tx.lockLooked(ctx, keys)
 		if err != nil {
 			return err
 		}
 		sums := newChanges()
 		var b pgx.Batch
 		for _, s := range settled {
-			is, there := marks[s.DeliveryKey]
+			is, there := found[s.DeliveryKey]
 			if !there {
 				continue
 			}
@@ -233,27 +240,27 @@ func (e *Engine) Settle(ctx context.Context, l store.Lease, settled []store.Sett
 	})
 }
 
-// looked is what is decided upon when a delivery is settled.
+// looked is what is decided upon when a delivery is begun or settled.
 type looked struct {
 	version, marks int64
 	state          store.DeliveryState
 	leftOut        string
 }
 
-// lockSettled locks deliveries in the order in which Accept does.
-func (t *tx) lockSettled(ctx context.Context, settled []store.Settled) (map[store.DeliveryKey]looked, error) {
+// lockLooked locks deliveries in the order in which Accept does.
+func (t *tx) lockLooked(ctx context.Context, keys []store.DeliveryKey) (map[store.DeliveryKey]looked, error) {
 	var organizations, integrations, targets []string
 	var people [][]byte
-	for i := range settled {
-		k := &settled[i].DeliveryKey
+	for i := range keys {
+		k := &keys[i]
 		organizations, integrations, targets = append(organizations, k.Organization), append(integrations, k.Integration), append(targets, string(k.Target))
 		people = append(people, k.Person[:])
 	}
-	rows, err := t.Query(ctx, lockSettledSQL, organizations, integrations, targets, people)
+	rows, err := t.Query(ctx, lockLookedSQL, organizations, integrations, targets, people)
 	if err != nil {
 		return nil, err
 	}
-	found := make(map[store.DeliveryKey]looked, len(settled))
+	found := make(map[store.DeliveryKey]looked, len(keys))
 	var k store.DeliveryKey
 	var person []byte
 	var l looked
@@ -265,7 +272,7 @@ func (t *tx) lockSettled(ctx context.Context, settled []store.Settled) (map[stor
 	return found, err
 }
 
-const lockSettledSQL = `SELECT d.organization, d.integration, d.target, d.person, d.version, d.marks, d.state, d.left_out
+const lockLookedSQL = `SELECT d.organization, d.integration, d.target, d.person, d.version, d.marks, d.state, d.left_out
 	FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[]) AS u(o, i, t, p)
 	JOIN deliveries d ON d.organization = u.o AND d.integration = u.i AND d.target = u.t AND d.person = u.p
 	ORDER BY d.organization, d.person, d.integration FOR UPDATE OF d`

@@ -27,6 +27,8 @@ const (
 		WHERE organization = ? AND integration = ? AND target = ? AND next_at > 0 AND next_at <= ?`
 	beginSQL = `UPDATE deliveries SET state = 'in_flight', class = 2, epoch = ?, known = ?, attempted_at = ?, next_at = 0, updated_at = ?, marks = 0
 		WHERE organization = ? AND integration = ? AND target = ? AND person = ? AND version = ? AND state = 'pending'`
+	begunSQL = `SELECT EXISTS (SELECT 1 FROM deliveries WHERE organization = ?1 AND integration = ?2 AND target = ?3 AND person = ?4 AND state = 'in_flight' AND epoch = ?5)
+		AND EXISTS (SELECT 1 FROM calls WHERE organization = ?1 AND person = ?4 AND id = ?6 AND answered_at = 0)`
 )
 
 func deliveryKey(k store.DeliveryKey) []any {
@@ -86,6 +88,9 @@ func (e *Engine) DeliveriesOf(ctx context.Context, organization string, p store.
 // come; otherwise ok is false and nothing is changed. The row's class becomes
 // the lowest: what it counts as if it stays due is for Finish to say, and what
 // comes meanwhile counts for itself.
+//
+// Whoever got no answer may ask again with the same call: what has begun by it
+// is ok.
 func (e *Engine) Begin(ctx context.Context, l store.Lease, s store.Start) (ok bool, err error) {
 	doubt, err := store.ToJSON(s.Doubt)
 	if err != nil {
@@ -105,8 +110,11 @@ func (e *Engine) Begin(ctx context.Context, l store.Lease, s store.Start) (ok bo
 			return err
 		}
 		n, err := res.RowsAffected()
-		if ok = n == 1; err != nil || !ok {
+		if err != nil {
 			return err
+		}
+		if ok = n == 1; !ok {
+			return tx.QueryRowContext(ctx, begunSQL, append(deliveryKey(s.DeliveryKey), l.Epoch, s.Call.ID[:])...).Scan(&ok)
 		}
 		sums := store.Tally{}
 		sums.Looked(marks)

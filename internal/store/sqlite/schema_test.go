@@ -93,6 +93,7 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"Delivery":              {selectDeliveries + oneDelivery, one},
 		"DeliveriesOf":          {selectDeliveries + deliveriesOf, one},
 		"Begin":                 {beginSQL, one},
+		"Begin, again":          {begunSQL, "SEARCH calls USING PRIMARY KEY (organization=? AND person=? AND id=?)"},
 		"Finish":                {finishSQL, one},
 		"Acquire":               {recoverSQL, "SEARCH deliveries USING INDEX deliveries_in_flight (organization=? AND integration=?)"},
 		"markDue":               {markDueSQL, ""}, // inserts, and looks for nothing but the row in its way

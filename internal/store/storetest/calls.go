@@ -11,6 +11,7 @@ var calls = group{
 	"R13 the doubt is stored before the call":                 doubtFirst,
 	"a call does not begin when newer consent came":           beginOutdated,
 	"a call does not begin twice":                             beginTwice,
+	"whoever got no answer asks again with the same call":     beginAgain,
 	"what the end of a call says is stored":                   finishStores,
 	"newer consent during the call stays due":                 newerDuringCall,
 	"what has to wait waits, a withdrawal 5 s at most":        newerWhileWaiting,
@@ -55,6 +56,36 @@ func beginTwice(b *bench) {
 	ok, err := b.Begin(b.Context(), l, store.Start{DeliveryKey: d.DeliveryKey, Version: d.Version, Doubt: doubt(true)})
 	b.must(err)
 	b.same("begun twice", ok, false)
+}
+
+func beginAgain(b *bench) {
+	k := b.integrate(acme, "i")
+	b.accept(acme, event("e1", at(-9), yes("p")))
+	d, l := b.delivery(k, "ana"), b.lease("node")
+	again := func(l store.Lease, call store.Call) bool {
+		b.Helper()
+		ok, err := b.Begin(b.Context(), l, store.Start{DeliveryKey: d.DeliveryKey, Version: d.Version, Doubt: doubt(true), Call: call})
+		b.must(err)
+		return ok
+	}
+	call := b.begin(l, d)
+	b.same("begun", again(l, call), true)
+	other := call
+	other.ID = store.NewID()
+	b.same("by another call", again(l, other), false)
+	b.accept(acme, event("e2", at(-8), yes("q")))
+	b.same("newer consent came", again(l, call), true)
+	counts, err := b.Counts(b.Context(), k)
+	b.must(err)
+	b.same("counted and traced once", []any{counts[store.CountEvents], len(b.trace(acme, d.Person).Calls)}, []any{int64(1), 1})
+
+	b.must(b.Finish(b.Context(), l, answered(d, call, b.now())))
+	b.same("it has ended", []any{again(l, call), b.delivery(k, "ana").State}, []any{false, store.Pending})
+	d = b.delivery(k, "ana")
+	call = b.begin(l, d)
+	b.clock.pass(store.LeaseLife)
+	next := b.lease("another")
+	b.same("the lease has gone", []any{again(l, call), again(next, call)}, []any{false, false})
 }
 
 func finishStores(b *bench) {
