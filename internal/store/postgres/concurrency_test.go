@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
@@ -176,6 +177,35 @@ func TestR12IntegrationMadeWhileAccepting(t *testing.T) {
 	}
 	if total == 0 {
 		t.Error("nobody was accepted")
+	}
+}
+
+// Whoever makes an integration may have to wait for a lease to be renewed.
+// Accepting for the organization goes on meanwhile.
+func TestAcceptingDoesNotWaitForALease(t *testing.T) {
+	t.Parallel()
+	e := ready(t, migrated(t))
+	integrate(t, e, "i")
+	made := make(chan error, 1)
+	if err := e.inTx(t.Context(), func(ctx context.Context, tx *tx) error {
+		if _, err := tx.Exec(ctx, `UPDATE licences SET idle_since = 1`); err != nil {
+			return err
+		}
+		go func() {
+			made <- e.CreateIntegration(t.Context(), &store.Integration{Organization: "acme", ID: "second", Status: store.Active, Revision: 1, Licence: "licence"})
+		}()
+		for waiting := int64(0); waiting == 0; {
+			waiting = number(t, e, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`)
+		}
+		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+		defer cancel()
+		_, err := e.Accept(ctx, []store.Inbound{says("e", "ana", true, 1)})
+		return err
+	}); err != nil {
+		t.Error(err)
+	}
+	if err := <-made; err != nil {
+		t.Error(err)
 	}
 }
 

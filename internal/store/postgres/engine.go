@@ -9,8 +9,9 @@
 // Any number of nodes may call any method at the same time. Transactions run
 // at READ COMMITTED and lock what they decide upon, in one order:
 //
-//	advisory locks (see accept.go), licences, inbox, ledger, tombstones, events,
-//	people, deliveries, left_out, counts
+//	licences, inbox, advisory locks (see accept.go), integrations, reprojections,
+//	news, ledger, tombstones, events, people, deliveries, load_rows, loads,
+//	left_out, counts
 //
 // each sorted. What still meets in a deadlock is rolled back by the server and
 // tried again.

@@ -75,6 +75,11 @@ func (e *Engine) saveIntegration(ctx context.Context, i *store.Integration, writ
 		return err
 	}
 	return e.inTx(ctx, func(ctx context.Context, tx *tx) error {
+		// It waits for whoever renews this lease, and must not hold up accepting
+		// meanwhile.
+		if _, err := tx.Exec(ctx, `INSERT INTO licences (licence) VALUES ($1) ON CONFLICT DO NOTHING`, i.Licence); err != nil {
+			return err
+		}
 		tag, err := write(ctx, tx, settings, snapshot)
 		if err != nil {
 			return err
@@ -82,12 +87,10 @@ func (e *Engine) saveIntegration(ctx context.Context, i *store.Integration, writ
 		if tag.RowsAffected() == 0 {
 			return consent.Errorf(consent.Conflict, "postgres.saveIntegration", "the integration was changed at the same time: read it again")
 		}
-		var b pgx.Batch
-		b.Queue(`INSERT INTO licences (licence) VALUES ($1) ON CONFLICT DO NOTHING`, i.Licence)
-		b.Queue(`INSERT INTO reprojections (organization, integration, state, cursor, started_at) VALUES ($1, $2, 'counting', '', $3)
+		_, err = tx.Exec(ctx, `INSERT INTO reprojections (organization, integration, state, cursor, started_at) VALUES ($1, $2, 'counting', '', $3)
 			ON CONFLICT (organization, integration) DO UPDATE SET state = 'counting', cursor = '', people = 0, withdrawals = 0, grants = 0, started_at = excluded.started_at`,
 			i.Organization, i.ID, int64(i.UpdatedAt))
-		return tx.run(ctx, &b)
+		return err
 	})
 }
 

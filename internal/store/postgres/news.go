@@ -76,10 +76,8 @@ func (e *Engine) Postpone(ctx context.Context, l store.Lease, n *store.News, unt
 // the lease has gone.
 func (e *Engine) SettleNews(ctx context.Context, l store.Lease, h store.Heard) error {
 	return e.underLease(ctx, l, "postgres.SettleNews", func(ctx context.Context, tx *tx) error {
-		if len(h.Statements) == 0 {
-			if err := tx.shareOrganization(ctx, h.Organization); err != nil {
-				return err
-			}
+		if err := tx.shareOrganization(ctx, h.Organization); err != nil {
+			return err
 		}
 		tag, err := tx.Exec(ctx, `DELETE FROM news WHERE organization = $1 AND integration = $2 AND id = $3`, h.Organization, h.ID, h.NewsID[:])
 		if err != nil || tag.RowsAffected() == 0 {

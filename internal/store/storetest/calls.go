@@ -82,7 +82,9 @@ func beginAgain(b *bench) {
 	b.must(b.Finish(b.Context(), l, answered(d, call, b.now())))
 	b.same("it has ended", []any{again(l, call), b.delivery(k, "ana").State}, []any{false, store.Pending})
 	d = b.delivery(k, "ana")
+	ended := call
 	call = b.begin(l, d)
+	b.same("another is under way", again(l, ended), false)
 	b.clock.pass(store.LeaseLife)
 	next := b.lease("another")
 	b.same("the lease has gone", []any{again(l, call), again(next, call)}, []any{false, false})
