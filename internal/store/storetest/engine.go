@@ -141,7 +141,7 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) Engine) {
 	t.Helper()
 	for area, tests := range map[string]group{
 		"accept": accepting, "inbox": inbox, "events": events, "deletions": deletions, "links": links, "order": order,
-		"due": due, "loads": loads, "news": news, "queues": queues, "calls": calls, "fence": fence, "reads": reads, "leases": leases,
+		"due": due, "loads": loads, "ends of loads": loadEnds, "news": news, "queues": queues, "calls": calls, "fence": fence, "reads": reads, "leases": leases,
 		"integrations": integrations, "reprojections": reprojections, "accounts": accounts, "concurrency": concurrency,
 	} {
 		t.Run(area, func(t *testing.T) {
