@@ -54,3 +54,20 @@ func (l *Load) Call(r *LoadRow, now consent.Time) Call {
 	}
 	return c
 }
+
+// RowEnd is what an engine records of a row whose load has ended.
+type RowEnd struct {
+	State   RowState
+	Changed bool // the delivery is another
+	Traced  bool // the load stands in the person's trace from now on
+	Loaded  bool // it has spared the person a call
+}
+
+// EndOf is EndRow with what else follows.
+func EndOf(l *Load, r *LoadRow, d *Delivery, now consent.Time) (e RowEnd) {
+	was := d.State
+	e.State, e.Changed = EndRow(l, r, d, now)
+	e.Traced = (e.Changed || e.State != r.State) && l.State != LoadRunning && r.State != RowAgain && l.Outcome != LoadNotApplied
+	e.Loaded = e.Traced && was == Sent && l.Outcome == LoadConfirmed && r.Refused == ""
+	return e
+}

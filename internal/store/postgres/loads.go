@@ -251,19 +251,19 @@ func (e *Engine) EndRows(ctx context.Context, l store.Lease, load *store.Load, r
 		sums := newChanges()
 		for n := range rows {
 			r := &rows[n]
-			state, loaded, err := queueEnd(&b, load, r, deliveries[r.Person], tx.now)
+			end, err := queueEnd(&b, load, r, deliveries[r.Person], tx.now)
 			if err != nil {
 				return err
 			}
-			if loaded {
+			if end.Loaded {
 				sums.count(load.IntegrationKey, store.Tally{store.CountLoaded: 1})
 			}
-			if state == r.State {
+			if end.State == r.State {
 				continue
 			}
 			moved++
 			b.Queue(`UPDATE load_rows SET state = $5 WHERE organization = $1 AND integration = $2 AND load = $3 AND number = $4`,
-				load.Organization, load.ID, load.LoadID[:], r.Row, int16(state))
+				load.Organization, load.ID, load.LoadID[:], r.Row, int16(end.State))
 		}
 		if err := tx.run(ctx, &b); err != nil {
 			return err
@@ -273,24 +273,21 @@ func (e *Engine) EndRows(ctx context.Context, l store.Lease, load *store.Load, r
 	return moved, err
 }
 
-// queueEnd tells also whether the load has spared the person a call.
-func queueEnd(b *pgx.Batch, load *store.Load, r *store.LoadRow, d *store.Delivery, now consent.Time) (state store.RowState, loaded bool, err error) {
+func queueEnd(b *pgx.Batch, load *store.Load, r *store.LoadRow, d *store.Delivery, now consent.Time) (store.RowEnd, error) {
 	if d == nil {
-		return store.RowDone, false, nil // forgotten meanwhile
+		return store.RowEnd{State: store.RowDone}, nil // forgotten meanwhile
 	}
-	was := d.State
-	state, changed := store.EndRow(load, r, d, now)
-	if changed {
+	end := store.EndOf(load, r, d, now)
+	if end.Changed {
 		known, err := store.ToJSON(d.Known)
 		if err != nil {
-			return state, false, err
+			return end, err
 		}
 		b.Queue(endDeliverySQL, append(deliveryKey(d.DeliveryKey), string(d.State), int16(d.Class), int64(d.DueAt), d.Version, d.Attempts, known, plain(d.LastError),
 			d.Readback, int64(d.ReadbackAt), int64(d.UpdatedAt))...)
 	}
-	if load.State == store.LoadRunning || r.State == store.RowAgain || load.Outcome == store.LoadNotApplied || state == r.State && !changed {
-		return state, false, nil
+	if !end.Traced {
+		return end, nil
 	}
-	loaded = was == store.Sent && load.Outcome == store.LoadConfirmed && r.Refused == ""
-	return state, loaded, queueCalls(b, load.Call(r, now))
+	return end, queueCalls(b, load.Call(r, now))
 }

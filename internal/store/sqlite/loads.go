@@ -243,19 +243,19 @@ func (e *Engine) EndRows(ctx context.Context, l store.Lease, load *store.Load, r
 		moved = 0
 		tx, sums := keep(t), store.Tally{}
 		for n := range rows {
-			state, loaded, err := endRow(ctx, tx, load, &rows[n], now)
+			end, err := endRow(ctx, tx, load, &rows[n], now)
 			if err != nil {
 				return err
 			}
-			if loaded {
+			if end.Loaded {
 				sums[store.CountLoaded]++
 			}
-			if state == rows[n].State {
+			if end.State == rows[n].State {
 				continue
 			}
 			moved++
 			if _, err := tx.ExecContext(ctx, `UPDATE load_rows SET state = ? WHERE organization = ? AND integration = ? AND load = ? AND number = ?`,
-				int64(state), load.Organization, load.ID, load.LoadID[:], rows[n].Row); err != nil {
+				int64(end.State), load.Organization, load.ID, load.LoadID[:], rows[n].Row); err != nil {
 				return err
 			}
 		}
@@ -264,32 +264,29 @@ func (e *Engine) EndRows(ctx context.Context, l store.Lease, load *store.Load, r
 	return moved, err
 }
 
-// endRow tells also whether the load has spared the person a call.
-func endRow(ctx context.Context, tx querier, load *store.Load, r *store.LoadRow, now consent.Time) (state store.RowState, loaded bool, err error) {
+func endRow(ctx context.Context, tx querier, load *store.Load, r *store.LoadRow, now consent.Time) (end store.RowEnd, err error) {
 	key := []any{load.Organization, load.ID, string(store.TargetActito), r.Person[:]}
 	d, err := store.ScanDelivery(tx.QueryRowContext(ctx, selectDeliveries+oneDelivery, key...))
 	if err == sql.ErrNoRows { //nolint:errorlint // database/sql returns it bare
-		return store.RowDone, false, nil // forgotten meanwhile
+		return store.RowEnd{State: store.RowDone}, nil // forgotten meanwhile
 	} else if err != nil {
-		return r.State, false, err
+		return end, err
 	}
-	was := d.State
-	state, changed := store.EndRow(load, r, d, now)
-	if changed {
+	end = store.EndOf(load, r, d, now)
+	if end.Changed {
 		known, err := store.ToJSON(d.Known)
 		if err != nil {
-			return state, false, err
+			return end, err
 		}
 		if _, err := tx.ExecContext(ctx, endDeliverySQL, append([]any{
 			string(d.State), int64(d.Class), int64(d.DueAt), d.Version, d.Attempts, known, d.LastError,
 			d.Readback, int64(d.ReadbackAt), int64(d.UpdatedAt),
 		}, key...)...); err != nil {
-			return state, false, err
+			return end, err
 		}
 	}
-	if load.State == store.LoadRunning || r.State == store.RowAgain || load.Outcome == store.LoadNotApplied || state == r.State && !changed {
-		return state, false, nil
+	if !end.Traced {
+		return end, nil
 	}
-	loaded = was == store.Sent && load.Outcome == store.LoadConfirmed && r.Refused == ""
-	return state, loaded, insertCall(ctx, tx, load.Call(r, now))
+	return end, insertCall(ctx, tx, load.Call(r, now))
 }
