@@ -146,7 +146,7 @@ func (e *Engine) Finish(ctx context.Context, l store.Lease, f store.Finish) erro
 			return err
 		}
 		tag, err := tx.Exec(ctx, finishSQL, append(deliveryKey(f.DeliveryKey), f.Version, l.Epoch,
-			string(f.State), int16(f.Class), int64(f.NextAt), f.Attempts, known, plain(f.LastError), f.Readback, int64(f.ReadbackAt), int64(tx.now), len(f.Calls), f.ProfileID)...)
+			string(f.State), int16(f.Class), int64(f.NextAt), f.Attempts, known, plain(f.LastError), f.Readback, int64(f.ReadbackAt), int64(tx.now), len(f.Calls), plain(f.ProfileID))...)
 		if err != nil {
 			return err
 		}
@@ -309,7 +309,7 @@ func (e *Engine) RecordRead(ctx context.Context, l store.Lease, f store.Finish, 
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, recordReadSQL, append(deliveryKey(f.DeliveryKey), known, f.Readback, int64(f.ReadbackAt), int64(tx.now), len(f.Calls), due, int16(f.Class), f.ProfileID)...); err != nil {
+		if _, err := tx.Exec(ctx, recordReadSQL, append(deliveryKey(f.DeliveryKey), known, f.Readback, int64(f.ReadbackAt), int64(tx.now), len(f.Calls), due, int16(f.Class), plain(f.ProfileID))...); err != nil {
 			return err
 		}
 		sums.count(f.IntegrationKey(), store.Tally{store.CountCalls: int64(len(f.Calls))})

@@ -108,7 +108,7 @@ func learn(ctx context.Context, tx *tx, h store.Heard) error {
 		return err
 	}
 	var b pgx.Batch
-	b.Queue(`UPDATE deliveries SET known = $5, profile = $6 WHERE `+oneDelivery, append(key, known, cmp.Or(h.ProfileID, d.ProfileID))...)
+	b.Queue(`UPDATE deliveries SET known = $5, profile = $6 WHERE `+oneDelivery, append(key, known, cmp.Or(plain(h.ProfileID), d.ProfileID))...)
 	if !h.Doubt.Empty() || h.Again && d.State == store.Unmatched {
 		queueMarks(&b, h.ID, store.TargetActito, []store.Due{{
 			SubjectKey: store.SubjectKey{Organization: h.Organization, Person: h.Person}, Class: store.LiveWithdrawal,
@@ -133,7 +133,7 @@ func (e *Engine) OwnWrites(ctx context.Context, k store.IntegrationKey, p store.
 
 // PersonOfProfile finds whose profile it is by Actito's own id.
 func (e *Engine) PersonOfProfile(ctx context.Context, k store.IntegrationKey, profileID string) (p store.PersonKey, err error) {
-	person, ok, err := one(ctx, e, pgx.RowTo[[]byte], byProfileSQL, k.Organization, k.ID, profileID)
+	person, ok, err := one(ctx, e, pgx.RowTo[[]byte], byProfileSQL, k.Organization, k.ID, plain(profileID))
 	if err != nil {
 		return p, err
 	}

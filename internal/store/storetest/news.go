@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"time"
 
 	"consentsync/internal/consent"
@@ -18,6 +19,7 @@ var news = group{
 	"what has to be written again is due":                  newsDoubt,
 	"R20 who had no profile is tried again":                newsAgain,
 	"a profile is known by Actito's own id":                newsProfile,
+	"whatever Actito's own id of a profile is":             newsOddProfile,
 	"R25 own writes, by whichever lane":                    ownWrites,
 	"R15 news are settled under the lease only":            newsFenced,
 	"none are kept of an integration that is gone":         newsOfNobody,
@@ -207,6 +209,25 @@ func newsProfile(b *bench) {
 	b.same("as a call told, and what is not told keeps it", p, b.person(acme, "ana"))
 	_, err = b.PersonOfProfile(b.Context(), b.integrate(acme, "other"), "7")
 	b.kind(err, consent.NotFound)
+}
+
+// An id is whatever text Actito's answer holds.
+func newsOddProfile(b *bench) {
+	k := b.integrate(acme, "i")
+	l := b.lease("node")
+	for n, id := range []string{"a\x00b", "\xff"} {
+		b.accept(acme, event(fmt.Sprint("e", n), at(n-9), no(fmt.Sprint("p", n))))
+		d := b.delivery(k, "ana")
+		f := answered(d, b.begin(l, d), b.now())
+		f.ProfileID = id
+		b.must(b.Finish(b.Context(), l, f))
+		b.must(b.RecordRead(b.Context(), l, store.Finish{DeliveryKey: d.DeliveryKey, Known: f.Known, ProfileID: id}, false))
+		b.hear(k, rumour(fmt.Sprint("n", n), id, true))
+		b.must(b.SettleNews(b.Context(), l, store.Heard{News: b.pendingNews(k)[0], Person: d.Person, ProfileID: id}))
+		p, err := b.PersonOfProfile(b.Context(), k, id)
+		b.must(err)
+		b.same("whose it is", p, d.Person)
+	}
 }
 
 func ownWrites(b *bench) {
