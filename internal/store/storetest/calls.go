@@ -19,6 +19,7 @@ var calls = group{
 	"R21 a withdrawal that was not delivered keeps its class": classKept,
 	"calls are counted and traced":                            callsCounted,
 	"settled without a call":                                  settle,
+	"what cannot be worked out is set aside":                  setAside,
 	"what is left out is summed up":                           leftOut,
 	"R18 unmatched people are reopened":                       reopen,
 }
@@ -219,6 +220,22 @@ func settle(b *bench) {
 	b.begin(l, ana)
 	b.must(b.Settle(b.Context(), l, []store.Settled{{DeliveryKey: ana.DeliveryKey, Version: ana.Version}}))
 	b.same("not while a call is under way", b.delivery(k, "ana").State, store.InFlight)
+}
+
+func setAside(b *bench) {
+	k := b.integrate(acme, "i")
+	b.accept(acme, event("e1", at(-9), yes("p")))
+	d, l := b.delivery(k, "ana"), b.lease("node")
+	gone := l
+	gone.Epoch--
+	b.must(b.Fail(b.Context(), gone, d.DeliveryKey, d.Version, "too late"))
+	b.must(b.Fail(b.Context(), l, d.DeliveryKey, d.Version-1, "newer consent came"))
+	b.same("left alone", b.delivery(k, "ana"), d)
+	b.must(b.Fail(b.Context(), l, d.DeliveryKey, d.Version, "a reason"))
+	is := b.delivery(k, "ana")
+	b.same("set aside", []any{is.State, is.LastError}, []any{store.Failed, "a reason"})
+	b.accept(acme, event("e2", at(-8), no("p")))
+	b.same("newer consent tries again", b.next(k, store.LiveWithdrawal, 10), []consent.Time{at(-8)})
 }
 
 func leftOut(b *bench) {

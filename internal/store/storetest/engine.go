@@ -57,6 +57,7 @@ type Delivering interface {
 	Begin(ctx context.Context, l store.Lease, s store.Start) (bool, error)
 	Finish(ctx context.Context, l store.Lease, f store.Finish) error
 	Settle(ctx context.Context, l store.Lease, settled []store.Settled) error
+	Fail(ctx context.Context, l store.Lease, k store.DeliveryKey, version int64, reason string) error
 	RecordRead(ctx context.Context, l store.Lease, f store.Finish, due bool) error
 	Reopen(ctx context.Context, k store.IntegrationKey, after consent.Time) error
 }
