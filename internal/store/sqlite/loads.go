@@ -23,6 +23,10 @@ const (
 		WHERE r.organization = ? AND r.integration = ? AND r.load = ? AND r.state = 0 AND r.number > ? AND d.state = 'sent' ORDER BY r.number LIMIT ?`
 	joinSQL = `UPDATE deliveries SET state = 'sent', class = 2, known = ?, attempted_at = ?, next_at = 0, updated_at = ?, marks = 0
 		WHERE organization = ? AND integration = ? AND target = ? AND person = ? AND version = ? AND state = 'pending' AND readback = 0 AND readback_at = 0`
+	saveLoadSQL = `INSERT INTO loads (` + store.LoadColumns + `) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+		WHERE EXISTS (SELECT 1 FROM integrations WHERE organization = ?1 AND id = ?2)
+		ON CONFLICT DO UPDATE SET state = excluded.state, execution = excluded.execution, outcome = excluded.outcome,
+		reason = excluded.reason, started_at = excluded.started_at, ended_at = excluded.ended_at`
 	endDeliverySQL = `UPDATE deliveries SET state = ?, class = ?, due_at = ?, version = ?, attempts = ?, known = ?, last_error = ?,
 		readback = ?, readback_at = ?, updated_at = ? WHERE ` + oneDelivery
 )
@@ -72,10 +76,7 @@ func (e *Engine) SaveLoad(ctx context.Context, l store.Lease, load *store.Load) 
 		return err
 	}
 	return e.underLease(ctx, l, "sqlite.SaveLoad", func(tx *sql.Tx, _ consent.Time) error {
-		res, err := tx.ExecContext(ctx, `INSERT INTO loads (`+store.LoadColumns+`) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
-			WHERE EXISTS (SELECT 1 FROM integrations WHERE organization = ?1 AND id = ?2)
-			ON CONFLICT DO UPDATE SET state = excluded.state, execution = excluded.execution, outcome = excluded.outcome,
-			reason = excluded.reason, started_at = excluded.started_at, ended_at = excluded.ended_at`,
+		res, err := tx.ExecContext(ctx, saveLoadSQL,
 			load.Organization, load.ID, load.LoadID[:], string(load.State), load.Epoch, columns, load.People, load.Withdrawals, load.Refused,
 			load.Execution, string(load.Outcome), load.Reason, int64(load.CreatedAt), int64(load.StartedAt), int64(load.EndedAt))
 		if err != nil {
