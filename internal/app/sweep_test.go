@@ -22,7 +22,7 @@ func crashed(t *testing.T, deleted, kept string) (dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer e.Close() //nolint:errcheck // what matters was answered
+	defer e.Close()
 	e.UseHasher(store.NewHasher([]byte("a key for tests")))
 	for _, id := range []string{deleted, kept} {
 		i := &store.Integration{Organization: "acme", ID: id, Status: store.Paused, Revision: 1, Licence: id}
