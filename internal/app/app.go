@@ -136,7 +136,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher) 
 	a.tasks.Go(func() error { return a.delivery.Run(ctx) })
 	a.tasks.Go(func() error { return a.committer.Run(ctx) })
 	a.tasks.Go(func() error { return reprojector.Run(ctx) })
-	a.tasks.Go(func() error { return service.KeepWebhooks(ctx) })
+	a.tasks.Go(func() error { return service.KeepWebhooks(ctx, a.delivery.Holds) })
 	a.tasks.Go(func() error {
 		service.Sweep(ctx)
 		return nil

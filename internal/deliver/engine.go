@@ -87,6 +87,13 @@ func (e *Engine) Wake() {
 	}
 }
 
+// Holds tells whether this node delivers for a licence.
+func (e *Engine) Holds(licence string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.couriers[licence] != nil
+}
+
 // Rescan says that there may be a licence that nobody delivers for yet.
 func (e *Engine) Rescan() {
 	select {

@@ -193,9 +193,11 @@ func (s *Service) RotateWebhookSecret(ctx context.Context, k store.IntegrationKe
 // checkEvery is how often the webhooks in Actito are looked at.
 const checkEvery = 10 * time.Minute
 
-// KeepWebhooks looks after the webhooks of all integrations until ctx ends:
-// somebody may have removed or stopped them.
-func (s *Service) KeepWebhooks(ctx context.Context) error {
+// KeepWebhooks looks after the webhooks of the integrations that this node
+// delivers for until ctx ends: somebody may have removed or stopped them. ours
+// tells whether a licence is this node's; were two nodes to look, they might
+// both make what is missing.
+func (s *Service) KeepWebhooks(ctx context.Context, ours func(licence string) bool) error {
 	ticker := time.NewTicker(checkEvery)
 	defer ticker.Stop()
 	for {
@@ -204,17 +206,29 @@ func (s *Service) KeepWebhooks(ctx context.Context) error {
 			return nil
 		case <-ticker.C:
 		}
-		for after := (store.IntegrationKey{}); ; {
-			page, err := s.Store.AllIntegrations(ctx, after, 100)
-			if err != nil && ctx.Err() == nil {
-				s.Log.ErrorContext(ctx, "the webhooks in Actito could not be looked after, trying again later", "error", err)
+		if err := s.keepAllWebhooks(ctx, ours); err != nil && ctx.Err() == nil {
+			s.Log.ErrorContext(ctx, "the webhooks in Actito could not be looked after, trying again later", "error", err)
+		}
+	}
+}
+
+func (s *Service) keepAllWebhooks(ctx context.Context, ours func(licence string) bool) error {
+	for after := (store.IntegrationKey{}); ; {
+		page, err := s.Store.AllIntegrations(ctx, after, 100)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, i := range page {
+			after = store.IntegrationKey{Organization: i.Organization, ID: i.ID}
+			if !ours(i.Licence) {
+				continue
 			}
-			if err != nil || len(page) == 0 {
-				break
-			}
-			for _, i := range page {
-				s.keepWebhooks(ctx, i)
-				after = store.IntegrationKey{Organization: i.Organization, ID: i.ID}
+			// The others of the page took a while: it may have been changed or deleted.
+			switch now, err := s.Store.Integration(ctx, after); {
+			case err == nil:
+				s.keepWebhooks(ctx, now)
+			case consent.KindOf(err) != consent.NotFound:
+				return err
 			}
 		}
 	}
