@@ -2,10 +2,13 @@ package api_test
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +42,15 @@ func (s *fakeStore) AddWebhookClient(_ context.Context, c store.WebhookClient) e
 
 func (s *fakeStore) OrganizationOf(context.Context, string) (string, error) {
 	return "", consent.Errorf(consent.NotFound, "test", "no such integration")
+}
+
+func (s *fakeStore) Holdings(_ context.Context, after string, limit int) ([]store.Holding, error) {
+	all := []store.Holding{
+		{Licence: "a licence", Node: "web-1-0e4b", Since: 1, ExpiresAt: 2, Integrations: 1},
+		{Licence: "one that nobody holds", Integrations: 3},
+	}
+	all = slices.DeleteFunc(all, func(h store.Holding) bool { return h.Licence <= after })
+	return all[:min(limit, len(all))], nil
 }
 
 func (s *fakeStore) WebhookClient(_ context.Context, id string) (*store.WebhookClient, error) {
@@ -113,6 +125,10 @@ func TestAnswersFitTheDocument(t *testing.T) {
 		{"POST", integrations + "/nope/resume", `{"approve_grants":1}`, "admin", 400},
 		{"POST", integrations + "/nope/refresh", "", "admin", 404},
 		{"POST", integrations + "/nope/replay", "{}", "admin", 404},
+		{"GET", "/v1/licences", "", "admin", 200},
+		{"GET", "/v1/licences?limit=1", "", "admin", 200},
+		{"GET", "/v1/licences?limit=0", "", "admin", 400},
+		{"GET", "/v1/licences", "", "other", 401},
 		{"GET", "/v1/users/ada%2Flovelace", "", "admin", 400},
 		{"GET", "/v1/users/ada@example.com/trace", "", "admin", 400},
 		{"POST", "/oauth/token", grant + "secret", "", 200},
@@ -151,5 +167,45 @@ func TestErrorsFitTheDocument(t *testing.T) {
 		w := httptest.NewRecorder()
 		reply.Error(w, consent.Errorf(kind, "test", "why"))
 		validate(request, w.Result(), w.Body.Bytes())
+	}
+}
+
+// TestLicencesArePaged follows the pages, and wants what nobody holds to be
+// null.
+func TestLicencesArePaged(t *testing.T) {
+	t.Parallel()
+	address := setup(t)
+	client := &http.Client{Transport: apitest.Transport(t, http.DefaultTransport)}
+	var seen []string
+	for cursor, more := "", true; more; {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address+"/v1/licences?limit=1&cursor="+url.QueryEscape(cursor), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer admin")
+		resp, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var page struct {
+			Data []api.LicenceHolder
+			Next *string
+		}
+		err = json.NewDecoder(resp.Body).Decode(&page)
+		resp.Body.Close()
+		if err != nil || len(page.Data) != 1 {
+			t.Fatalf("a page is %+v: %v", page, err)
+		}
+		h := page.Data[0]
+		seen = append(seen, h.Licence)
+		if held := h.Node != nil; held != (h.HeldSince != nil) || held != (h.ExpiresAt != nil) || held != (h.Licence == "a licence") {
+			t.Errorf("a licence is %+v", h)
+		}
+		if more = page.Next != nil; more {
+			cursor = *page.Next
+		}
+	}
+	if !slices.Equal(seen, []string{"a licence", "one that nobody holds"}) {
+		t.Errorf("the pages show %q", seen)
 	}
 }

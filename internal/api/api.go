@@ -27,6 +27,7 @@ type Store interface {
 	SetFeature(ctx context.Context, organization string, actito bool) error
 	AddWebhookClient(ctx context.Context, c store.WebhookClient) error
 	OrganizationOf(ctx context.Context, integration string) (string, error)
+	Holdings(ctx context.Context, after string, limit int) ([]store.Holding, error)
 }
 
 // API serves the routes under /v1.
@@ -59,6 +60,7 @@ func (a *API) Register(mux *http.ServeMux) {
 		"POST /v1/marketplace/integrations/{id}/webhook-secret":    a.rotateWebhookSecret,
 		"POST /v1/marketplace/integrations/{id}/webhook-test":      a.testWebhook,
 		"POST /v1/marketplace/integrations/{id}/replay":            a.replayIntegration,
+		"GET /v1/licences":                                         a.listLicences,
 		"GET /v1/users/{organization_user_id}":                     a.getUser,
 		"GET /v1/users/{organization_user_id}/trace":               a.getTrace,
 	} {

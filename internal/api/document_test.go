@@ -210,6 +210,7 @@ func TestSchemasHaveTheFieldsOfTheTypes(t *testing.T) {
 		{schemas["Attribute"], consent.Attribute{}},
 		{schemas["Reprojection"], integration.ReprojectionView{}},
 		{inner(schemas["Integration"], "left_out"), store.LeftOutTotal{}},
+		{schemas["LicenceHolder"], api.LicenceHolder{}},
 		{schemas["Person"], people.Person{}},
 		{schemas["Choice"], people.Choice{}},
 		{schemas["PersonIntegration"], people.Integration{}},

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
@@ -92,19 +91,20 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher) 
 
 	service := &integration.Service{
 		Store: a.engine, Accounts: actito.NewAccounts(client), Didomis: didomi.NewAccounts(client), DidomiURL: a.cfg.DidomiURL, Sealer: keys.Sealer, Hasher: hasher,
-		AllowPrivate: a.cfg.AllowPrivateNetworks, PublicURL: a.cfg.PublicURL, Log: a.log, Now: time.Now,
+		AllowPrivate: a.cfg.AllowPrivateNetworks, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
 		Ourselves: outbound.New(outbound.Options{AllowPrivateNetworks: true}), // the operator's own address
 	}
+	var reprojector *backfill.Reprojector
 	a.delivery = deliver.New(a.engine, &Targets{
 		Accounts: service.Accounts, Didomis: service.Didomis, DidomiURL: a.cfg.DidomiURL, Secrets: service.Secrets, Hasher: hasher,
 	}, deliver.Options{
-		Node: uuid.NewString(), Now: a.engine.Clock, Stale: a.cfg.ConfirmAfter, ReadbackDelay: a.cfg.ReadbackDelay, Log: a.log, Registerer: metrics,
+		Node: a.cfg.nodeName(), Taken: func() { reprojector.Wake() }, Now: a.engine.Clock, Stale: a.cfg.ConfirmAfter, ReadbackDelay: a.cfg.ReadbackDelay, Log: a.log, Registerer: metrics,
 	})
 	due := func() {
 		a.delivery.Wake()
 		a.engine.Hint()
 	}
-	reprojector := backfill.NewReprojector(a.engine, due, a.log)
+	reprojector = backfill.NewReprojector(a.engine, a.delivery.Holds, due, a.log)
 	service.Changed = func() {
 		reprojector.Wake()
 		a.delivery.Rescan()
@@ -116,7 +116,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher) 
 
 	mux := http.NewServeMux()
 	(&api.API{
-		Store: a.engine, Admin: admin, Integrations: service, Log: a.log, Now: time.Now,
+		Store: a.engine, Admin: admin, Integrations: service, Log: a.log, Now: a.engine.Clock,
 		People: &people.Service{Store: a.engine, Hasher: hasher},
 	}).Register(mux)
 	mux.Handle("POST /oauth/token", &auth.Endpoint{Clients: a.engine, Tokens: tokens})

@@ -6,12 +6,17 @@
 package app
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/url"
+	"os"
+	"regexp"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Config is what a user sets. Every field is a flag of `consentsync serve` and
@@ -20,6 +25,7 @@ type Config struct {
 	Listen               string        `help:"Address to listen on." default:"127.0.0.1:8080" placeholder:"HOST:PORT" env:"CONSENTSYNC_LISTEN"`
 	Data                 string        `help:"Data directory: the database, the admin token and the master key. One process at a time. With --database it holds the admin token and the master key only, and neither if the environment has them." default:"./data" type:"path" env:"CONSENTSYNC_DATA"`
 	Database             string        `help:"PostgreSQL address, for several nodes; without it the data stands in the data directory." placeholder:"postgres://..." env:"CONSENTSYNC_DATABASE"`
+	Node                 string        `help:"Name of this node in the API and in metrics. Something of its own is added, so that nodes may have the same. (default: the host's name)" placeholder:"NAME" env:"CONSENTSYNC_NODE"`
 	PublicURL            string        `help:"Address under which Didomi and Actito reach this server." placeholder:"URL" env:"CONSENTSYNC_PUBLIC_URL" name:"public-url"`
 	AllowPrivateNetworks bool          `help:"Let integrations call http: addresses and private networks. For trying things out." env:"CONSENTSYNC_ALLOW_PRIVATE_NETWORKS"`
 	DidomiURL            string        `help:"Base address of Didomi's API." default:"https://api.didomi.io/v1" placeholder:"URL" env:"CONSENTSYNC_DIDOMI_URL" name:"didomi-url"`
@@ -50,6 +56,9 @@ func (c *Config) Validate() error {
 	if c.ReadbackDelay <= 0 {
 		return fmt.Errorf("--readback-delay: must be longer than 0")
 	}
+	if c.Node != "" && !nodeForm.MatchString(c.Node) {
+		return fmt.Errorf("--node: must be 1 to 64 letters, digits or any of . _ -")
+	}
 	for flag, text := range map[string]string{"--public-url": c.PublicURL, "--didomi-url": c.DidomiURL} {
 		if text == "" {
 			continue
@@ -59,6 +68,15 @@ func (c *Config) Validate() error {
 		}
 	}
 	return nil
+}
+
+var nodeForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// nodeName is what this process holds leases under. No other process ever has
+// the same: two that believed to be one would both deliver.
+func (c *Config) nodeName() string {
+	host, _ := os.Hostname() // without one there is still what is of its own
+	return cmp.Or(c.Node, host, "node") + "-" + uuid.NewString()[:13]
 }
 
 // Logger makes the logger that the configuration asks for.

@@ -31,18 +31,22 @@ type Store interface {
 // integration (R12).
 type Reprojector struct {
 	store Store
+	holds func(licence string) bool
 	due   func()
 	log   *slog.Logger
 	wake  chan struct{}
 }
 
-// NewReprojector makes a reprojector; Run starts it. due is called when
-// something became due for delivery.
-func NewReprojector(s Store, due func(), log *slog.Logger) *Reprojector {
-	return &Reprojector{store: s, due: due, log: log, wake: make(chan struct{}, 1)}
+// NewReprojector makes a reprojector; Run starts it. It works on the
+// integrations of the licences that this node holds, so that of several nodes
+// one does; should two overlap while a licence is handed over, the store lets
+// the one that is behind change nothing. due is called when something became
+// due for delivery.
+func NewReprojector(s Store, holds func(licence string) bool, due func(), log *slog.Logger) *Reprojector {
+	return &Reprojector{store: s, holds: holds, due: due, log: log, wake: make(chan struct{}, 1)}
 }
 
-// Wake says that an integration was made or changed.
+// Wake says that an integration was made or changed, or a licence taken.
 func (r *Reprojector) Wake() {
 	select {
 	case r.wake <- struct{}{}:
@@ -52,7 +56,9 @@ func (r *Reprojector) Wake() {
 
 // Run works until ctx ends.
 func (r *Reprojector) Run(ctx context.Context) error {
-	ticker := time.NewTicker(5 * time.Second)
+	// Another node may have changed an integration of a licence that is held
+	// here, and nobody says so.
+	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for {
 		if err := r.work(ctx); err != nil && ctx.Err() == nil {
@@ -72,13 +78,19 @@ func (r *Reprojector) Run(ctx context.Context) error {
 func (r *Reprojector) work(ctx context.Context) error {
 	for ctx.Err() == nil {
 		running, err := r.store.Reprojections(ctx)
-		if err != nil || len(running) == 0 {
+		if err != nil {
 			return err
 		}
+		idle := true
 		for _, p := range running {
-			if err := r.page(ctx, p); err != nil {
+			others, err := r.page(ctx, p)
+			if err != nil {
 				return err
 			}
+			idle = idle && others
+		}
+		if idle {
+			return nil
 		}
 	}
 	return nil
@@ -87,14 +99,23 @@ func (r *Reprojector) work(ctx context.Context) error {
 // pageSize is how many people one transaction makes due at most.
 const pageSize = 200
 
-func (r *Reprojector) page(ctx context.Context, p store.Reprojection) error {
+// page goes on with a re-projection by a page, or tells that it is others' to
+// do so.
+func (r *Reprojector) page(ctx context.Context, p store.Reprojection) (others bool, err error) {
 	i, err := r.store.Integration(ctx, p.IntegrationKey)
-	if consent.KindOf(err) == consent.NotFound {
+	switch {
+	case consent.KindOf(err) == consent.NotFound:
 		p.State = store.ReprojectionDone
-		return r.store.AdvanceReprojection(ctx, p, nil)
-	} else if err != nil {
-		return err
+		return false, r.store.AdvanceReprojection(ctx, p, nil)
+	case err != nil:
+		return false, err
+	case !r.holds(i.Licence):
+		return true, nil
 	}
+	return false, r.advance(ctx, i, p)
+}
+
+func (r *Reprojector) advance(ctx context.Context, i *store.Integration, p store.Reprojection) error {
 	now, err := r.store.Now(ctx)
 	if err != nil {
 		return err

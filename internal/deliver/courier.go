@@ -52,9 +52,8 @@ type courier struct {
 	blocked   consent.Time
 	calls     sync.WaitGroup
 
-	node      string
-	heldSince consent.Time // when this node took the lease
-	reported  report
+	node     string
+	reported report
 }
 
 func (c *courier) clock() consent.Time { return consent.TimeOf(c.now()) }

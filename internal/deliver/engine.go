@@ -2,13 +2,14 @@ package deliver
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"consentsync/internal/consent"
 	"consentsync/internal/store"
 )
 
@@ -24,9 +25,11 @@ type Options struct {
 	ReadbackDelay time.Duration
 	// Drain is how long calls under way may take to end at shutdown. Default
 	// 10 s.
-	Drain      time.Duration
-	Now        func() time.Time
-	Random     func() float64
+	Drain  time.Duration
+	Now    func() time.Time
+	Random func() float64
+	// Taken is called when this node has begun to deliver for a licence.
+	Taken      func()
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -49,6 +52,10 @@ type running struct {
 	stop context.CancelFunc // no new calls
 	cut  context.CancelFunc // the calls under way too
 	done chan struct{}
+	// expiry stops and cuts everything when the lease was not renewed in time:
+	// another node may be about to take it.
+	expiry  *time.Timer
+	expired atomic.Bool
 	// leaving is set while the licence is handed over to another node; Run
 	// alone looks at it.
 	leaving bool
@@ -68,11 +75,14 @@ func New(s Store, t Targets, opts Options) *Engine {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
+	if opts.Taken == nil {
+		opts.Taken = func() {}
+	}
 	if opts.Random == nil {
 		opts.Random = defaultRandom
 	}
 	return &Engine{
-		store: s, targets: t, opts: opts, metrics: newMetrics(opts.Registerer),
+		store: s, targets: t, opts: opts, metrics: newMetrics(opts.Registerer, opts.Node),
 		couriers: make(map[string]*running), wake: make(chan struct{}, 1),
 	}
 }
@@ -103,15 +113,26 @@ func (e *Engine) Rescan() {
 	e.Wake()
 }
 
+// Holds tells whether this node delivers for a licence.
+func (e *Engine) Holds(licence string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.couriers[licence] != nil
+}
+
 // Run acquires leases and delivers until ctx ends; then it lets the calls under
-// way end, within the drain time, and gives the leases back.
+// way end, within the drain time, and gives the leases back. It ends by itself,
+// with store.ErrOutdated, when the database needs a newer program.
 func (e *Engine) Run(ctx context.Context) error {
 	ticker := time.NewTicker(store.LeaseLife / 3)
 	defer ticker.Stop()
 	look := time.NewTicker(vacancy)
 	defer look.Stop()
 	for {
-		e.acquire(ctx)
+		if err := e.acquire(ctx); err != nil {
+			e.shutdown() //nolint:contextcheck // nothing more is done under the context
+			return err
+		}
 		for waiting := true; waiting; {
 			select {
 			case <-ctx.Done():
@@ -134,16 +155,18 @@ func (e *Engine) Run(ctx context.Context) error {
 const vacancy = time.Second
 
 // acquire renews the leases, starts couriers for new ones and stops those
-// whose lease is lost.
-func (e *Engine) acquire(ctx context.Context) {
+// whose lease is lost. Its error is one that no trying again mends.
+func (e *Engine) acquire(ctx context.Context) error {
 	held, err := e.store.Acquire(ctx, e.opts.Node)
-	if ctx.Err() != nil {
-		return
-	}
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case errors.Is(err, store.ErrOutdated):
+		return err
+	case err != nil:
 		e.opts.Log.ErrorContext(ctx, "leases could not be renewed", "error", err)
 		e.dropExpired()
-		return
+		return nil
 	}
 	mine := make(map[string]bool, len(held))
 	for _, l := range held {
@@ -153,6 +176,9 @@ func (e *Engine) acquire(ctx context.Context) {
 		e.mu.Unlock()
 		switch {
 		case r == nil && l.Excess: // it has just been handed over
+		case r == nil && !l.Taken:
+			// What was in flight under it is not known here: taken anew, it is.
+			e.yield(l) //nolint:contextcheck // as at a hand-over
 		case r == nil:
 			e.start(ctx, l)
 		case l.Taken:
@@ -160,14 +186,35 @@ func (e *Engine) acquire(ctx context.Context) {
 			e.end(r)
 			e.start(ctx, l)
 		default:
-			r.renew(l)
-			if l.Excess && !r.leaving {
-				r.leaving = true
-				e.handovers.Go(func() { e.handOver(r) }) //nolint:contextcheck // a hand-over ends well even at shutdown
-			}
+			e.renew(r, l)
 		}
 	}
 	e.dropOthers(mine)
+	return nil
+}
+
+// renew prolongs a lease, or begins to hand it over: for it is in excess, or
+// the renewal came too late, and everything was stopped and cut.
+func (e *Engine) renew(r *running, l store.Lease) {
+	r.courier.renew(l)
+	late := r.expired.Load()
+	if !late {
+		r.expiry.Reset(e.trusted(l))
+	}
+	if (l.Excess || late) && !r.leaving {
+		r.leaving = true
+		e.handovers.Go(func() { e.handOver(r) })
+	}
+}
+
+// doubt is how long before its end a lease is trusted no more: what this node
+// takes for the database's time lags behind by the way of the answer that told
+// it, and a call that is cut ends a moment later.
+const doubt = store.LeaseLife / 10
+
+// trusted is how long from now calls may be made under a lease.
+func (e *Engine) trusted(l store.Lease) time.Duration {
+	return l.ExpiresAt.Std().Sub(e.opts.Now()) - doubt
 }
 
 // handOver lets the calls of a licence end, within the drain time, and gives its
@@ -178,13 +225,19 @@ func (e *Engine) handOver(r *running) {
 	<-r.done
 	drained.Stop()
 	r.cut()
-	l := r.currentLease()
+	r.expiry.Stop()
+	e.yield(r.currentLease())
+	e.take(func(_ string, other *running) bool { return other == r })
+}
+
+// yield gives a lease back, for whoever has room for it.
+func (e *Engine) yield(l store.Lease) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	if err := e.store.Yield(ctx, l); err != nil {
 		e.opts.Log.Error("a lease could not be given back", "licence", l.Licence, "error", err)
 	}
-	e.take(func(_ string, other *running) bool { return other == r })
+	e.metrics.leases.WithLabelValues("given_back").Inc()
 }
 
 func (e *Engine) start(ctx context.Context, l store.Lease) {
@@ -192,14 +245,22 @@ func (e *Engine) start(ctx context.Context, l store.Lease) {
 		store: e.store, targets: e.targets, log: e.opts.Log.With("licence", l.Licence), metrics: e.metrics, now: e.opts.Now, random: e.opts.Random,
 		stale: e.opts.Stale, readbackDelay: e.opts.ReadbackDelay,
 		wake: make(chan struct{}, 1), lease: l, health: make(map[store.IntegrationKey]*health),
-		loaders: make(map[store.IntegrationKey]*loader), listeners: make(map[store.IntegrationKey]*listener), busy: make(map[string]bool), node: e.opts.Node, heldSince: consent.TimeOf(e.opts.Now()),
+		loaders: make(map[store.IntegrationKey]*loader), listeners: make(map[store.IntegrationKey]*listener), busy: make(map[string]bool), node: e.opts.Node,
 	}
 	loop, stop := context.WithCancel(ctx)
 	calls, cut := context.WithCancel(context.WithoutCancel(ctx))
 	r := &running{courier: c, stop: stop, cut: cut, done: make(chan struct{})}
+	r.expiry = time.AfterFunc(e.trusted(l), func() {
+		r.expired.Store(true)
+		r.stop()
+		r.cut()
+		e.metrics.leases.WithLabelValues("lost").Inc()
+	})
 	e.mu.Lock()
 	e.couriers[l.Licence] = r
 	e.mu.Unlock()
+	e.metrics.leases.WithLabelValues("taken").Inc()
+	e.opts.Taken()
 	go func() {
 		defer close(r.done)
 		c.run(loop, calls)
@@ -208,6 +269,7 @@ func (e *Engine) start(ctx context.Context, l store.Lease) {
 
 // end stops a courier at once, cutting its calls.
 func (e *Engine) end(r *running) {
+	r.expiry.Stop()
 	r.stop()
 	r.cut()
 	<-r.done
@@ -254,6 +316,7 @@ func (e *Engine) shutdown() {
 	for _, r := range all {
 		<-r.done
 		r.cut()
+		r.expiry.Stop()
 	}
 	drained.Stop()
 	e.handovers.Wait()

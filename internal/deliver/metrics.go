@@ -14,10 +14,11 @@ type metrics struct {
 	loads    *prometheus.CounterVec
 	rows     *prometheus.CounterVec
 	news     *prometheus.CounterVec
+	leases   *prometheus.CounterVec
 	licences *licences
 }
 
-func newMetrics(r prometheus.Registerer) *metrics {
+func newMetrics(r prometheus.Registerer, node string) *metrics {
 	m := &metrics{
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "consentsync_calls_total", Help: "Calls to Actito by operation and outcome.",
@@ -38,10 +39,13 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		news: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "consentsync_news_total", Help: "Changes of subscriptions that Actito told of, by what they turned out to be.",
 		}, []string{"hearing"}),
-		licences: &licences{plans: make(map[string]store.LicencePlan)},
+		leases: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "consentsync_leases_total", Help: "Leases of licences that this node took, gave back, or lost for it could not renew them in time.",
+		}, []string{"change"}),
+		licences: &licences{node: node, plans: make(map[string]store.LicencePlan)},
 	}
 	if r != nil {
-		r.MustRegister(m.calls, m.delay, m.finishes, m.loads, m.rows, m.news, m.licences)
+		r.MustRegister(m.calls, m.delay, m.finishes, m.loads, m.rows, m.news, m.leases, m.licences)
 	}
 	return m
 }

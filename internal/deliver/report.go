@@ -3,6 +3,8 @@ package deliver
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -55,7 +57,7 @@ func (c *courier) plan() store.LicencePlan {
 	most := ceiling(c.current)
 	force := c.pace.Now(c.clock())
 	p := store.LicencePlan{
-		Node: c.node, Since: c.heldSince, CallsPerMinute: force.PerMinute, MostCallsPerMinute: most.PerMinute,
+		Node: c.node, Since: c.lease.HeldSince, CallsPerMinute: force.PerMinute, MostCallsPerMinute: most.PerMinute,
 		Concurrency: force.Width, MostConcurrency: most.Width, PaceReason: c.pace.Reason(), Outage: c.circuit.Open(),
 		Integrations: map[string]store.IntegrationPlan{},
 	}
@@ -71,9 +73,10 @@ func (c *courier) plan() store.LicencePlan {
 }
 
 // licences are the plans of the licences that this node holds, as metrics.
-// What they are labelled with is bounded: nothing is told of single licences,
-// of which there can be many.
+// What they are labelled with is bounded: of single licences, of which there
+// can be many, only since when the first of them are held.
 type licences struct {
+	node  string
 	mu    sync.Mutex
 	plans map[string]store.LicencePlan
 }
@@ -85,8 +88,13 @@ var (
 	outageDesc = prometheus.NewDesc("consentsync_licences_in_outage", "Licences of which Actito is out of reach.", nil, nil)
 	eventsDesc = prometheus.NewDesc("consentsync_events_delivered_total", "Events that made somebody due and were looked at, since ever, of the integrations held by this node.", nil, nil)
 	savedDesc  = prometheus.NewDesc("consentsync_calls_saved_total", "Calls to Actito that were not made, since ever, of the integrations held by this node, by reason.", []string{"reason"}, nil)
+	sinceDesc  = prometheus.NewDesc("consentsync_licence_held_since_timestamp_seconds", "When this node took a licence, in seconds since 1970; of the first 100 by name.", []string{"licence"}, nil)
+	nodeDesc   = prometheus.NewDesc("consentsync_node_info", "The name under which this process holds licences.", []string{"node"}, nil)
 	heldDesc   = prometheus.NewDesc("consentsync_licences_held", "Licences that this node delivers for.", nil, nil)
 )
+
+// mostTold is of how many licences it is told by name.
+const mostTold = 100
 
 func (l *licences) set(licence string, p store.LicencePlan) {
 	l.mu.Lock()
@@ -102,7 +110,7 @@ func (l *licences) drop(licence string) {
 
 // Describe is asked by the registry.
 func (l *licences) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{dueDesc, oldestDesc, paceDesc, outageDesc, eventsDesc, savedDesc, heldDesc} {
+	for _, d := range []*prometheus.Desc{dueDesc, oldestDesc, paceDesc, outageDesc, eventsDesc, savedDesc, sinceDesc, nodeDesc, heldDesc} {
 		ch <- d
 	}
 }
@@ -146,5 +154,10 @@ func (l *licences) Collect(ch chan<- prometheus.Metric) {
 	gauge(paceDesc, inForce, "in_force")
 	gauge(paceDesc, configured, "configured")
 	gauge(outageDesc, outages)
+	gauge(nodeDesc, 1, l.node)
 	gauge(heldDesc, float64(len(l.plans)))
+	names := slices.Sorted(maps.Keys(l.plans))
+	for _, name := range names[:min(len(names), mostTold)] {
+		gauge(sinceDesc, float64(l.plans[name].Since)/1e6, name)
+	}
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -270,6 +271,8 @@ type Lease struct {
 	// IdleSince is when the last owner stopped calling; zero if there never
 	// was one. A new owner's budget starts empty at that moment.
 	IdleSince consent.Time
+	// HeldSince is when the owner took it.
+	HeldSince consent.Time
 	// Taken is set when the lease changed hands with this acquisition.
 	Taken bool
 	// Excess asks the owner, which holds more than its share, to let the calls
@@ -280,6 +283,19 @@ type Lease struct {
 // LeaseGone is the error of whatever needs a lease that another has taken.
 func LeaseGone(op string) error {
 	return consent.Errorf(consent.Conflict, op, "the lease has gone to another owner")
+}
+
+// ErrOutdated tells that the schema of the database has been changed so that
+// only newer programs can use it.
+var ErrOutdated = errors.New("the database was changed for a newer consentsync: run that version")
+
+// Holding tells who holds a licence.
+type Holding struct {
+	Licence      string
+	Node         string       // empty if nobody does
+	Since        consent.Time // when Node took it; zero if nobody holds it
+	ExpiresAt    consent.Time // unless it is renewed before; zero if nobody holds it
+	Integrations int64        // that spend its budget
 }
 
 // Share is how many of the licences each of the nodes may hold, so that they
@@ -306,6 +322,7 @@ func Spread(leases []Lease, node string, share int, now consent.Time, take func(
 		own[i].Excess = true
 	}
 	for i := 0; i < len(others) && len(own) < share; i++ {
+		others[i].HeldSince = now
 		take(&others[i])
 		own = append(own, others[i])
 	}

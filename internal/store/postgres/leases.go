@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	leasesSQL = `SELECT licence, owner, epoch, expires_at, blocked_until, idle_since FROM licences
+	leasesSQL = `SELECT licence, owner, epoch, expires_at, blocked_until, idle_since, held_since FROM licences
 		WHERE (owner = $1 OR expires_at <= $2) AND EXISTS (SELECT 1 FROM integrations WHERE integrations.licence = licences.licence)
 		ORDER BY licence FOR UPDATE`
 	// recoverSQL makes due what was in flight under a lease that changed hands.
@@ -19,6 +19,12 @@ const (
 			SELECT d.organization, d.integration, d.target, d.person FROM integrations i
 			JOIN deliveries d ON d.organization = i.organization AND d.integration = i.id AND d.state = 'in_flight'
 			WHERE i.licence = $2 ORDER BY d.organization, d.person, d.integration FOR UPDATE OF d)`
+	// holdingsSQL walks through the licences and not the integrations, of which
+	// a licence can have many.
+	holdingsSQL = `SELECT licence, CASE WHEN expires_at > $1 THEN owner ELSE '' END, held_since, expires_at,
+		(SELECT count(*) FROM integrations WHERE integrations.licence = licences.licence)
+		FROM licences WHERE licence > $2 AND EXISTS (SELECT 1 FROM integrations WHERE integrations.licence = licences.licence)
+		ORDER BY licence LIMIT $3`
 	holdsSQL = `SELECT 1 FROM licences WHERE licence = $1 AND owner = $2 AND epoch = $3 AND expires_at > $4 FOR SHARE`
 )
 
@@ -48,8 +54,8 @@ func (e *Engine) Acquire(ctx context.Context, node string) (held []store.Lease, 
 		for i := range held {
 			l := &held[i]
 			l.ExpiresAt = tx.now.Add(store.LeaseLife)
-			b.Queue(`UPDATE licences SET owner = $2, epoch = $3, expires_at = $4, idle_since = $5 WHERE licence = $1`,
-				l.Licence, node, l.Epoch, int64(l.ExpiresAt), int64(tx.now))
+			b.Queue(`UPDATE licences SET owner = $2, epoch = $3, expires_at = $4, idle_since = $5, held_since = $6 WHERE licence = $1`,
+				l.Licence, node, l.Epoch, int64(l.ExpiresAt), int64(tx.now), int64(l.HeldSince))
 		}
 		for i := range held {
 			if held[i].Taken {
@@ -65,7 +71,7 @@ func (e *Engine) Acquire(ctx context.Context, node string) (held []store.Lease, 
 }
 
 func scanLease(row pgx.CollectableRow) (l store.Lease, err error) {
-	err = row.Scan(&l.Licence, &l.Owner, &l.Epoch, &l.ExpiresAt, &l.BlockedUntil, &l.IdleSince)
+	err = row.Scan(&l.Licence, &l.Owner, &l.Epoch, &l.ExpiresAt, &l.BlockedUntil, &l.IdleSince, &l.HeldSince)
 	return l, err
 }
 
@@ -105,6 +111,21 @@ func (e *Engine) Vacant(ctx context.Context) (bool, error) {
 	vacant, _, err := one(ctx, e, pgx.RowTo[bool], `SELECT EXISTS (SELECT 1 FROM licences
 		WHERE expires_at <= $1 AND EXISTS (SELECT 1 FROM integrations WHERE integrations.licence = licences.licence))`, int64(now))
 	return vacant, err
+}
+
+// Holdings lists the licences that somebody uses, from after the one given, and
+// who delivers for them.
+func (e *Engine) Holdings(ctx context.Context, after string, limit int) ([]store.Holding, error) {
+	now, err := e.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return query(ctx, e, func(row pgx.CollectableRow) (h store.Holding, err error) {
+		if err = row.Scan(&h.Licence, &h.Node, &h.Since, &h.ExpiresAt, &h.Integrations); h.Node == "" {
+			h.Since, h.ExpiresAt = 0, 0
+		}
+		return h, err
+	}, holdingsSQL, int64(now), after, limit)
 }
 
 // Yield gives one lease back, if it is still its owner's.

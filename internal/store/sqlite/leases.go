@@ -33,8 +33,8 @@ func (e *Engine) Acquire(ctx context.Context, node string) (held []store.Lease, 
 		for i := range held {
 			l := &held[i]
 			l.ExpiresAt = now.Add(store.LeaseLife)
-			if _, err := tx.ExecContext(ctx, `UPDATE licences SET owner = ?, epoch = ?, expires_at = ?, idle_since = ? WHERE licence = ?`,
-				node, l.Epoch, int64(l.ExpiresAt), int64(now), l.Licence); err != nil {
+			if _, err := tx.ExecContext(ctx, `UPDATE licences SET owner = ?, epoch = ?, expires_at = ?, idle_since = ?, held_since = ? WHERE licence = ?`,
+				node, l.Epoch, int64(l.ExpiresAt), int64(now), int64(l.HeldSince), l.Licence); err != nil {
 				return err
 			}
 			if !l.Taken {
@@ -65,7 +65,7 @@ func (e *Engine) nodes(node string, now consent.Time) int {
 // leasesWithin lists the leases that node holds or may take now, and the newest
 // epoch of all.
 func leasesWithin(ctx context.Context, tx *sql.Tx, node string, now consent.Time) (found []store.Lease, newest int64, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT licence, owner, epoch, expires_at, blocked_until, idle_since, (SELECT max(epoch) FROM licences) FROM licences
+	rows, err := tx.QueryContext(ctx, `SELECT licence, owner, epoch, expires_at, blocked_until, idle_since, held_since, (SELECT max(epoch) FROM licences) FROM licences
 		WHERE (owner = ? OR expires_at <= ?) AND EXISTS (SELECT 1 FROM integrations WHERE integrations.licence = licences.licence)
 		ORDER BY licence`, node, int64(now))
 	if err != nil {
@@ -74,7 +74,7 @@ func leasesWithin(ctx context.Context, tx *sql.Tx, node string, now consent.Time
 	defer rows.Close()
 	for rows.Next() {
 		var l store.Lease
-		if err := rows.Scan(&l.Licence, &l.Owner, &l.Epoch, &l.ExpiresAt, &l.BlockedUntil, &l.IdleSince, &newest); err != nil {
+		if err := rows.Scan(&l.Licence, &l.Owner, &l.Epoch, &l.ExpiresAt, &l.BlockedUntil, &l.IdleSince, &l.HeldSince, &newest); err != nil {
 			return nil, 0, err
 		}
 		found = append(found, l)
@@ -88,6 +88,31 @@ func (e *Engine) Vacant(ctx context.Context) (vacant bool, err error) {
 		WHERE expires_at <= ? AND EXISTS (SELECT 1 FROM integrations WHERE integrations.licence = licences.licence))`,
 		int64(consent.TimeOf(e.now()))).Scan(&vacant)
 	return vacant, classify(err)
+}
+
+// Holdings lists the licences that somebody uses, from after the one given, and
+// who delivers for them.
+func (e *Engine) Holdings(ctx context.Context, after string, limit int) ([]store.Holding, error) {
+	rows, err := e.read.QueryContext(ctx, `SELECT licence, CASE WHEN expires_at > ? THEN owner ELSE '' END, held_since, expires_at,
+		(SELECT count(*) FROM integrations WHERE integrations.licence = licences.licence)
+		FROM licences WHERE licence > ? AND EXISTS (SELECT 1 FROM integrations WHERE integrations.licence = licences.licence)
+		ORDER BY licence LIMIT ?`, int64(consent.TimeOf(e.now())), after, limit)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	var found []store.Holding
+	for rows.Next() {
+		var h store.Holding
+		if err := rows.Scan(&h.Licence, &h.Node, &h.Since, &h.ExpiresAt, &h.Integrations); err != nil {
+			return nil, classify(err)
+		}
+		if h.Node == "" {
+			h.Since, h.ExpiresAt = 0, 0
+		}
+		found = append(found, h)
+	}
+	return found, classify(rows.Err())
 }
 
 // Yield gives one lease back, if it is still its owner's.

@@ -47,6 +47,7 @@ type Accepting interface {
 type Delivering interface {
 	Acquire(ctx context.Context, node string) ([]store.Lease, error)
 	Vacant(ctx context.Context) (bool, error)
+	Holdings(ctx context.Context, after string, limit int) ([]store.Holding, error)
 	Yield(ctx context.Context, l store.Lease) error
 	Release(ctx context.Context, node string) error
 	Block(ctx context.Context, l store.Lease, until consent.Time) error

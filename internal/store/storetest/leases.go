@@ -23,6 +23,7 @@ var leases = group{
 	"R15 licences are spread over the nodes":            leasesSpread,
 	"R15 one lease is given back":                       leaseYielded,
 	"R15 whoever died or left counts no longer":         leasesOfTheDead,
+	"who holds which licence, since when":               leaseHoldings,
 	"there is a vacancy until somebody takes it":        leaseVacant,
 }
 
@@ -36,12 +37,12 @@ func (b *bench) acquire(node string) []store.Lease {
 func leaseLife(b *bench) {
 	b.integrate(acme, "i")
 	first := b.lease("a")
-	b.same("taken", first, store.Lease{Licence: licence, Owner: "a", Epoch: 1, ExpiresAt: noon.Add(store.LeaseLife), Taken: true})
+	b.same("taken", first, store.Lease{Licence: licence, Owner: "a", Epoch: 1, ExpiresAt: noon.Add(store.LeaseLife), HeldSince: noon, Taken: true})
 	for i := range 5 {
 		b.clock.pass(store.LeaseLife - 1)
 		b.same("not stolen", b.acquire("b"), []store.Lease(nil))
 		l := b.lease("a")
-		b.same(fmt.Sprint("renewal ", i), []any{l.Epoch, l.Taken, l.ExpiresAt}, []any{first.Epoch, false, b.now().Add(store.LeaseLife)})
+		b.same(fmt.Sprint("renewal ", i), []any{l.Epoch, l.Taken, l.ExpiresAt, l.HeldSince}, []any{first.Epoch, false, b.now().Add(store.LeaseLife), noon})
 	}
 }
 
@@ -53,7 +54,7 @@ func leaseExpires(b *bench) {
 	renewed := b.now()
 	b.clock.pass(store.LeaseLife)
 	l := b.lease("b")
-	b.same("taken", l, store.Lease{Licence: licence, Owner: "b", Epoch: first.Epoch + 1, ExpiresAt: b.now().Add(store.LeaseLife), IdleSince: renewed, Taken: true})
+	b.same("taken", l, store.Lease{Licence: licence, Owner: "b", Epoch: first.Epoch + 1, ExpiresAt: b.now().Add(store.LeaseLife), IdleSince: renewed, HeldSince: b.now(), Taken: true})
 	b.same("the old owner", b.acquire("a"), []store.Lease(nil))
 }
 
@@ -262,4 +263,39 @@ func leaseVacant(b *bench) {
 	vacant("when it was given back", true)
 	b.must(b.DeleteIntegration(b.Context(), k))
 	vacant("when the integration is gone", false)
+}
+
+func leaseHoldings(b *bench) {
+	list := func(after string, limit int) []store.Holding {
+		b.Helper()
+		found, err := b.Holdings(b.Context(), after, limit)
+		b.must(err)
+		return found
+	}
+	b.same("without an integration", list("", 10), []store.Holding(nil))
+	b.integrate(acme, "i")
+	b.integrate(globex, "j")
+	other := b.integration(acme, "k")
+	other.Licence = "another"
+	b.must(b.CreateIntegration(b.Context(), other))
+	nobody := []store.Holding{{Licence: "another", Integrations: 1}, {Licence: licence, Integrations: 2}}
+	b.same("before anybody does", list("", 10), nobody)
+	b.acquire("a")
+	b.clock.pass(2 * time.Second)
+	b.acquire("a")
+	until := b.now().Add(store.LeaseLife)
+	b.same("since the first time, not the last", list("", 10), []store.Holding{
+		{Licence: "another", Node: "a", Since: noon, ExpiresAt: until, Integrations: 1},
+		{Licence: licence, Node: "a", Since: noon, ExpiresAt: until, Integrations: 2},
+	})
+	b.same("a page", list("", 1), list("", 10)[:1])
+	b.same("the page after it", list("another", 1), list("", 10)[1:])
+	b.clock.pass(store.LeaseLife)
+	b.same("who let it expire holds nothing", list("", 10), nobody)
+	b.acquire("b")
+	b.same("since it was taken anew", list("another", 10)[0].Since, b.now())
+	b.must(b.Release(b.Context(), "b"))
+	b.same("when it was given back", list("", 10), nobody)
+	b.must(b.DeleteIntegration(b.Context(), store.IntegrationKey{Organization: acme, ID: "k"}))
+	b.same("that nobody uses any more", list("", 10), nobody[1:])
 }

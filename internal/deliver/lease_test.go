@@ -1,0 +1,182 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+	"consentsync/internal/store/sqlite"
+)
+
+// cutOff is a database that this node cannot always reach.
+type cutOff struct {
+	*sqlite.Engine
+	down    atomic.Bool
+	renewed atomic.Int64 // when leases were last renewed
+}
+
+var errCutOff = &consent.Error{Kind: consent.Transient, Message: "the database cannot be reached"}
+
+func (c *cutOff) Acquire(ctx context.Context, node string) ([]store.Lease, error) {
+	if c.down.Load() {
+		return nil, errCutOff
+	}
+	c.renewed.Store(time.Now().UnixNano())
+	return c.Engine.Acquire(ctx, node)
+}
+
+func (c *cutOff) Finish(ctx context.Context, l store.Lease, f store.Finish) error {
+	if c.down.Load() {
+		return errCutOff
+	}
+	return c.Engine.Finish(ctx, l, f)
+}
+
+// silent is an Actito that never answers.
+type silent struct {
+	begun, cut chan time.Time
+}
+
+func (s *silent) Update(ctx context.Context, _ string, _ consent.Difference) (string, error) {
+	s.begun <- time.Now()
+	<-ctx.Done()
+	s.cut <- time.Now()
+	return "", &consent.Error{Kind: consent.Unclear, Err: ctx.Err()}
+}
+
+func (s *silent) Create(context.Context, string, consent.Difference) (string, error) {
+	return "", consent.Errorf(consent.Forbidden, "test", "not for this test")
+}
+
+func (s *silent) Read(context.Context, string) (Held, error)   { return Held{}, nil }
+func (s *silent) ReadID(context.Context, string) (Held, error) { return Held{}, nil }
+func (s *silent) Check(context.Context) (Structure, error)     { return Structure{}, nil }
+func (s *silent) Generation() uint64                           { return 0 }
+func (s *silent) Bulk() Bulk                                   { return nil }
+func (s *silent) Target(*store.Integration) (Target, error)    { return s, nil }
+func (s *silent) Didomi(*store.Integration) (Didomi, error)    { return nil, nil }
+func (s *silent) PersonKey(string, string) (k store.PersonKey) { return k }
+func (s *silent) Paced(ctx context.Context, pace func(context.Context) error, _ func(Exchange)) context.Context {
+	_ = pace(ctx) // as for a request that follows at once
+	return ctx
+}
+
+// withLease runs f beside an engine that has a call under way, in the time of a
+// synctest bubble.
+func withLease(t *testing.T, f func(t *testing.T, db *cutOff, actito *silent, e *Engine)) {
+	t.Helper()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		t.Helper()
+		opened, err := sqlite.Open(t.Context(), dir, sqlite.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := opened.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		opened.UseHasher(store.NewHasher([]byte("a key for tests")))
+		db, actito := &cutOff{Engine: opened}, &silent{make(chan time.Time, 9), make(chan time.Time, 9)}
+		now := consent.TimeOf(time.Now())
+		must := func(err error) {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		must(opened.CreateIntegration(t.Context(), &store.Integration{
+			Organization: "acme", ID: "i", Status: store.Active, Revision: 1, Licence: "one", Sealed: []byte{0},
+			Settings: store.Settings{
+				TypeID:     "actito",
+				Properties: store.Properties{Regulations: []string{consent.DefaultRegulation}, CallsPerMinute: 90, Concurrency: 4},
+				Mappings:   []consent.Mapping{{ID: "News", Value: "consents_purposes_news_enabled"}},
+			},
+			Snapshot: consent.Snapshot{TakenAt: now, Subscriptions: []consent.Subscription{{Name: "News", Since: now}}},
+		}))
+		_, err = opened.Accept(t.Context(), []store.Inbound{{
+			Organization: "acme", Canonical: []byte("e"), Payload: []byte("{}"),
+			Message: &consent.Message{
+				Type: consent.EventCreated, EntityID: "e", OrganizationUserID: "ana", Regulation: consent.DefaultRegulation, CreatedAt: now,
+				Choices: []consent.Said{{Choice: consent.Choice{Kind: consent.OfPurpose, Purpose: "news"}}},
+			},
+		}})
+		must(err)
+		e := New(db, actito, Options{Node: "node", Log: slog.New(slog.DiscardHandler), Drain: time.Second})
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() {
+			if err := e.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		<-actito.begun
+		f(t, db, actito, e)
+		db.down.Store(false)
+		stop()
+		running.Wait()
+	})
+}
+
+// R14: a node that cannot renew its lease cuts its calls before another may
+// take the licence and call the same profiles.
+func TestR14CallsAreCutBeforeTheLeaseEnds(t *testing.T) {
+	t.Parallel()
+	withLease(t, func(t *testing.T, db *cutOff, actito *silent, _ *Engine) {
+		t.Helper()
+		time.Sleep(store.LeaseLife) // a call may last longer than a lease, if that is renewed
+		if len(actito.cut) > 0 {
+			t.Error("a call was cut though the lease was renewed")
+		}
+		db.down.Store(true)
+		after := (<-actito.cut).Sub(time.Unix(0, db.renewed.Load()))
+		if after >= store.LeaseLife || after < store.LeaseLife/2 {
+			t.Errorf("a call was cut %v after the last renewal", after)
+		}
+	})
+}
+
+// A node whose calls were cut, and which still holds the lease in the end, has
+// what was under way delivered again.
+func TestALateRenewalBeginsAnew(t *testing.T) {
+	t.Parallel()
+	withLease(t, func(t *testing.T, db *cutOff, actito *silent, e *Engine) {
+		t.Helper()
+		db.down.Store(true)
+		<-actito.cut
+		db.down.Store(false)
+		e.Rescan() // it still holds the lease, for a moment
+		back := time.Now()
+		if took := (<-actito.begun).Sub(back); took > 5*time.Second {
+			t.Errorf("delivery went on after %v", took)
+		}
+	})
+}
+
+// outdated is a database that was changed for newer programs.
+type outdated struct{ cutOff }
+
+func (o *outdated) Acquire(context.Context, string) ([]store.Lease, error) {
+	return nil, store.ErrOutdated
+}
+
+func TestAnOutdatedProgramEnds(t *testing.T) {
+	t.Parallel()
+	db, err := sqlite.Open(t.Context(), t.TempDir(), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	e := New(&outdated{cutOff{Engine: db}}, &silent{}, Options{Node: "node", Log: slog.New(slog.DiscardHandler)})
+	if err := e.Run(t.Context()); !errors.Is(err, store.ErrOutdated) {
+		t.Errorf("it ended with %v", err)
+	}
+}
