@@ -27,6 +27,8 @@ type bundle struct {
 	app       *app.App // nil while it is stopped, or runs in a process of its own
 	url       string   // where the program listens
 	cfg       app.Config
+	flags     []string // more of them, for processes
+	env       []string // what processes find there
 	actito    *simulator.Actito
 	actitoURL string
 	http      *http.Client

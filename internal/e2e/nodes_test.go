@@ -10,6 +10,7 @@ import (
 	"net/http/httputil"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -29,23 +30,19 @@ type cluster struct {
 }
 
 type node struct {
-	process *process
-	url     atomic.Pointer[string]
+	process  *process
+	program  func() (string, error)
+	database string // where it finds it
+	url      atomic.Pointer[string]
 }
 
 // setupNodes starts nodes on an empty database.
 func setupNodes(t *testing.T, opts simulator.ActitoOptions, n int) *cluster {
 	t.Helper()
 	c := &cluster{bundle: newBundle(t, opts)}
-	c.cfg.Database = pgtest.Database(t)
-	for i := range n {
-		c.nodes = append(c.nodes, &node{process: c.spawn()})
-		if i == 0 { // it makes the master key in the directory that they share
-			c.nodes[0].url.Store(new(c.nodes[0].process.ready()))
-		}
-	}
-	for _, n := range c.nodes[1:] {
-		n.url.Store(new(n.process.ready()))
+	database := pgtest.Database(t)
+	for range n { // the first makes the master key in the directory that they share
+		c.add(program, database)
 	}
 	balancer := httptest.NewServer(&httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -61,8 +58,64 @@ func setupNodes(t *testing.T, opts simulator.ActitoOptions, n int) *cluster {
 	return c
 }
 
+// add starts one more node.
+func (c *cluster) add(program func() (string, error), database string) *node {
+	c.t.Helper()
+	n := &node{program: program, database: database}
+	c.start(n)
+	c.nodes = append(c.nodes, n)
+	return n
+}
+
+// start starts a node, or starts it again.
+func (c *cluster) start(n *node) {
+	c.t.Helper()
+	c.cfg.Database = n.database
+	n.process = c.spawnOf(n.program)
+	n.url.Store(new(n.process.ready()))
+}
+
+// end asks a node to end and waits for it.
+func (c *cluster) end(n *node) {
+	c.t.Helper()
+	n.process.terminate()
+	if code := n.process.exit(); code != 0 {
+		c.t.Errorf("after SIGTERM the exit code is %d: %s", code, &n.process.stderr)
+	}
+}
+
+// restart starts a node again, as another program perhaps.
+func (c *cluster) restart(n *node, program func() (string, error)) {
+	c.t.Helper()
+	c.end(n)
+	n.program = program
+	c.start(n)
+}
+
+// letHold has a node hold the one licence, of two nodes.
+func (c *cluster) letHold(n *node) {
+	c.t.Helper()
+	for _, other := range c.nodes {
+		if other != n {
+			c.end(other)
+			defer c.start(other)
+		}
+	}
+	c.eventually("it holds the licence", func() bool { return c.holder() == n })
+}
+
+// at is the program as one node shows it.
+func (c *cluster) at(n *node) *bundle {
+	b := *c.bundle
+	b.url = *n.url.Load()
+	return &b
+}
+
 // holds tells how many licences a node delivers for; "" if it does not answer.
-func (c *cluster) holds(n *node) string {
+func (c *cluster) holds(n *node) string { return c.metric(n, "consentsync_licences_held") }
+
+// metric reads what a node says in its metrics; "" if it does not.
+func (c *cluster) metric(n *node, name string) string {
 	ctx, cancel := context.WithTimeout(c.t.Context(), 500*time.Millisecond)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, *n.url.Load()+"/metrics", nil)
@@ -75,12 +128,12 @@ func (c *cluster) holds(n *node) string {
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
-	_, after, found := bytes.Cut(text, []byte("\nconsentsync_licences_held "))
+	_, after, found := bytes.Cut(text, []byte("\n"+name+" "))
 	if err != nil || !found {
 		return ""
 	}
-	held, _, _ := bytes.Cut(after, []byte("\n"))
-	return string(held)
+	value, _, _ := bytes.Cut(after, []byte("\n"))
+	return string(value)
 }
 
 // holder is the node that delivers for the one licence; nil while none does.
@@ -133,8 +186,7 @@ func TestNodesThatDieAndFreeze(t *testing.T) {
 	dead := c.mustHold()
 	dead.process.kill()
 	c.handedOver("a kill")
-	dead.process = c.spawn()
-	dead.url.Store(new(dead.process.ready()))
+	c.start(dead)
 	pause(2 * time.Second)
 
 	overlap := c.actito.MaxOverlap()
@@ -157,8 +209,7 @@ func TestNodesThatDieAndFreeze(t *testing.T) {
 	}
 	c.eventually("another node delivers", func() bool { n := c.holder(); return n != nil && n != released })
 	t.Logf("SIGTERM: another node holds the licence after %v", time.Since(start).Round(time.Millisecond))
-	released.process = c.spawn()
-	released.url.Store(new(released.process.ready()))
+	c.start(released)
 
 	s.finish()
 	s.checkAcknowledged()
@@ -169,10 +220,7 @@ func TestNodesThatDieAndFreeze(t *testing.T) {
 		t.Errorf("%d calls were under way for one profile at once", overlap)
 	}
 	for _, n := range c.nodes {
-		n.process.terminate()
-		if code := n.process.exit(); code != 0 {
-			t.Errorf("after SIGTERM the exit code is %d: %s", code, &n.process.stderr)
-		}
+		c.end(n)
 		for line := range strings.Lines(n.process.stderr.String()) {
 			if strings.Contains(line, "SQLSTATE") && !strings.Contains(line, "25P03") { // ended for it was frozen
 				t.Errorf("a node said: %s", line)
@@ -205,8 +253,7 @@ func TestLicencesAreSpread(t *testing.T) {
 	c.eventually("each holds one", held("1", "1"))
 	c.nodes[0].process.terminate()
 	c.within(5*time.Second, "the other holds both", held("", "2"))
-	c.nodes[0].process = c.spawn()
-	c.nodes[0].url.Store(new(c.nodes[0].process.ready()))
+	c.start(c.nodes[0])
 	c.eventually("one is given back", held("1", "1"))
 }
 
@@ -241,4 +288,79 @@ func TestNodeWithAnotherMasterKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.spawn().ready()
+}
+
+// Nodes that are started at once on an empty database make one of it.
+func TestNodesStartAtOnce(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, simulator.ActitoOptions{})
+	b.cfg.Database = pgtest.Database(t)
+	b.env = []string{"CONSENTSYNC_MASTER_KEY=" + strings.Repeat("K", 43) + "="}
+	var processes [3]*process
+	for i := range processes {
+		processes[i] = b.spawn()
+	}
+	var urls []string
+	for _, p := range processes {
+		urls = append(urls, p.ready())
+	}
+	// Each uses what another made: organization, client, token.
+	b.url = urls[0]
+	b.enrol()
+	b.url = urls[1]
+	b.authenticate()
+	b.url = urls[2]
+	b.send(event("first", "ana@example.com", time.Now(), simulator.Choices{"newsletter": yes()}))
+	b.url = urls[0]
+	if p := b.person("ana@example.com"); len(p.Choices) != 1 {
+		t.Errorf("the person has said %+v", p.Choices)
+	}
+	for _, p := range processes {
+		p.terminate()
+		if code := p.exit(); code != 0 || p.stderr.String() != "" {
+			t.Errorf("exit code %d: %s", code, &p.stderr)
+		}
+	}
+}
+
+// Who holds what, since when, is seen from every node. A node that does not
+// hold the licence may be asked to change the integration: the one that does
+// compares everybody, and each is called once.
+func TestReprojectionOfSeveralNodes(t *testing.T) {
+	t.Parallel()
+	c := setupNodes(t, simulator.ActitoOptions{CallsPerMinute: -1}, 2)
+	people := crowd("p", 450) // some pages
+	putAll(t, c.bundle, people, map[string]bool{"Promotions": true})
+	id := c.integrate(func(in object) { in["mappings"] = in["mappings"].([]object)[:1] })
+	c.sendAll(events(people, time.Now(), simulator.Choices{"newsletter": yes(), "promotions": no()}))
+	c.within(45*time.Second, "everybody is served", func() bool { return c.allSynced(people) })
+	holds := c.mustHold()
+	for _, n := range c.nodes {
+		var list struct {
+			Data []struct {
+				Node      *string
+				HeldSince *time.Time `json:"held_since"`
+			}
+		}
+		c.at(n).must(http.MethodGet, "/v1/licences", "", http.StatusOK, &list)
+		if len(list.Data) != 1 || list.Data[0].Node == nil || list.Data[0].HeldSince == nil {
+			t.Fatalf("the licences are %+v", list)
+		}
+		if name := c.metric(n, `consentsync_node_info{node="`+*list.Data[0].Node+`"}`); (name == "1") != (n == holds) {
+			t.Errorf("%s holds the licence; of this node the metrics say %q, and it holds it: %v", *list.Data[0].Node, name, n == holds)
+		}
+	}
+	for _, n := range c.nodes {
+		if n != holds {
+			c.actito.ResetCounters()
+			c.at(n).change(id, `{"mappings":[{"id":"Newsletter","value":"consents_purposes_newsletter_enabled"},{"id":"Promotions","value":"consents_purposes_promotions_enabled"}]}`)
+		}
+	}
+	c.within(45*time.Second, "everybody is compared again", func() bool {
+		return c.integration(id).Reprojection == nil && c.allSynced(people) &&
+			!slices.ContainsFunc(people, func(email string) bool { return c.on(email, "Promotions") })
+	})
+	if n := c.actito.CallCount(simulator.KindUpdate); n != len(people) {
+		t.Errorf("%d calls for %d people", n, len(people))
+	}
 }

@@ -73,7 +73,14 @@ func (o *output) String() string {
 // latest.
 func launch(t *testing.T, args ...string) *process {
 	t.Helper()
-	path, err := program()
+	return launchOf(t, program, nil, args...)
+}
+
+// launchOf is launch of a program that build makes, with more in its
+// environment.
+func launchOf(t *testing.T, build func() (string, error), env []string, args ...string) *process {
+	t.Helper()
+	path, err := build()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +91,7 @@ func launch(t *testing.T, args ...string) *process {
 			p.cmd.Env = append(p.cmd.Env, v)
 		}
 	}
-	p.cmd.Env = append(p.cmd.Env, "CONSENTSYNC_ADMIN_TOKEN="+adminToken)
+	p.cmd.Env = append(append(p.cmd.Env, "CONSENTSYNC_ADMIN_TOKEN="+adminToken), env...)
 	p.cmd.Stderr = &p.stderr
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -155,6 +162,12 @@ func (p *process) exit() int {
 // own.
 func (b *bundle) spawn() *process {
 	b.t.Helper()
+	return b.spawnOf(program)
+}
+
+// spawnOf is spawn of a program that build makes.
+func (b *bundle) spawnOf(build func() (string, error)) *process {
+	b.t.Helper()
 	args := []string{
 		"serve", "--listen", "127.0.0.1:0", "--data", b.cfg.Data, "--allow-private-networks",
 		"--readback-delay", b.cfg.ReadbackDelay.String(), "--log-level", "error",
@@ -162,7 +175,7 @@ func (b *bundle) spawn() *process {
 	if b.cfg.Database != "" {
 		args = append(args, "--database", b.cfg.Database)
 	}
-	return launch(b.t, args...)
+	return launchOf(b.t, build, b.env, append(args, b.flags...)...)
 }
 
 // setupProcess is setup with the program in a process of its own.

@@ -19,25 +19,16 @@ package postgres
 
 import (
 	"context"
-	"database/sql"
-	"embed"
-	"errors"
 	"fmt"
-	"io/fs"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/pressly/goose/v3"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
 )
-
-//go:embed migrations/*.sql
-var migrations embed.FS
 
 // Engine is a pool of connections to the database. It is safe for concurrent
 // use.
@@ -49,6 +40,7 @@ type Engine struct {
 	hints    chan struct{}
 	warnings []string
 	alone    sync.Mutex
+	knows    int64 // the newest version of the schema that this program knows
 }
 
 // Options are what Open needs besides the address.
@@ -58,7 +50,8 @@ type Options struct {
 }
 
 // Open connects to the database and brings the schema up to date. It fails at
-// once when there is no server that can be written to.
+// once when there is no server that can be written to, and with
+// store.ErrOutdated when the database was changed for newer programs only.
 func Open(ctx context.Context, address string, opts Options) (_ *Engine, err error) {
 	cfg, err := configure(address)
 	if err != nil {
@@ -117,51 +110,6 @@ func (e *Engine) inspect(ctx context.Context) error {
 
 // Warnings tells what of the server's settings weakens what is promised.
 func (e *Engine) Warnings() []string { return e.warnings }
-
-// migrationLock is the advisory lock of whoever changes the schema: "consent".
-const migrationLock = 0x636f6e73656e74
-
-// migrate brings the schema up to date. Nodes that start at once wait for one
-// another; the lock goes with the connection, however the process ends.
-func (e *Engine) migrate(ctx context.Context) (err error) {
-	cfg := e.pool.Config().ConnConfig.Copy()
-	delete(cfg.RuntimeParams, "statement_timeout") // a change of the schema may take long
-	delete(cfg.RuntimeParams, "lock_timeout")
-	db := stdlib.OpenDB(*cfg)
-	defer func() { err = errors.Join(err, db.Close()) }()
-	guard, err := db.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer guard.Close() //nolint:errcheck // db.Close tells
-	if _, err := guard.ExecContext(ctx, `SELECT pg_advisory_lock($1)`, int64(migrationLock)); err != nil {
-		return err
-	}
-	defer unlock(context.WithoutCancel(ctx), guard)
-	sub, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(goose.DialectPostgres, db, sub, goose.WithLogger(goose.NopLogger()))
-	if err != nil {
-		return err
-	}
-	is, err := p.GetDBVersion(ctx)
-	if err != nil {
-		return err
-	}
-	if sources := p.ListSources(); is > sources[len(sources)-1].Version {
-		return fmt.Errorf("the database has version %d of the schema and was made by a newer consentsync", is)
-	}
-	_, err = p.Up(ctx)
-	return err
-}
-
-func unlock(ctx context.Context, guard *sql.Conn) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	_, _ = guard.ExecContext(ctx, `SELECT pg_advisory_unlock($1)`, int64(migrationLock)) // it goes with the connection anyway
-}
 
 // Close gives the connections back.
 func (e *Engine) Close() error {

@@ -3,11 +3,9 @@ package postgres
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -96,100 +94,12 @@ func TestATransactionIsTriedAgain(t *testing.T) {
 	}
 }
 
-// proxy stands between the engine and the server.
-type proxy struct {
-	listener net.Listener
-	server   string
-	down     atomic.Bool
-	eat      atomic.Pointer[string] // a message that, once passed on, ends the connection unanswered
-	mu       sync.Mutex
-	open     []net.Conn
-}
-
-func newProxy(t *testing.T, s *pgtest.Server) *proxy {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &proxy{listener: l, server: s.Socket()}
-	go func() {
-		for {
-			client, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go p.serve(client)
-		}
-	}()
-	t.Cleanup(func() {
-		_ = l.Close()
-		p.cut()
-	})
-	return p
-}
-
-func (p *proxy) serve(client net.Conn) {
-	defer client.Close()
-	if p.down.Load() {
-		return
-	}
-	server, err := net.Dial("unix", p.server)
-	if err != nil {
-		return
-	}
-	defer server.Close()
-	p.mu.Lock()
-	p.open = append(p.open, client, server)
-	p.mu.Unlock()
-	answered := make(chan struct{})
-	go func() {
-		defer close(answered)
-		defer client.Close()
-		// Not net.Conn's own ways, which would keep a closed connection open.
-		_, _ = io.Copy(struct{ io.Writer }{client}, struct{ io.Reader }{server})
-	}()
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := client.Read(buf)
-		if err != nil {
-			return
-		}
-		eat := p.eat.Load()
-		if eat != nil && strings.Contains(string(buf[:n]), *eat) {
-			p.eat.Store(nil)
-			_ = client.Close() // the answer finds nobody
-			_, _ = server.Write(buf[:n])
-			<-answered
-			return
-		}
-		if _, err := server.Write(buf[:n]); err != nil {
-			return
-		}
-	}
-}
-
-func (p *proxy) cut() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, c := range p.open {
-		_ = c.Close()
-	}
-	p.open = nil
-}
-
-// address leads to a database through the proxy.
-func (p *proxy) address(direct string) string {
-	database := strings.TrimPrefix(direct[:strings.Index(direct, "?")], "postgres://postgres@/")
-	return "postgres://postgres@" + p.listener.Addr().String() + "/" + database + "?sslmode=disable"
-}
-
 // The network between a node and the database is cut, and healed.
 func TestTheConnectionIsCut(t *testing.T) {
 	t.Parallel()
 	direct := migrated(t)
-	p := newProxy(t, pgtest.Shared(t))
-	e := ready(t, p.address(direct))
+	p := pgtest.NewProxy(t)
+	e := ready(t, p.Address(direct))
 	accept := func(id string) error {
 		_, err := e.Accept(t.Context(), []store.Inbound{says(id, "ana", true, 1)})
 		return err
@@ -197,15 +107,14 @@ func TestTheConnectionIsCut(t *testing.T) {
 	if err := accept("before"); err != nil {
 		t.Fatal(err)
 	}
-	p.down.Store(true)
-	p.cut()
+	p.Cut()
 	wantTransient(t, accept("during"))
 	wantTransient(t, e.Ping(t.Context()))
 	_, err := e.Person(t.Context(), "acme", person("ana"))
 	wantTransient(t, err)
 	_, err = e.Acquire(t.Context(), "node")
 	wantTransient(t, err)
-	p.down.Store(false)
+	p.Mend()
 	if err := accept("during"); err != nil {
 		t.Fatalf("it does not connect again: %v", err)
 	}
@@ -219,11 +128,11 @@ func TestTheConnectionIsCut(t *testing.T) {
 func TestTheConnectionIsLostDuringTheCommit(t *testing.T) {
 	t.Parallel()
 	direct := migrated(t)
-	p := newProxy(t, pgtest.Shared(t))
-	e := ready(t, p.address(direct))
+	p := pgtest.NewProxy(t)
+	e := ready(t, p.Address(direct))
 	commit := "Q\x00\x00\x00\x0bcommit\x00"
 	for _, id := range []string{"one", "two"} {
-		p.eat.Store(&commit)
+		p.Eat(commit)
 		_, err := e.Accept(t.Context(), []store.Inbound{says(id, "ana", true, 1)})
 		wantTransient(t, err)
 		var r []store.Receipt
@@ -266,7 +175,7 @@ func TestAFrozenTransactionIsEnded(t *testing.T) {
 func TestWhatCannotBeOpened(t *testing.T) {
 	t.Parallel()
 	e := ready(t, pgtest.Database(t)) // and so the schema is made
-	if _, err := e.pool.Exec(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, true)"); err != nil {
+	if _, err := e.pool.Exec(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, true); UPDATE compatibility SET oldest = 999"); err != nil {
 		t.Fatal(err)
 	}
 	newer := e.pool.Config().ConnString()
@@ -274,7 +183,7 @@ func TestWhatCannotBeOpened(t *testing.T) {
 	for name, x := range map[string]struct{ address, want string }{
 		"nobody listens":     {"postgres://postgres@127.0.0.1:1/x?connect_timeout=2", "--database: "},
 		"no address":         {"postgres://%zz", "--database: "},
-		"a newer database":   {newer, "was made by a newer consentsync"},
+		"a newer database":   {newer, "was changed for a newer consentsync: run that version (it needs version 999 of the schema"},
 		"no such database":   {strings.Replace(readonly, "/test", "/none", 1), "does not exist"},
 		"only to be read":    {readonly + "&default_transaction_read_only=on", "it is a standby"},
 		"a secret in it":     {"postgres://u:topsecret@127.0.0.1:1/x", "--database: "},
@@ -298,13 +207,13 @@ func TestWhatCannotBeOpened(t *testing.T) {
 func TestSeveralHosts(t *testing.T) {
 	t.Parallel()
 	direct := migrated(t)
-	p := newProxy(t, pgtest.Shared(t))
+	p := pgtest.NewProxy(t)
 	dead, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = dead.Close()
-	address := strings.Replace(p.address(direct), "@", "@"+dead.Addr().String()+",", 1)
+	address := strings.Replace(p.Address(direct), "@", "@"+dead.Addr().String()+",", 1)
 	e := ready(t, address)
 	if err := e.Ping(t.Context()); err != nil {
 		t.Error(err)

@@ -39,7 +39,10 @@ func (e *Engine) Acquire(ctx context.Context, node string) (held []store.Lease, 
 	defer cancel()
 	err = e.inTx(ctx, func(ctx context.Context, tx *tx) error {
 		e.setClock(tx.now)
-		share, err := tx.share(ctx, node)
+		share, oldest, err := tx.share(ctx, node, e.knows)
+		if err == nil {
+			err = e.suffices(oldest)
+		}
 		if err != nil {
 			return err
 		}
@@ -75,17 +78,19 @@ func scanLease(row pgx.CollectableRow) (l store.Lease, err error) {
 	return l, err
 }
 
-// share notes that node is there, and tells how many licences it may hold.
-func (t *tx) share(ctx context.Context, node string) (int, error) {
+// share notes that node is there, and which version of the schema it knows. It
+// tells how many licences it may hold, and which version it must know at least.
+func (t *tx) share(ctx context.Context, node string, knows int64) (share int, oldest int64, err error) {
 	var nodes, licences int
 	var b pgx.Batch
-	b.Queue(`INSERT INTO nodes (node, seen_at) VALUES ($1, $2) ON CONFLICT (node) DO UPDATE SET seen_at = excluded.seen_at`, node, int64(t.now))
+	b.Queue(`INSERT INTO nodes (node, seen_at, knows) VALUES ($1, $2, $3) ON CONFLICT (node) DO UPDATE SET seen_at = excluded.seen_at`, node, int64(t.now), knows)
 	// Whoever is gone is forgotten by one node at a time.
 	b.Queue(`DELETE FROM nodes WHERE node IN (SELECT node FROM nodes WHERE seen_at <= $1 FOR UPDATE SKIP LOCKED)`, int64(t.now.Add(-store.LeaseLife)))
 	b.Queue(`SELECT (SELECT count(*) FROM nodes WHERE seen_at > $1), (SELECT count(DISTINCT licence) FROM integrations)`, int64(t.now.Add(-store.LeaseLife))).
 		QueryRow(func(row pgx.Row) error { return row.Scan(&nodes, &licences) })
-	err := t.run(ctx, &b)
-	return store.Share(licences, nodes), err
+	b.Queue(oldestSQL).QueryRow(func(row pgx.Row) error { return row.Scan(&oldest) })
+	err = t.run(ctx, &b)
+	return store.Share(licences, nodes), oldest, err
 }
 
 // spread gives leases to node up to its share, under a new epoch. Epochs grow

@@ -34,7 +34,7 @@ func migrated(t *testing.T) string {
 
 // emptied makes a database as the migrations leave it.
 var emptied = []string{`DO $$ DECLARE t text; BEGIN
-	FOR t IN SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname NOT IN ('goose_db_version', 'pings')
+	FOR t IN SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname NOT IN ('goose_db_version', 'pings', 'compatibility')
 	LOOP EXECUTE format('DELETE FROM %I', t); END LOOP;
 END $$`, `ALTER SEQUENCE epochs RESTART`}
 
