@@ -31,6 +31,10 @@ const (
 		WHERE ctid = ANY(ARRAY(
 			SELECT ctid FROM deliveries WHERE organization = $1 AND integration = $2 AND target = $3 AND next_at > 0 AND next_at <= $4
 			ORDER BY next_at LIMIT $5 FOR UPDATE SKIP LOCKED))`
+	// A statement about one delivery does not say which state it must be in: a
+	// partial index of that state would be taken for a short way to it, and be
+	// walked through from end to end when much is due. The state is looked at
+	// when the row is locked.
 	beginSQL = `UPDATE deliveries SET state = 'in_flight', class = 2, epoch = $5, known = $6, attempted_at = $7, next_at = 0, updated_at = $7, marks = 0
 		WHERE ` + oneDelivery
 	begunSQL = `SELECT EXISTS (SELECT 1 FROM deliveries WHERE ` + oneDelivery + ` AND state = 'in_flight' AND epoch = $5)
@@ -141,17 +145,20 @@ func (e *Engine) Begin(ctx context.Context, l store.Lease, s store.Start) (ok bo
 func (e *Engine) Finish(ctx context.Context, l store.Lease, f store.Finish) error {
 	refused := false
 	err := e.inTx(ctx, func(ctx context.Context, tx *tx) error {
-		known, err := recall(ctx, tx, &f)
+		known, inFlight, err := recall(ctx, tx, &f)
 		if err != nil {
 			return err
 		}
-		tag, err := tx.Exec(ctx, finishSQL, append(deliveryKey(f.DeliveryKey), f.Version, l.Epoch,
-			string(f.State), int16(f.Class), int64(f.NextAt), f.Attempts, known, plain(f.LastError), f.Readback, int64(f.ReadbackAt), int64(tx.now), len(f.Calls), plain(f.ProfileID))...)
-		if err != nil {
-			return err
+		if refused = !inFlight; inFlight {
+			tag, err := tx.Exec(ctx, finishSQL, append(deliveryKey(f.DeliveryKey), f.Version, l.Epoch,
+				string(f.State), int16(f.Class), int64(f.NextAt), f.Attempts, known, plain(f.LastError), f.Readback, int64(f.ReadbackAt), int64(tx.now), len(f.Calls), plain(f.ProfileID))...)
+			if err != nil {
+				return err
+			}
+			refused = tag.RowsAffected() == 0
 		}
 		sums := newChanges()
-		if refused = tag.RowsAffected() == 0; refused {
+		if refused {
 			// Where nothing differs no write follows, after which it would be
 			// read back: hence readback_at.
 			_, err = tx.Exec(ctx, `UPDATE deliveries SET readback = 2, readback_at = $5, version = version + 1, updated_at = $5, due_at = $5,
@@ -175,13 +182,20 @@ func (e *Engine) Finish(ctx context.Context, l store.Lease, f store.Finish) erro
 	return err
 }
 
-// recall gives what is known at the end of a call, as JSON: see store.Finish.
-func recall(ctx context.Context, tx *tx, f *store.Finish) (string, error) {
-	stored, err := collect(ctx, tx, pgx.RowTo[string], `SELECT known FROM deliveries WHERE `+oneDelivery+` FOR UPDATE`, deliveryKey(f.DeliveryKey)...)
-	if err != nil || len(stored) == 0 {
-		return "", err
+// recall gives what is known at the end of a call, as JSON: see store.Finish. It
+// locks the row. inFlight tells whether a call is under way, as far as the store
+// knows.
+func recall(ctx context.Context, tx *tx, f *store.Finish) (known string, inFlight bool, err error) {
+	type locked struct {
+		Known    string
+		InFlight bool
 	}
-	return f.Recall(stored[0])
+	stored, err := collect(ctx, tx, pgx.RowToStructByPos[locked], `SELECT known, state = 'in_flight' FROM deliveries WHERE `+oneDelivery+` FOR UPDATE`, deliveryKey(f.DeliveryKey)...)
+	if err != nil || len(stored) == 0 {
+		return "", false, err
+	}
+	known, err = f.Recall(stored[0].Known)
+	return known, stored[0].InFlight, err
 }
 
 // finishSQL keeps due whatever got a newer version during the call. What has
@@ -197,7 +211,7 @@ const finishSQL = `UPDATE deliveries SET
   attempts = CASE WHEN version > $5 AND $7 <> 'waiting' THEN 0 ELSE $10::int END,
   known = $11, last_error = $12, readback = $13, readback_at = $14, updated_at = $15, calls = calls + $16::bigint,
   profile = CASE WHEN $17::text <> '' THEN $17 ELSE profile END
-WHERE ` + oneDelivery + ` AND state = 'in_flight' AND epoch = $6`
+WHERE ` + oneDelivery + ` AND epoch = $6`
 
 // Settle records that deliveries needed no call. One that got a newer version
 // meanwhile stays due. Conflict if the lease has gone.
@@ -305,7 +319,7 @@ func (e *Engine) RecordRead(ctx context.Context, l store.Lease, f store.Finish, 
 		if !held {
 			return sums.store(ctx, tx, f.Calls...)
 		}
-		known, err := recall(ctx, tx, &f)
+		known, _, err := recall(ctx, tx, &f)
 		if err != nil {
 			return err
 		}

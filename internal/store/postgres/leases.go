@@ -1,7 +1,10 @@
 package postgres
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -13,14 +16,11 @@ const (
 	leasesSQL = `SELECT licence, owner, epoch, expires_at, blocked_until, idle_since, held_since FROM licences
 		WHERE (owner = $1 OR expires_at <= $2) AND EXISTS (SELECT 1 FROM integrations WHERE integrations.licence = licences.licence)
 		ORDER BY licence FOR UPDATE`
-	// recoverSQL makes due what was in flight under a lease that changed hands.
-	recoverSQL = `UPDATE deliveries SET state = 'pending', class = 0, due_at = $1, version = version + 1, readback = 2, updated_at = $1
-		WHERE state = 'in_flight' AND (organization, integration, target, person) IN (
-			SELECT d.organization, d.integration, d.target, d.person FROM integrations i
-			JOIN deliveries d ON d.organization = i.organization AND d.integration = i.id AND d.state = 'in_flight'
-			WHERE i.licence = $2 ORDER BY d.organization, d.person, d.integration FOR UPDATE OF d)`
-	// holdingsSQL walks through the licences and not the integrations, of which
-	// a licence can have many.
+	inFlightSQL = `SELECT organization, integration, target, person FROM deliveries WHERE organization = $1 AND integration = $2 AND state = 'in_flight'`
+	// recoverSQL makes due what was in flight under a lease that changed hands;
+	// see beginSQL for how it says so.
+	recoverSQL = `UPDATE deliveries SET state = 'pending', class = 0, due_at = $5, version = version + 1, readback = 2, updated_at = $5
+		WHERE ` + oneDelivery + ` AND CASE state WHEN 'in_flight' THEN true ELSE false END`
 	holdingsSQL = `SELECT licence, CASE WHEN expires_at > $1 THEN owner ELSE '' END, held_since, expires_at,
 		(SELECT count(*) FROM integrations WHERE integrations.licence = licences.licence)
 		FROM licences WHERE licence > $2 AND EXISTS (SELECT 1 FROM integrations WHERE integrations.licence = licences.licence)
@@ -60,12 +60,10 @@ func (e *Engine) Acquire(ctx context.Context, node string) (held []store.Lease, 
 			b.Queue(`UPDATE licences SET owner = $2, epoch = $3, expires_at = $4, idle_since = $5, held_since = $6 WHERE licence = $1`,
 				l.Licence, node, l.Epoch, int64(l.ExpiresAt), int64(tx.now), int64(l.HeldSince))
 		}
-		for i := range held {
-			if held[i].Taken {
-				b.Queue(recoverSQL, int64(tx.now), held[i].Licence)
-			}
+		if err := tx.run(ctx, &b); err != nil {
+			return err
 		}
-		return tx.run(ctx, &b)
+		return tx.recover(ctx, held)
 	})
 	if err != nil {
 		return nil, err
@@ -105,6 +103,52 @@ func (t *tx) spread(ctx context.Context, all []store.Lease, node string, share i
 		l.Owner, l.Taken, l.Epoch = node, true, epoch
 	})
 	return held, err
+}
+
+// recover makes due what was in flight under leases that changed hands. Nothing
+// is begun under them meanwhile, for their rows are locked.
+func (t *tx) recover(ctx context.Context, held []store.Lease) error {
+	var taken []string
+	for _, l := range held {
+		if l.Taken {
+			taken = append(taken, l.Licence)
+		}
+	}
+	if len(taken) == 0 {
+		return nil
+	}
+	integrations, err := collect(ctx, t, pgx.RowToStructByPos[store.IntegrationKey], `SELECT organization, id FROM integrations WHERE licence = ANY($1)`, taken)
+	if err != nil {
+		return err
+	}
+	var found []store.DeliveryKey
+	var b pgx.Batch
+	for _, k := range integrations {
+		b.Queue(inFlightSQL, k.Organization, k.ID).Query(func(rows pgx.Rows) error {
+			keys, err := pgx.CollectRows(rows, scanKey)
+			found = append(found, keys...)
+			return err
+		})
+	}
+	if err := t.run(ctx, &b); err != nil {
+		return err
+	}
+	slices.SortFunc(found, func(x, y store.DeliveryKey) int { // as Accept locks them
+		return cmp.Or(cmp.Compare(x.Organization, y.Organization), bytes.Compare(x.Person[:], y.Person[:]), cmp.Compare(x.Integration, y.Integration), cmp.Compare(x.Target, y.Target))
+	})
+	b = pgx.Batch{}
+	for _, k := range found {
+		b.Queue(recoverSQL, append(deliveryKey(k), int64(t.now))...)
+	}
+	return t.run(ctx, &b)
+}
+
+func scanKey(row pgx.CollectableRow) (k store.DeliveryKey, err error) {
+	var person []byte
+	if err = row.Scan(&k.Organization, &k.Integration, &k.Target, &person); err == nil {
+		k.Person = store.PersonKey(person)
+	}
+	return k, err
 }
 
 // Vacant tells whether there is a lease that nobody holds.
