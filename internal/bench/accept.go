@@ -16,6 +16,7 @@ import (
 type side struct {
 	*process
 	*load
+	others    []*process // that serve beside it
 	perSecond []float64
 	sustained []float64 // what was left to be merged included
 	latencies []time.Duration
@@ -143,14 +144,14 @@ func (s *side) measure(ctx context.Context, d time.Duration) error {
 		return err
 	}
 	unix.Sync()
-	before, err := s.cpuTime()
+	before, err := s.used()
 	if err != nil {
 		return err
 	}
 	began, sent := time.Now(), s.sent.Load()
 	r, err := s.run(ctx, d)
 	if err != nil {
-		return fmt.Errorf("%s: %w", s.target, err)
+		return fmt.Errorf("%s: %w", s.targets, err)
 	}
 	if s.drain != nil {
 		if err := s.drain(ctx); err != nil {
@@ -158,11 +159,23 @@ func (s *side) measure(ctx context.Context, d time.Duration) error {
 		}
 	}
 	s.sustained = append(s.sustained, float64(s.sent.Load()-sent)/time.Since(began).Seconds())
-	after, err := s.cpuTime()
+	after, err := s.used()
 	s.perSecond = append(s.perSecond, r.perSecond)
 	s.latencies = append(s.latencies, r.latencies...)
 	s.cpu += after - before
 	return err
+}
+
+// used is the processor time that the servers have used.
+func (s *side) used() (sum time.Duration, err error) {
+	for _, p := range append([]*process{s.process}, s.others...) {
+		one, err := p.cpuTime()
+		if err != nil {
+			return 0, err
+		}
+		sum += one
+	}
+	return sum, nil
 }
 
 // figures are what is reported of a server.

@@ -17,16 +17,18 @@ import (
 // load is what clients do at once: each posts a webhook, waits for the answer
 // and posts the next, on a connection of its own.
 type load struct {
-	target, token string
-	clients       int
-	webhooks      *webhooks
-	http          *http.Client
-	sent          atomic.Int64 // accepted ones, those of warming up included
+	targets  []string // by turns
+	token    string
+	clients  int
+	webhooks *webhooks
+	turn     atomic.Uint64
+	http     *http.Client
+	sent     atomic.Int64 // accepted ones, those of warming up included
 }
 
 func newLoad(target, token string, clients int, w *webhooks) *load {
 	return &load{
-		target: target, token: token, clients: clients, webhooks: w,
+		targets: []string{target}, token: token, clients: clients, webhooks: w,
 		http: &http.Client{
 			Transport: &http.Transport{MaxIdleConnsPerHost: clients, MaxConnsPerHost: clients, DisableCompression: true},
 			Timeout:   30 * time.Second,
@@ -80,7 +82,7 @@ func (l *load) run(ctx context.Context, measured time.Duration) (round, error) {
 }
 
 func (l *load) post(ctx context.Context, body []byte) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, l.target, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, l.targets[l.turn.Add(1)%uint64(len(l.targets))], bytes.NewReader(body))
 	if err != nil {
 		return err
 	}

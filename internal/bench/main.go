@@ -44,6 +44,7 @@ var parts = []part{
 	{"calls", (*bench).calls},
 	{"lanes", (*bench).lanes},
 	{"bulk", (*bench).bulk},
+	{"postgres", (*bench).postgres},
 }
 
 func main() {
@@ -53,7 +54,7 @@ func main() {
 		}
 	}
 	var o options
-	flag.StringVar(&o.only, "only", "", "run one part only: accept (with memory and start), calls, lanes or bulk")
+	flag.StringVar(&o.only, "only", "", "run one part only: accept (with memory and start), calls, lanes, bulk or postgres")
 	flag.IntVar(&o.people, "people", 1_000_000, "people in the store before anything is measured")
 	flag.IntVar(&o.profiles, "profiles", 1_000_000, "changed profiles that go by bulk")
 	flag.IntVar(&o.clients, "clients", 64, "clients that post webhooks at once")

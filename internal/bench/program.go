@@ -24,6 +24,12 @@ func (b *bench) serve(ctx context.Context, data string) (*process, error) {
 		"serve", "--allow-private-networks", "--log-level", "warn", "--data", data, "--listen")
 }
 
+// serveOn starts the program on a PostgreSQL, with its keys in a directory.
+func (b *bench) serveOn(ctx context.Context, data, database string) (*process, error) {
+	return start(ctx, "/readyz", programEnv, b.binary,
+		"serve", "--allow-private-networks", "--log-level", "warn", "--data", data, "--database", database, "--listen")
+}
+
 // client is what Didomi authenticates with.
 type client struct {
 	ID     string `json:"client_id"`

@@ -26,6 +26,10 @@ const (
 	mostBurstTime  = 1.15            // of what so many calls take at the pace allowed
 	leastBulk      = 100             // times as fast as one by one, at middleSpeed
 	middleSpeed    = 1000            // rows a second that Actito may take in
+
+	leastPostgres = 0.5 // of the accepts on SQLite
+	mostOfThree   = 1.2 // of one node's processor time for an event
+	mostGrowth    = 3.0 // of the pages of a statement, when people are a hundred times as many
 )
 
 // report is what was measured; what was not is zero.
@@ -36,6 +40,7 @@ type report struct {
 	first, second, again counted
 	lanes                *lanes.Figures
 	bulk                 []bulked // a tenth of the profiles, then all
+	postgres             onPostgres
 }
 
 // ratios gives what each round came to.
@@ -85,12 +90,14 @@ func (r *report) text(ctx context.Context, o options) string {
 	r.callLines(line)
 	r.laneLines(line)
 	r.bulkLines(line)
+	r.postgresLines(line)
 	_ = t.Flush()
 	if len(r.ours.perSecond) > 0 {
 		fmt.Fprintf(&b, "\n%d clients, %d people in the store, %d rounds of %s of each server, in turn.", o.clients, o.people, o.rounds, o.round)
 		fmt.Fprintf(&b, " Rounds: %.0f; bare %.0f.\n", r.ours.perSecond, r.bare.perSecond)
 	}
 	b.WriteString(r.bulkNotes())
+	b.WriteString(r.postgresNotes())
 	return b.String()
 }
 

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"consentsync/internal/simulator"
+	"consentsync/internal/store/pgtest"
+	"consentsync/internal/store/postgres"
+)
+
+// onPostgres is what was measured of the program on PostgreSQL.
+type onPostgres struct {
+	people       []int // in the stores that statements are compared on: few, many
+	statements   [2][]statement
+	walked       [2]int64 // rows that were read by walking through tables that grow
+	server       string   // its version
+	ours, sqlite figures
+	one, three   figures // three nodes with the clients of one each
+	thin         figures // three nodes with the clients of one in all
+}
+
+// fewPeople are in the store that the one with all people is compared with.
+const fewPeople = 10_000
+
+// postgres measures the program on PostgreSQL: beside itself on SQLite, three
+// nodes beside one, and what its statements cost as the store grows.
+func (b *bench) postgres(ctx context.Context, r *report) (err error) {
+	server, err := pgtest.Start("shared_buffers=256MB", "shared_preload_libraries=pg_stat_statements", "track_io_timing=on")
+	if err != nil {
+		return err
+	}
+	defer server.Stop()
+	p := &r.postgres
+	p.people = []int{min(fewPeople, b.people/10), b.people}
+	var large database
+	_, actitoURL, stop, err := actito(ctx, simulator.ActitoOptions{CallsPerMinute: -1})
+	if err != nil {
+		return err
+	}
+	defer stop()
+	for i, people := range p.people {
+		if large, err = b.pgDatabase(ctx, server, actitoURL, people); err != nil {
+			return err
+		}
+		if p.statements[i], p.walked[i], err = b.statements(ctx, large); err != nil {
+			return err
+		}
+	}
+	if err := large.read(ctx, &p.server, `SELECT current_setting('server_version')`); err != nil {
+		return err
+	}
+	if err := b.engines(ctx, large, p); err != nil {
+		return err
+	}
+	return b.nodes(ctx, large, p)
+}
+
+// database is a PostgreSQL database with people in it; the keys are in the
+// directory.
+type database struct {
+	filled
+	url string
+}
+
+// pgDatabase makes a database like that of the part accept.
+func (b *bench) pgDatabase(ctx context.Context, server *pgtest.Server, actitoURL string, people int) (d database, err error) {
+	name := fmt.Sprintf("people%d", people)
+	d = database{filled{dir: filepath.Join(b.dir, name), People: people}, server.URL(name)}
+	if err := server.Exec(ctx, "postgres", `CREATE DATABASE `+name); err != nil {
+		return d, err
+	}
+	if err := server.Exec(ctx, name, `CREATE EXTENSION pg_stat_statements`); err != nil {
+		return d, fmt.Errorf("%w (Debian's package postgresql has it; elsewhere it may be one of its own, postgresql-contrib)", err)
+	}
+	p, err := b.serveOn(ctx, d.dir, d.url)
+	if err != nil {
+		return d, err
+	}
+	if err := errors.Join(setUpPaused(ctx, p, actitoURL, &d.filled), p.stop()); err != nil {
+		return d, err
+	}
+	progress("filling PostgreSQL with %d people", people)
+	w, err := newWebhooks(people)
+	if err != nil {
+		return d, err
+	}
+	e, err := postgres.Open(ctx, d.url, postgres.Options{})
+	if err != nil {
+		return d, err
+	}
+	defer func() { err = errors.Join(err, e.Close()) }()
+	hasher, err := useKeys(ctx, e, d.dir)
+	if err != nil {
+		return d, err
+	}
+	if err := acceptAndSettle(ctx, e, w, hasher, d.Integration); err != nil {
+		return d, err
+	}
+	// As autovacuum would, some minutes later.
+	return d, server.Exec(ctx, name, `VACUUM ANALYZE`)
+}
+
+// read reads one value.
+func (d database) read(ctx context.Context, into any, query string) error {
+	conn, err := pgx.Connect(ctx, d.url)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing was written
+	return conn.QueryRow(ctx, query).Scan(into)
+}
+
+// merged waits until nothing that was accepted is left in the inbox.
+func (d database) merged(ctx context.Context) error {
+	for {
+		var waiting bool
+		if err := d.read(ctx, &waiting, `SELECT EXISTS (SELECT 1 FROM inbox WHERE lane < 2)`); err != nil || !waiting {
+			return err
+		}
+		if err := wait(ctx, 200*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// engines compares the program on PostgreSQL with itself on SQLite, each on a
+// store of as many people, in turn.
+func (b *bench) engines(ctx context.Context, d database, p *onPostgres) (err error) {
+	data, err := b.database(ctx)
+	if err != nil {
+		return err
+	}
+	embedded, err := b.ours(ctx, data)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, embedded.stop()) }()
+	shared, err := b.node(ctx, d)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, shared.stop()) }()
+	for n := range b.rounds {
+		for _, s := range []*side{shared, embedded} {
+			if err := s.measure(ctx, b.round); err != nil {
+				return err
+			}
+		}
+		progress("round %d: PostgreSQL %.0f/s, with all merged %.0f/s, SQLite %.0f/s, ratio %.2f", n+1,
+			shared.perSecond[n], shared.sustained[n], embedded.perSecond[n], shared.perSecond[n]/embedded.perSecond[n])
+	}
+	p.ours, p.sqlite = shared.figures(), embedded.figures()
+	return nil
+}
+
+// node starts a node and gives clients that post to it.
+func (b *bench) node(ctx context.Context, d database) (*side, error) {
+	p, err := b.serveOn(ctx, d.dir, d.url)
+	if err != nil {
+		return nil, err
+	}
+	s, err := b.side(ctx, p, d.filled)
+	if err != nil {
+		return nil, errors.Join(err, p.stop())
+	}
+	s.drain = d.merged
+	return s, nil
+}
+
+// nodes compares the processor time that three nodes use for an event with that
+// of one, in turn: each of them under as many clients as the one, and all under
+// as many together, of which each then shares a commit among fewer.
+func (b *bench) nodes(ctx context.Context, d database, p *onPostgres) error {
+	kinds := []struct {
+		kept           *side
+		nodes, clients int
+	}{{nodes: 1, clients: b.clients}, {nodes: 3, clients: 3 * b.clients}, {nodes: 3, clients: b.clients}}
+	for n := range b.rounds {
+		for i := range kinds {
+			k := &kinds[i]
+			s, err := b.someNodes(ctx, d, k.nodes, k.clients)
+			if err != nil {
+				return err
+			}
+			if k.kept != nil { // the figures of the rounds before
+				s.keep(k.kept)
+			}
+			k.kept = s
+			if err := errors.Join(s.measure(ctx, b.round), s.stopAll()); err != nil {
+				return err
+			}
+			progress("round %d: %d nodes, %d clients: %.0f/s, %s of processor time an event", n+1, k.nodes, k.clients, s.perSecond[n], s.figures().cpu)
+		}
+	}
+	p.one, p.three, p.thin = kinds[0].kept.figures(), kinds[1].kept.figures(), kinds[2].kept.figures()
+	return nil
+}
+
+// someNodes starts nodes, and gives clients that post to them by turns.
+func (b *bench) someNodes(ctx context.Context, d database, nodes, clients int) (*side, error) {
+	s, err := b.node(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	s.load = newLoad(s.targets[0], s.token, clients, s.webhooks)
+	for len(s.others) < nodes-1 {
+		p, err := b.serveOn(ctx, d.dir, d.url)
+		if err != nil {
+			return nil, errors.Join(err, s.stopAll())
+		}
+		s.others = append(s.others, p)
+		s.targets = append(s.targets, p.url+"/webhooks/didomi/"+organization)
+	}
+	return s, nil
+}
+
+// keep adds the figures of rounds before.
+func (s *side) keep(before *side) {
+	s.perSecond, s.sustained, s.latencies, s.cpu = before.perSecond, before.sustained, before.latencies, before.cpu
+	s.sent.Store(before.sent.Load())
+}
+
+func (s *side) stopAll() error {
+	err := s.stop()
+	for _, p := range s.others {
+		err = errors.Join(err, p.stop())
+	}
+	return err
+}
