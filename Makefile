@@ -4,7 +4,7 @@ VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 TOOL    = go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test watch check lint fmt fmt-check fuzz vuln bench
+.PHONY: help build run test watch check lint fmt fmt-check fuzz vuln bench soak
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,3 +40,6 @@ vuln: ## known vulnerabilities; informs, never fails
 
 bench: ## measure
 	scripts/bench
+
+soak: ## the long fault tests of several nodes; scripts/soak 30m for longer
+	scripts/soak

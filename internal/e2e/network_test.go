@@ -31,6 +31,7 @@ func TestNetworkBetweenANodeAndTheDatabase(t *testing.T) {
 		if c.isReady(far) {
 			t.Errorf("%s: the node says that it is ready", what)
 		}
+		s.order.allow(2 * time.Second)
 		network.Mend()
 		c.within(30*time.Second, "the node is ready again", func() bool { return c.isReady(far) })
 		c.letHold(far)
@@ -38,6 +39,7 @@ func TestNetworkBetweenANodeAndTheDatabase(t *testing.T) {
 	s.finish()
 	s.checkAcknowledged()
 	s.checkEnd()
+	s.checkOrder()
 	t.Logf("%d events of %d people acknowledged in %d posts, %d calls", s.sent.Load(), len(s.people), s.posts.Load(), c.actito.CallCount())
 	if n := c.actito.MaxOverlap(); n > 1 {
 		t.Errorf("%d calls were under way for one profile at once", n)

@@ -39,8 +39,13 @@ type node struct {
 // setupNodes starts nodes on an empty database.
 func setupNodes(t *testing.T, opts simulator.ActitoOptions, n int) *cluster {
 	t.Helper()
+	return setupNodesOn(t, pgtest.Database(t), opts, n)
+}
+
+// setupNodesOn is setupNodes with an empty database that is there.
+func setupNodesOn(t *testing.T, database string, opts simulator.ActitoOptions, n int) *cluster {
+	t.Helper()
 	c := &cluster{bundle: newBundle(t, opts)}
-	database := pgtest.Database(t)
 	for range n { // the first makes the master key in the directory that they share
 		c.add(program, database)
 	}
@@ -158,17 +163,18 @@ func (c *cluster) mustHold() *node {
 
 // handedOver waits for the first call of another node after one was stopped,
 // and wants it within the life of a lease and 2 s.
-func (c *cluster) handedOver(what string) {
+func (c *cluster) handedOver(what string) (took time.Duration) {
 	c.t.Helper()
 	start := time.Now()
 	pause(time.Second) // what was under way has ended
 	calls := c.actito.CallCount()
 	c.within(30*time.Second, "calls are made after "+what, func() bool { return c.actito.CallCount() > calls })
-	took := time.Since(start)
+	took = time.Since(start)
 	c.t.Logf("%s: the next call after %v", what, took.Round(time.Millisecond))
 	if took > store.LeaseLife+2*time.Second {
 		c.t.Errorf("%s: the licence was handed over in %v", what, took)
 	}
+	return took
 }
 
 // Three nodes accept; the one that delivers is killed, another is frozen for
@@ -197,6 +203,7 @@ func TestNodesThatDieAndFreeze(t *testing.T) {
 		pause(time.Second)
 		// What a frozen node has under its hands lands late, when it goes on (R16).
 		overlap = c.actito.MaxOverlap()
+		s.order.allow(2 * time.Second)
 		signal(t, frozen.process, syscall.SIGCONT)
 		pause(2 * time.Second)
 	}
@@ -214,6 +221,7 @@ func TestNodesThatDieAndFreeze(t *testing.T) {
 	s.finish()
 	s.checkAcknowledged()
 	s.checkEnd()
+	s.checkOrder()
 	t.Logf("%d events of %d people acknowledged in %d posts, %d of them by way of the inbox, %d calls",
 		s.sent.Load(), len(s.people), s.posts.Load(), s.queued.Load(), c.actito.CallCount())
 	if overlap > 1 {

@@ -32,7 +32,8 @@ type chooser struct {
 	said          map[string]statement
 	deleted       map[string]bool // by event id
 	shop          statement
-	newest        string // event id of the last grant of a deleting person
+	shops         map[string]statement // every one, by its value
+	newest        string               // event id of the last grant of a deleting person
 	at            time.Time
 	identified    bool
 }
@@ -60,7 +61,7 @@ func (s statement) beats(o statement) bool {
 func newChooser(name string, kind chooserKind, random *rand.Rand) *chooser {
 	return &chooser{
 		email: name + "@example.com", didomi: "didomi-" + name, kind: kind, random: random,
-		said: map[string]statement{}, deleted: map[string]bool{},
+		said: map[string]statement{}, deleted: map[string]bool{}, shops: map[string]statement{},
 	}
 }
 
@@ -114,7 +115,9 @@ func (c *chooser) choose(at time.Time, of ...string) [][]byte {
 	c.fill(&e, of)
 	if c.kind == plain && c.random.IntN(3) == 0 {
 		e.Metadata = map[string]any{"shop": "shop " + e.ID}
-		if now := (statement{at: at, event: e.ID, value: "shop " + e.ID}); c.shop.event == "" || now.beats(c.shop) {
+		now := statement{at: at, event: e.ID, value: "shop " + e.ID}
+		c.shops[now.value] = now
+		if c.shop.event == "" || now.beats(c.shop) {
 			c.shop = now
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -26,6 +27,10 @@ const (
 	peopleOfASender  = 4
 	peopleOfARush    = 40  // who send at the same moment
 	mostEventsOfSoak = 400 // of one person: a trace shows 500
+
+	// longestGap is how long a webhook is sent again before it counts as lost.
+	// Didomi goes on for five minutes.
+	longestGap = 60 * time.Second
 )
 
 // The program is killed again and again, in the middle of everything, and
@@ -124,40 +129,78 @@ type soak struct {
 	client *http.Client
 	stop   chan struct{}
 	wg     sync.WaitGroup
+	// renews has others come in the place of people of whom enough was sent, so
+	// that a soak can last.
+	renews bool
+	mu     sync.Mutex
 	people []*chooser
+	order  *order
 	sent   atomic.Int64 // events acknowledged
 	queued atomic.Int64 // of them, those that went into the inbox
 	posts  atomic.Int64 // that it took
+	gap    gap          // without an acceptance
 }
 
 func startSoak(t *testing.T, b *bundle, seed uint64) *soak {
 	t.Helper()
-	s := &soak{bundle: b, client: &http.Client{Timeout: 10 * time.Second}, stop: make(chan struct{})}
+	s := newSoak(t, b)
+	s.start(seed)
+	return s
+}
+
+func newSoak(t *testing.T, b *bundle) *soak {
+	t.Helper()
+	s := &soak{bundle: b, client: &http.Client{Timeout: 10 * time.Second}, stop: make(chan struct{}), order: watchOrder(b)}
 	t.Cleanup(s.client.CloseIdleConnections)
 	s.url.Store(&b.url)
+	return s
+}
+
+// start lets everybody send.
+func (s *soak) start(seed uint64) {
+	s.t.Helper()
+	s.gap.begin()
 	for i := range senders {
 		random := rand.New(rand.NewPCG(seed, uint64(1+i)))
 		var own []*chooser
 		for j := range peopleOfASender {
-			c := newChooser(fmt.Sprintf("p%d%d", i, j), chooserKind(j%int(kinds)), random)
-			if j%2 == 0 {
-				mustPut(t, b, c.email)
-			}
-			own = append(own, c)
+			own = append(own, s.newcomer(fmt.Sprintf("p%d%d", i, j), chooserKind(j%int(kinds)), j%2 == 0, random))
 		}
-		s.people = append(s.people, own...)
 		s.wg.Go(func() { s.send(own, random) })
 	}
 	random := rand.New(rand.NewPCG(seed, 100))
 	var rush []*chooser
 	for i := range peopleOfARush {
-		c := newChooser(fmt.Sprintf("r%d", i), plain, random)
-		mustPut(t, b, c.email)
-		rush = append(rush, c)
+		rush = append(rush, s.newcomer(fmt.Sprintf("r%d", i), plain, true, random))
 	}
-	s.people = append(s.people, rush...)
 	s.wg.Go(func() { s.sendAtOnce(rush, random) })
-	return s
+}
+
+// newcomer is one more person, with a profile or without.
+func (s *soak) newcomer(name string, kind chooserKind, profile bool, random *rand.Rand) *chooser {
+	c := newChooser(name, kind, random)
+	if profile {
+		if _, err := s.actito.PutProfile(simulator.SampleEntity, simulator.SampleTableID, map[string]any{"emailAddress": c.email}, nil); err != nil {
+			s.t.Error(err)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.people = append(s.people, c)
+	return c
+}
+
+// replaced gives whoever comes in the place of somebody of whom enough was
+// sent; nil if nobody does.
+func (s *soak) replaced(c *chooser, random *rand.Rand) *chooser {
+	if !s.renews {
+		return nil
+	}
+	for _, m := range c.last() {
+		s.deliver(m)
+	}
+	name, _, _ := strings.Cut(c.email, "@")
+	return s.newcomer(name+"'", c.kind, len(name)%2 == 0, random)
 }
 
 // sendAtOnce makes rushes: an event of each of some people in the same moment,
@@ -170,7 +213,12 @@ func (s *soak) sendAtOnce(people []*chooser, random *rand.Rand) {
 		default:
 		}
 		var rush sync.WaitGroup
-		for _, c := range people {
+		for i, c := range people {
+			if c.count >= mostEventsOfSoak {
+				if next := s.replaced(c, random); next != nil {
+					people[i], c = next, next
+				}
+			}
 			if c.count < mostEventsOfSoak {
 				messages := c.next()
 				rush.Go(func() {
@@ -199,9 +247,14 @@ func (s *soak) send(people []*chooser, random *rand.Rand) {
 			return
 		default:
 		}
-		c := people[random.IntN(len(people))]
+		i := random.IntN(len(people))
+		c := people[i]
 		if c.count >= mostEventsOfSoak {
-			pause(10 * time.Millisecond)
+			if next := s.replaced(c, random); next != nil {
+				people[i] = next
+			} else {
+				pause(10 * time.Millisecond)
+			}
 			continue
 		}
 		for _, m := range c.next() {
@@ -215,12 +268,13 @@ func (s *soak) send(people []*chooser, random *rand.Rand) {
 }
 
 func (s *soak) deliver(m []byte) {
-	for deadline := time.Now().Add(30 * time.Second); ; pause(5 * time.Millisecond) {
+	for deadline := time.Now().Add(longestGap); ; pause(5 * time.Millisecond) {
 		s.posts.Add(1)
 		status, answer := s.attempt(m)
 		switch status {
 		case http.StatusOK:
 			s.sent.Add(1)
+			s.gap.accepted()
 			if bytes.Contains(answer, []byte(`"queued"`)) {
 				s.queued.Add(1)
 			}

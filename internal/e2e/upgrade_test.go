@@ -97,6 +97,7 @@ func TestRollingUpgrade(t *testing.T) {
 	c.actito.ClearFaults()
 	s.checkAcknowledged()
 	s.checkEnd()
+	s.checkOrder()
 	t.Logf("%d events of %d people acknowledged in %d posts, %d calls", s.sent.Load(), len(s.people), s.posts.Load(), c.actito.CallCount())
 
 	for _, n := range c.nodes {

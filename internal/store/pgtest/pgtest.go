@@ -40,7 +40,7 @@ const folder = "data"
 // Start makes an empty cluster and starts it. Settings are those of
 // postgresql.conf, as name=value.
 func Start(settings ...string) (_ *Server, err error) {
-	bin, err := binaries()
+	bin, err := Binaries()
 	if err != nil {
 		return nil, err
 	}
@@ -75,9 +75,9 @@ func Start(settings ...string) (_ *Server, err error) {
 	return s, s.wait()
 }
 
-// binaries finds the newest PostgreSQL that Debian has installed, or the one on
-// PATH.
-func binaries() (string, error) {
+// Binaries gives the folder with the programs of the newest PostgreSQL that
+// Debian has installed, or of the one on PATH.
+func Binaries() (string, error) {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if err != nil {
 		return "", err
