@@ -26,6 +26,7 @@ var errCutOff = &consent.Error{Kind: consent.Transient, Message: "the database c
 
 func (c *cutOff) Acquire(ctx context.Context, node string) ([]store.Lease, error) {
 	if c.down.Load() {
+		time.Sleep(store.LeaseLife / 2) // as long as an engine may try
 		return nil, errCutOff
 	}
 	c.renewed.Store(time.Now().UnixNano())
