@@ -113,13 +113,6 @@ func (e *Engine) Rescan() {
 	e.Wake()
 }
 
-// Holds tells whether this node delivers for a licence.
-func (e *Engine) Holds(licence string) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.couriers[licence] != nil
-}
-
 // Run acquires leases and delivers until ctx ends; then it lets the calls under
 // way end, within the drain time, and gives the leases back. It ends by itself,
 // with store.ErrOutdated, when the database needs a newer program.
