@@ -43,38 +43,38 @@ func (c *cutOff) Finish(ctx context.Context, l store.Lease, f store.Finish) erro
 	return c.Engine.Finish(ctx, l, f)
 }
 
-// silent is an Actito that never answers.
-type silent struct {
+// mute is an Actito that never answers.
+type mute struct {
 	begun, cut chan time.Time
 }
 
-func (s *silent) Update(ctx context.Context, _ string, _ consent.Difference) (string, error) {
+func (s *mute) Update(ctx context.Context, _ string, _ consent.Difference) (string, error) {
 	s.begun <- time.Now()
 	<-ctx.Done()
 	s.cut <- time.Now()
 	return "", &consent.Error{Kind: consent.Unclear, Err: ctx.Err()}
 }
 
-func (s *silent) Create(context.Context, string, consent.Difference) (string, error) {
+func (s *mute) Create(context.Context, string, consent.Difference) (string, error) {
 	return "", consent.Errorf(consent.Forbidden, "test", "not for this test")
 }
 
-func (s *silent) Read(context.Context, string) (Held, error)   { return Held{}, nil }
-func (s *silent) ReadID(context.Context, string) (Held, error) { return Held{}, nil }
-func (s *silent) Check(context.Context) (Structure, error)     { return Structure{}, nil }
-func (s *silent) Generation() uint64                           { return 0 }
-func (s *silent) Bulk() Bulk                                   { return nil }
-func (s *silent) Target(*store.Integration) (Target, error)    { return s, nil }
-func (s *silent) Didomi(*store.Integration) (Didomi, error)    { return nil, nil }
-func (s *silent) PersonKey(string, string) (k store.PersonKey) { return k }
-func (s *silent) Paced(ctx context.Context, pace func(context.Context) error, _ func(Exchange)) context.Context {
+func (s *mute) Read(context.Context, string) (Held, error)   { return Held{}, nil }
+func (s *mute) ReadID(context.Context, string) (Held, error) { return Held{}, nil }
+func (s *mute) Check(context.Context) (Structure, error)     { return Structure{}, nil }
+func (s *mute) Generation() uint64                           { return 0 }
+func (s *mute) Bulk() Bulk                                   { return nil }
+func (s *mute) Target(*store.Integration) (Target, error)    { return s, nil }
+func (s *mute) Didomi(*store.Integration) (Didomi, error)    { return nil, nil }
+func (s *mute) PersonKey(string, string) (k store.PersonKey) { return k }
+func (s *mute) Paced(ctx context.Context, pace func(context.Context) error, _ func(Exchange)) context.Context {
 	_ = pace(ctx) // as for a request that follows at once
 	return ctx
 }
 
 // withLease runs f beside an engine that has a call under way, in the time of a
 // synctest bubble.
-func withLease(t *testing.T, f func(t *testing.T, db *cutOff, actito *silent, e *Engine)) {
+func withLease(t *testing.T, f func(t *testing.T, db *cutOff, actito *mute, e *Engine)) {
 	t.Helper()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -89,7 +89,7 @@ func withLease(t *testing.T, f func(t *testing.T, db *cutOff, actito *silent, e 
 			}
 		}()
 		opened.UseHasher(store.NewHasher([]byte("a key for tests")))
-		db, actito := &cutOff{Engine: opened}, &silent{make(chan time.Time, 9), make(chan time.Time, 9)}
+		db, actito := &cutOff{Engine: opened}, &mute{make(chan time.Time, 9), make(chan time.Time, 9)}
 		now := consent.TimeOf(time.Now())
 		must := func(err error) {
 			t.Helper()
@@ -134,7 +134,7 @@ func withLease(t *testing.T, f func(t *testing.T, db *cutOff, actito *silent, e 
 // take the licence and call the same profiles.
 func TestR14CallsAreCutBeforeTheLeaseEnds(t *testing.T) {
 	t.Parallel()
-	withLease(t, func(t *testing.T, db *cutOff, actito *silent, _ *Engine) {
+	withLease(t, func(t *testing.T, db *cutOff, actito *mute, _ *Engine) {
 		t.Helper()
 		time.Sleep(store.LeaseLife) // a call may last longer than a lease, if that is renewed
 		if len(actito.cut) > 0 {
@@ -153,7 +153,7 @@ func TestR14CallsAreCutBeforeTheLeaseEnds(t *testing.T) {
 // what was under way delivered again.
 func TestALateRenewalBeginsAnew(t *testing.T) {
 	t.Parallel()
-	withLease(t, func(t *testing.T, db *cutOff, actito *silent, e *Engine) {
+	withLease(t, func(t *testing.T, db *cutOff, actito *mute, e *Engine) {
 		t.Helper()
 		db.down.Store(true)
 		soon(t, "the call is cut", actito.cut)
@@ -192,7 +192,7 @@ func TestAnOutdatedProgramEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
-	e := New(&outdated{cutOff{Engine: db}}, &silent{}, Options{Node: "node", Log: slog.New(slog.DiscardHandler)})
+	e := New(&outdated{cutOff{Engine: db}}, &mute{}, Options{Node: "node", Log: slog.New(slog.DiscardHandler)})
 	if err := e.Run(t.Context()); !errors.Is(err, store.ErrOutdated) {
 		t.Errorf("it ended with %v", err)
 	}
