@@ -23,6 +23,8 @@ type onPostgres struct {
 	ours, sqlite figures
 	one, three   figures // three nodes with the clients of one each
 	thin         figures // three nodes with the clients of one in all
+	disk         int64   // bytes of the database for a person with one event
+	log          int64   // bytes of the write-ahead log for an event, on one node
 }
 
 // fewPeople are in the store that the one with all people is compared with.
@@ -55,6 +57,10 @@ func (b *bench) postgres(ctx context.Context, r *report) (err error) {
 	if err := large.read(ctx, &p.server, `SELECT current_setting('server_version')`); err != nil {
 		return err
 	}
+	if err := large.read(ctx, &p.disk, `SELECT pg_database_size(current_database())`); err != nil {
+		return err
+	}
+	p.disk /= int64(large.People)
 	if err := b.engines(ctx, large, p); err != nil {
 		return err
 	}
@@ -114,6 +120,12 @@ func (d database) read(ctx context.Context, into any, query string) error {
 	}
 	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing was written
 	return conn.QueryRow(ctx, query).Scan(into)
+}
+
+// logged is how many bytes of write-ahead log the server has ever written.
+func (d database) logged(ctx context.Context) (bytes int64, err error) {
+	err = d.read(ctx, &bytes, `SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint`)
+	return bytes, err
 }
 
 // merged waits until nothing that was accepted is left in the inbox.
@@ -192,8 +204,20 @@ func (b *bench) nodes(ctx context.Context, d database, p *onPostgres) error {
 				s.keep(k.kept)
 			}
 			k.kept = s
+			log, err := d.logged(ctx)
+			if err != nil {
+				return errors.Join(err, s.stopAll())
+			}
+			sent := s.sent.Load()
 			if err := errors.Join(s.measure(ctx, b.round), s.stopAll()); err != nil {
 				return err
+			}
+			if k.nodes == 1 {
+				after, err := d.logged(ctx)
+				if err != nil {
+					return err
+				}
+				p.log = (after - log) / max(1, s.sent.Load()-sent)
 			}
 			progress("round %d: %d nodes, %d clients: %.0f/s, %s of processor time an event", n+1, k.nodes, k.clients, s.perSecond[n], s.figures().cpu)
 		}

@@ -171,6 +171,7 @@ func (r *report) postgresNotes() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nPostgreSQL %s. Rounds: %.0f; SQLite %.0f; of one node %.0f, of three %.0f and %.0f.\n\n",
 		p.server, p.ours.perSecond, p.sqlite.perSecond, p.one.perSecond, p.three.perSecond, p.thin.perSecond)
+	fmt.Fprintf(&b, "A person with one event takes %d bytes of the database; an event then writes %d bytes of write-ahead log.\n\n", p.disk, p.log)
 	fmt.Fprintf(&b, "Pages and time for a row or call of the statements that take most time, at %d and at %d people:\n\n", p.people[0], p.people[1])
 	fmt.Fprintf(&b, "| statement | pages | pages | time | time |\n| --- | --- | --- | --- | --- |\n")
 	all := p.grown()
