@@ -77,9 +77,12 @@ func tokenFor(ctx context.Context, url string, c client) (string, error) {
 }
 
 func ask(ctx context.Context, method, url string, in, out any) error {
-	body, err := json.Marshal(in)
-	if err != nil {
-		return err
+	var body []byte
+	if in != nil {
+		var err error
+		if body, err = json.Marshal(in); err != nil {
+			return err
+		}
 	}
 	r, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
