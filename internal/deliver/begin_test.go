@@ -10,14 +10,14 @@ import (
 	"consentsync/internal/store"
 )
 
-// mute is a store whose answers to Begin are lost for a while.
-type mute struct {
+// lossy is a store whose answers to Begin are lost for a while.
+type lossy struct {
 	Store
 	answers []error
 	asked   []store.ID
 }
 
-func (s *mute) Begin(_ context.Context, _ store.Lease, start store.Start) (bool, error) {
+func (s *lossy) Begin(_ context.Context, _ store.Lease, start store.Start) (bool, error) {
 	s.asked = append(s.asked, start.Call.ID)
 	err := s.answers[min(len(s.asked), len(s.answers))-1]
 	return err == nil, err
@@ -41,7 +41,7 @@ func TestACallWhoseBeginningIsUnknownIsBegunAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := &mute{answers: x.answers}
+				s := &lossy{answers: x.answers}
 				c := &courier{store: s}
 				id := store.NewID()
 				ok, err := c.begin(t.Context(), store.Start{Call: store.Call{ID: id}})
