@@ -13,7 +13,8 @@ type News struct {
 	Event     WebhookEvent // "" if not told
 	ProfileID string       // "" if not told
 	// Keys are the attributes' values as text, profileId among them. An attribute
-	// whose value is none, a list or an object is left out.
+	// whose value is none, a list or an object is left out, and so is a text that
+	// is nobody's key, because it has a NUL in it.
 	Keys map[string]string
 	// Subscriptions are those of the table's that were told to be on or off.
 	Subscriptions map[string]bool
@@ -141,10 +142,12 @@ func profileOf(data map[string]any) any {
 	return field(profile, ProfileID, "id")
 }
 
-// identity reads an id, in one form whether it is a text or a number.
+// identity reads an id, in one form whether it is a text or a number. A text
+// with a NUL in it is none: no database holds it as it is.
 func identity(v any) string {
-	if _, isBool := v.(bool); isBool {
+	id := strings.TrimSpace(scalar(v))
+	if _, isBool := v.(bool); isBool || strings.ContainsRune(id, 0) {
 		return ""
 	}
-	return strings.TrimSpace(scalar(v))
+	return id
 }

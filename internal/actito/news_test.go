@@ -40,6 +40,8 @@ func TestParseNews(t *testing.T) {
 			{event: "CREATE", profile: "109", keys: keys{"profileId": "109", "emailAddress": "a@b.c", "age": "7", "vip": "true"}},
 		},
 
+		`{"id":"e\u0000","data":{"profileId":"1\u000009","emailAddress":"a@b\u0000.c","Newsletter":false}}`: {{on: off}},
+
 		// Arrays.
 		`[]`: nil, `{"data":[]}`: nil, ` [{"data":[]},{"data":{}}] `: {{}},
 		`{"id":"e","eventType":"updated_subscriptions","data":[{"profileId":1,"Newsletter":0},{"profileId":2,"Newsletter":1}]}`: {

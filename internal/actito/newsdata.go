@@ -28,7 +28,7 @@ func (r *newsReader) look(data map[string]any) (keys map[string]string, told []t
 		for _, object := range flat {
 			for name, v := range object {
 				told = append(told, telling{name, v})
-				if value := scalar(v); value != "" && !r.known.resembles(name) {
+				if value := scalar(v); value != "" && !strings.ContainsRune(value, 0) && !r.known.resembles(name) {
 					keys[name] = value
 				}
 			}

@@ -122,7 +122,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher) 
 	mux.Handle("POST /oauth/token", &auth.Endpoint{Clients: a.engine, Tokens: tokens})
 	mux.Handle("POST /webhooks/didomi/{organization_id}", ingest.NewDidomi(a.committer, tokens, a.log, metrics))
 	mux.Handle("POST /webhooks/actito/{integration_id}",
-		ingest.NewActito(a.engine, integration.WebhookHeader, service.CheckSecret, due, a.log, metrics))
+		ingest.NewActito(a.committer, a.engine, integration.WebhookHeader, service.CheckSecret, a.log, metrics))
 	a.health.register(mux, metrics)
 
 	a.server = &http.Server{

@@ -27,7 +27,7 @@ type engine interface {
 	backfill.Store
 	deliver.Store
 	ingest.Store
-	ingest.NewsStore
+	ingest.Integrations
 	integration.Store
 	people.Store
 

@@ -119,7 +119,7 @@ func (b *bench) side(ctx context.Context, p *process, data filled) (*side, error
 	if err != nil {
 		return nil, err
 	}
-	return &side{process: p, load: newLoad(p.url+"/webhooks/didomi/"+organization, token, b.clients, w)}, nil
+	return &side{process: p, load: newLoad(p.url+"/webhooks/didomi/"+organization, bearer(token), b.clients, w.next)}, nil
 }
 
 func (b *bench) bare(ctx context.Context) (*side, error) {
@@ -135,7 +135,7 @@ func (b *bench) bare(ctx context.Context) (*side, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &side{process: p, load: newLoad(p.url+"/webhooks/didomi/"+organization, "as-long-as-the-other-ones-would-be", b.clients, w)}, nil
+	return &side{process: p, load: newLoad(p.url+"/webhooks/didomi/"+organization, bearer("as-long-as-the-other-ones-would-be"), b.clients, w.next)}, nil
 }
 
 // measure adds a round, once what the other server left behind is on disk.

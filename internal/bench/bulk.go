@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -144,13 +145,16 @@ func (b *bench) changed(ctx context.Context, dir string, people int, sim *simula
 // pausedForBulk makes an integration that loads in bulk, and waits until nobody
 // is left to be compared because it is new.
 func pausedForBulk(ctx context.Context, p *process, actitoURL string) (id string, err error) {
-	_, id, err = setUp(ctx, p.url, actitoURL, map[string]any{
-		"calls_per_minute": oneByOne, "etl_id": simulator.SampleETL, "etl_updates_only": true,
-		"attributes": []any{}, // what a file cannot hold would follow one by one
+	made, err := setUp(ctx, p.url, actitoURL, func(in object) {
+		maps.Copy(in["properties"].(object), object{
+			"calls_per_minute": oneByOne, "etl_id": simulator.SampleETL, "etl_updates_only": true,
+			"attributes": []any{}, // what a file cannot hold would follow one by one
+		})
 	})
 	if err != nil {
 		return "", err
 	}
+	id = made.Integration
 	at := p.url + "/v1/marketplace/integrations/" + id
 	if err := ask(ctx, http.MethodPost, at+"/pause", nil, nil); err != nil {
 		return "", err

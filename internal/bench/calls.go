@@ -41,15 +41,15 @@ func (b *bench) calls(ctx context.Context, r *report) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.stop()) }()
-	c, _, err := setUp(ctx, p.url, actitoURL, nil)
+	made, err := setUp(ctx, p.url, actitoURL, func(object) {})
 	if err != nil {
 		return err
 	}
-	token, err := tokenFor(ctx, p.url, c)
+	token, err := tokenFor(ctx, p.url, made.Client)
 	if err != nil {
 		return err
 	}
-	burst := &burst{load: newLoad(p.url+"/webhooks/didomi/"+organization, token, b.clients, nil), program: p.url, people: people}
+	burst := &burst{load: newLoad(p.url+"/webhooks/didomi/"+organization, bearer(token), b.clients, nil), people: people}
 	random := rand.New(rand.NewPCG(rand.Uint64(), 1)) //nolint:gosec // made-up traffic
 	first, _, err1 := burst.make(random, time.Now().Add(-2*time.Hour))
 	second, again, err2 := burst.make(random, time.Now().Add(-time.Hour))
@@ -65,8 +65,10 @@ func (b *bench) calls(ctx context.Context, r *report) (err error) {
 		if err := burst.send(ctx, part.bodies); err != nil {
 			return err
 		}
-		if err := burst.settled(ctx); err != nil {
-			return err
+		for i := range burstPeople {
+			if err := p.synced(ctx, people.Person(i).ID); err != nil {
+				return err
+			}
 		}
 		*part.result = counted{len(part.bodies), sim.CallCount()}
 	}
@@ -78,8 +80,7 @@ type counted struct{ events, calls int }
 
 type burst struct {
 	*load
-	program string
-	people  *simulator.Traffic
+	people *simulator.Traffic
 }
 
 // make gives the events of a burst in random order, then one event of each
@@ -119,30 +120,27 @@ func (b *burst) event(r *rand.Rand, person int, at time.Time) simulator.Event {
 }
 
 // send posts the bodies as fast as they are taken.
-func (b *burst) send(ctx context.Context, bodies [][]byte) error {
+func (l *load) send(ctx context.Context, bodies [][]byte) error {
 	clients, ctx := errgroup.WithContext(ctx)
-	clients.SetLimit(b.clients)
+	clients.SetLimit(l.clients)
 	for _, body := range bodies {
-		clients.Go(func() error { return b.post(ctx, body) })
+		clients.Go(func() error { return l.post(ctx, body) })
 	}
 	return clients.Wait()
 }
 
-// settled waits until every delivery is done.
-func (b *burst) settled(ctx context.Context) error {
-	for i := range burstPeople {
-		for {
-			var p struct{ Integrations []struct{ Status string } }
-			if err := ask(ctx, http.MethodGet, b.program+"/v1/users/"+b.people.Person(i).ID+"?organization_id="+organization, nil, &p); err != nil {
-				return err
-			}
-			if len(p.Integrations) == 1 && p.Integrations[0].Status == "synced" {
-				break
-			}
-			if err := wait(ctx, 20*time.Millisecond); err != nil {
-				return err
-			}
+// synced waits until a person's delivery is done.
+func (p *process) synced(ctx context.Context, person string) error {
+	for {
+		var view struct{ Integrations []struct{ Status string } }
+		if err := ask(ctx, http.MethodGet, p.url+"/v1/users/"+person+"?organization_id="+organization, nil, &view); err != nil {
+			return err
+		}
+		if len(view.Integrations) == 1 && view.Integrations[0].Status == "synced" {
+			return nil
+		}
+		if err := wait(ctx, 20*time.Millisecond); err != nil {
+			return err
 		}
 	}
-	return nil
 }

@@ -22,10 +22,9 @@ import (
 
 // filled is a database with people in it.
 type filled struct {
-	dir         string
-	Client      client
-	Integration string
-	People      int
+	dir    string
+	People int
+	made
 }
 
 // database gives a database with one integration, paused, and people of whom
@@ -77,7 +76,8 @@ func (b *bench) prepare(ctx context.Context, f *filled) (err error) {
 
 // setUpPaused makes the organization and its integration, which is paused.
 func setUpPaused(ctx context.Context, p *process, actitoURL string, f *filled) (err error) {
-	if f.Client, f.Integration, err = setUp(ctx, p.url, actitoURL, nil); err != nil {
+	f.made, err = setUp(ctx, p.url, actitoURL, func(in object) { in["enable_webhooks"] = true })
+	if err != nil {
 		return err
 	}
 	return ask(ctx, "POST", p.url+"/v1/marketplace/integrations/"+f.Integration+"/pause", nil, nil)

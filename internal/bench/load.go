@@ -17,23 +17,28 @@ import (
 // load is what clients do at once: each posts a webhook, waits for the answer
 // and posts the next, on a connection of its own.
 type load struct {
-	targets  []string // by turns
-	token    string
-	clients  int
-	webhooks *webhooks
-	turn     atomic.Uint64
-	http     *http.Client
-	sent     atomic.Int64 // accepted ones, those of warming up included
+	targets []string    // by turns
+	header  http.Header // what the sender authenticates with
+	clients int
+	next    func(b []byte, r *rand.Rand) []byte // appends a webhook
+	turn    atomic.Uint64
+	http    *http.Client
+	sent    atomic.Int64 // accepted ones, those of warming up included
 }
 
-func newLoad(target, token string, clients int, w *webhooks) *load {
+func newLoad(target string, header http.Header, clients int, next func([]byte, *rand.Rand) []byte) *load {
 	return &load{
-		targets: []string{target}, token: token, clients: clients, webhooks: w,
+		targets: []string{target}, header: header, clients: clients, next: next,
 		http: &http.Client{
 			Transport: &http.Transport{MaxIdleConnsPerHost: clients, MaxConnsPerHost: clients, DisableCompression: true},
 			Timeout:   30 * time.Second,
 		},
 	}
+}
+
+// bearer is how Didomi authenticates.
+func bearer(token string) http.Header {
+	return http.Header{"Authorization": {"Bearer " + token}}
 }
 
 // round is what was seen in some time of load.
@@ -54,7 +59,7 @@ func (l *load) run(ctx context.Context, measured time.Duration) (round, error) {
 			r := rand.New(rand.NewPCG(rand.Uint64(), uint64(i))) //nolint:gosec // made-up traffic
 			var body []byte
 			for !over.Load() {
-				body = l.webhooks.next(body[:0], r)
+				body = l.next(body[:0], r)
 				began := time.Now()
 				if err := l.post(ctx, body); err != nil {
 					return err
@@ -86,8 +91,8 @@ func (l *load) post(ctx context.Context, body []byte) error {
 	if err != nil {
 		return err
 	}
+	r.Header = l.header.Clone()
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Authorization", "Bearer "+l.token)
 	resp, err := l.http.Do(r)
 	if err != nil {
 		return err

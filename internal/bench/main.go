@@ -42,6 +42,7 @@ type part struct {
 var parts = []part{
 	{"accept", (*bench).accept},
 	{"calls", (*bench).calls},
+	{"twoway", (*bench).twoWay},
 	{"lanes", (*bench).lanes},
 	{"bulk", (*bench).bulk},
 	{"postgres", (*bench).postgres},
@@ -54,7 +55,7 @@ func main() {
 		}
 	}
 	var o options
-	flag.StringVar(&o.only, "only", "", "run one part only: accept (with memory and start), calls, lanes, bulk or postgres")
+	flag.StringVar(&o.only, "only", "", "run one part only: accept (with memory and start), calls, twoway, lanes, bulk or postgres")
 	flag.IntVar(&o.people, "people", 1_000_000, "people in the store before anything is measured")
 	flag.IntVar(&o.profiles, "profiles", 1_000_000, "changed profiles that go by bulk")
 	flag.IntVar(&o.clients, "clients", 64, "clients that post webhooks at once")

@@ -232,7 +232,7 @@ func (b *bench) someNodes(ctx context.Context, d database, nodes, clients int) (
 	if err != nil {
 		return nil, err
 	}
-	s.load = newLoad(s.targets[0], s.token, clients, s.webhooks)
+	s.load = newLoad(s.targets[0], s.header, clients, s.next)
 	for len(s.others) < nodes-1 {
 		p, err := b.serveOn(ctx, d.dir, d.url)
 		if err != nil {

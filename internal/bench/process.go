@@ -102,25 +102,52 @@ func (p *process) stop() error {
 
 // metric reads one metric without labels.
 func (p *process) metric(ctx context.Context, name string) (float64, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+"/metrics", nil)
+	values, err := p.metrics(ctx, name+" ")
+	if err == nil && len(values) == 0 {
+		err = fmt.Errorf("there is no metric %s", name)
+	}
 	if err != nil {
 		return 0, err
 	}
+	return values[0], nil
+}
+
+// sum adds up a metric over its labels; one that was never counted is 0.
+func (p *process) sum(ctx context.Context, name string) (sum float64, err error) {
+	values, err := p.metrics(ctx, name+"{")
+	for _, v := range values {
+		sum += v
+	}
+	return sum, err
+}
+
+// metrics reads those that begin so.
+func (p *process) metrics(ctx context.Context, prefix string) (values []float64, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+"/metrics", nil)
+	if err != nil {
+		return nil, err
+	}
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, name+" "); ok {
-			return strconv.ParseFloat(strings.TrimSpace(value), 64)
+		if !strings.HasPrefix(line, prefix) {
+			continue
 		}
+		fields := strings.Fields(line)
+		value, err := strconv.ParseFloat(fields[len(fields)-1], 64)
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, value)
 	}
-	return 0, fmt.Errorf("there is no metric %s", name)
+	return values, nil
 }
 
 // peakMemory gives the most resident memory that the server ever had, in bytes.

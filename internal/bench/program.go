@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"time"
@@ -18,10 +17,13 @@ const adminToken = "bench-admin-token"
 
 var programEnv = []string{"CONSENTSYNC_ADMIN_TOKEN=" + adminToken}
 
+// object is any JSON object.
+type object = map[string]any
+
 // serve starts the program on a data directory.
-func (b *bench) serve(ctx context.Context, data string) (*process, error) {
-	return start(ctx, "/readyz", programEnv, b.binary,
-		"serve", "--allow-private-networks", "--log-level", "warn", "--data", data, "--listen")
+func (b *bench) serve(ctx context.Context, data string, flags ...string) (*process, error) {
+	flags = append([]string{"serve", "--allow-private-networks", "--log-level", "warn", "--data", data}, flags...)
+	return start(ctx, "/readyz", programEnv, b.binary, append(flags, "--listen")...)
 }
 
 // serveOn starts the program on a PostgreSQL, with its keys in a directory.
@@ -36,33 +38,43 @@ type client struct {
 	Secret string `json:"client_secret"`
 }
 
-// setUp makes an organization with one integration in a running program. Some
-// of its properties may be others than usual.
-func setUp(ctx context.Context, url, actitoURL string, other map[string]any) (c client, integration string, err error) {
-	if err := ask(ctx, http.MethodPut, url+"/v1/premium-features/"+organization, map[string]any{"actito": true}, nil); err != nil {
-		return c, "", err
+// made is what was made in a program that is to be measured.
+type made struct {
+	Client      client
+	Integration string
+	Secret      string // that Actito calls with
+}
+
+// setUp makes an organization with one integration in a running program, whose
+// settings may be changed first.
+func setUp(ctx context.Context, url, actitoURL string, change func(object)) (m made, err error) {
+	if err := ask(ctx, http.MethodPut, url+"/v1/premium-features/"+organization, object{"actito": true}, nil); err != nil {
+		return m, err
 	}
-	properties := map[string]any{
-		"base_url": actitoURL, "entity_id": simulator.SampleEntity, "table_name": simulator.SampleTable().Name, "user_unique_key": "emailAddress",
-		"calls_per_minute": 100_000, "concurrency": 4,
-	}
-	maps.Copy(properties, other)
-	settings := map[string]any{
+	settings := object{
 		"type_id":        "actito",
-		"authentication": map[string]any{"private_api_key": simulator.SampleKey},
-		"properties":     properties,
-		"mappings": []map[string]any{
+		"authentication": object{"private_api_key": simulator.SampleKey},
+		"properties": object{
+			"base_url": actitoURL, "entity_id": simulator.SampleEntity, "table_name": simulator.SampleTable().Name, "user_unique_key": "emailAddress",
+			"calls_per_minute": 100_000, "concurrency": 4,
+		},
+		"mappings": []object{
 			{"id": "Newsletter", "value": "consents_purposes_newsletter_enabled"},
 			{"id": "Promotions", "value": "consents_purposes_promotions_enabled"},
 			{"id": "SmsAlerts", "value": "consents_channels_sms_enabled"},
 		},
 		"upsert_mode": true,
 	}
-	var view struct{ ID string }
-	if err := ask(ctx, http.MethodPost, url+"/v1/marketplace/integrations?organization_id="+organization, settings, &view); err != nil {
-		return c, "", err
+	change(settings)
+	var view struct {
+		ID      string
+		Webhook struct{ Secret string }
 	}
-	return c, view.ID, ask(ctx, http.MethodPost, url+"/v1/organizations/"+organization+"/webhook-clients", nil, &c)
+	if err := ask(ctx, http.MethodPost, url+"/v1/marketplace/integrations?organization_id="+organization, settings, &view); err != nil {
+		return m, err
+	}
+	m.Integration, m.Secret = view.ID, view.Webhook.Secret
+	return m, ask(ctx, http.MethodPost, url+"/v1/organizations/"+organization+"/webhook-clients", nil, &m.Client)
 }
 
 // tokenFor asks for an access token as Didomi does.
@@ -110,15 +122,25 @@ func ask(ctx context.Context, method, url string, in, out any) error {
 
 // actito serves a simulated Actito until stop is called.
 func actito(ctx context.Context, opts simulator.ActitoOptions) (a *simulator.Actito, url string, stop func(), err error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	a = simulator.NewActito(opts)
+	url, closeServer, err := listen(ctx, a)
 	if err != nil {
+		a.Close()
 		return nil, "", nil, err
 	}
-	a = simulator.NewActito(opts)
-	server := &http.Server{Handler: a, ReadHeaderTimeout: 10 * time.Second}
-	go server.Serve(listener) //nolint:errcheck // ends with stop
-	return a, "http://" + listener.Addr().String(), func() {
-		_ = server.Close()
+	return a, url, func() {
+		closeServer()
 		a.Close()
 	}, nil
+}
+
+// listen serves a handler until stop is called.
+func listen(ctx context.Context, h http.Handler) (url string, stop func(), err error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, err
+	}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	go server.Serve(listener) //nolint:errcheck // ends with stop
+	return "http://" + listener.Addr().String(), func() { _ = server.Close() }, nil
 }

@@ -21,6 +21,10 @@ const (
 	mostStart  = 500 * time.Millisecond
 	mostCalls  = 150 // for 1,000 events of 100 people
 
+	leastOfBoth    = 1.0  // times as many webhooks of Actito's a second as of Didomi's
+	mostEchoCalls  = 0.05 // for an echo of our own write
+	mostChangeCall = 1.0  // for a change made in Actito
+
 	mostDelay      = 5 * time.Second // of 99 % of the withdrawals behind a backlog
 	mostBurstCalls = 1.1             // calls for each person of a burst
 	mostBurstTime  = 1.15            // of what so many calls take at the pace allowed
@@ -38,16 +42,19 @@ type report struct {
 	peak                 int64
 	starts               []time.Duration // sorted
 	first, second, again counted
+	actitos, didomis     figures // webhooks of either end, in one program
+	echoes               counted // beyond the writes that came back
+	withdrawals, grants  counted // made in Actito
 	lanes                *lanes.Figures
 	bulk                 []bulked // a tenth of the profiles, then all
 	postgres             onPostgres
 }
 
 // ratios gives what each round came to.
-func (r *report) ratios() []float64 {
+func ratios(ours, baseline figures) []float64 {
 	var list []float64
-	for i := range r.ours.perSecond {
-		list = append(list, r.ours.perSecond[i]/r.bare.perSecond[i])
+	for i := range ours.perSecond {
+		list = append(list, ours.perSecond[i]/baseline.perSecond[i])
 	}
 	return list
 }
@@ -67,10 +74,7 @@ func (r *report) text(ctx context.Context, o options) string {
 	line("figure", "consentsync", "baseline", "ratio", "required", "met")
 	line("---", "---", "---", "---", "---", "---")
 	if len(r.ours.perSecond) > 0 {
-		ratios := r.ratios()
-		line("durable accepts a second, median", fmt.Sprintf("%.0f", median(r.ours.perSecond)), fmt.Sprintf("%.0f", median(r.bare.perSecond)),
-			fmt.Sprintf("**%.2f** (%.2f to %.2f)", median(ratios), slices.Min(ratios), slices.Max(ratios)),
-			fmt.Sprintf("at least %.1f", leastRatio), yes(median(ratios) >= leastRatio))
+		rateLine("durable accepts a second, median", r.ours, r.bare, leastRatio, line)
 		line("webhooks a second until all are merged, median", fmt.Sprintf("%.0f", median(r.ours.sustained)), fmt.Sprintf("%.0f", median(r.bare.perSecond)),
 			fmt.Sprintf("%.2f", median(r.ours.sustained)/median(r.bare.perSecond)), "", "")
 		for _, x := range []struct {
@@ -88,6 +92,7 @@ func (r *report) text(ctx context.Context, o options) string {
 		line("start to ready, median of 3", short(start), "", "", "under "+short(mostStart), yes(start < mostStart))
 	}
 	r.callLines(line)
+	r.twoWayLines(line)
 	r.laneLines(line)
 	r.bulkLines(line)
 	r.postgresLines(line)
@@ -96,9 +101,44 @@ func (r *report) text(ctx context.Context, o options) string {
 		fmt.Fprintf(&b, "\n%d clients, %d people in the store, %d rounds of %s of each server, in turn.", o.clients, o.people, o.rounds, o.round)
 		fmt.Fprintf(&b, " Rounds: %.0f; bare %.0f.\n", r.ours.perSecond, r.bare.perSecond)
 	}
+	if len(r.actitos.perSecond) > 0 {
+		fmt.Fprintf(&b, "\nWebhooks of both ends: %d clients, %d people in the store, %d rounds of %s of each end, in turn.", o.clients, o.people, o.rounds, o.round)
+		fmt.Fprintf(&b, " Rounds: Actito's %.0f; Didomi's %.0f.\n", r.actitos.perSecond, r.didomis.perSecond)
+	}
 	b.WriteString(r.bulkNotes())
 	b.WriteString(r.postgresNotes())
 	return b.String()
+}
+
+// rateLine compares how many webhooks a second were accepted.
+func rateLine(name string, ours, baseline figures, least float64, line func(...any)) {
+	each := ratios(ours, baseline)
+	line(name, fmt.Sprintf("%.0f", median(ours.perSecond)), fmt.Sprintf("%.0f", median(baseline.perSecond)),
+		fmt.Sprintf("**%.2f** (%.2f to %.2f)", median(each), slices.Min(each), slices.Max(each)),
+		fmt.Sprintf("at least %.1f", least), yes(median(each) >= least))
+}
+
+// twoWayLines are those of the part twoway.
+func (r *report) twoWayLines(line func(...any)) {
+	if len(r.actitos.perSecond) > 0 {
+		rateLine("accepts of Actito's webhooks a second, median; baseline: Didomi's", r.actitos, r.didomis, leastOfBoth, line)
+		line("processor time of the server for one; baseline: Didomi's", short(r.actitos.cpu), short(r.didomis.cpu),
+			fmt.Sprintf("%.2f", float64(r.actitos.cpu)/float64(r.didomis.cpu)), "", "")
+	}
+	for _, x := range []struct {
+		name string
+		counted
+		most float64
+	}{
+		{"calls to Actito for %d echoes of our own writes", r.echoes, mostEchoCalls},
+		{"calls to Actito for %d withdrawals made there", r.withdrawals, mostChangeCall},
+		{"calls to Actito for %d grants made there", r.grants, mostChangeCall},
+	} {
+		if x.events > 0 {
+			ratio := float64(x.calls) / float64(x.events)
+			line(fmt.Sprintf(x.name, x.events), x.calls, x.events, fmt.Sprintf("%.2f", ratio), fmt.Sprintf("at most %v each", x.most), yes(ratio <= x.most))
+		}
+	}
 }
 
 // callLines are those of the part calls.

@@ -90,7 +90,7 @@ func (b *bench) work(ctx context.Context, d database) (err error) {
 		clients.Go(func() error {
 			r := rand.New(rand.NewPCG(uint64(d.People), uint64(n))) //nolint:gosec // made-up traffic
 			for range workEvents / workClients {
-				if err := s.post(inner, s.webhooks.next(nil, r)); err != nil {
+				if err := s.post(inner, s.next(nil, r)); err != nil {
 					return err
 				}
 			}

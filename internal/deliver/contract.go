@@ -50,6 +50,7 @@ type Store interface {
 
 // News is what two-way needs of the database.
 type News interface {
+	Hear(ctx context.Context, batch []store.News) (fresh []bool, err error)
 	NextNews(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.News, error)
 	Postpone(ctx context.Context, l store.Lease, n *store.News, until consent.Time) error
 	SettleNews(ctx context.Context, l store.Lease, h store.Heard) error

@@ -27,6 +27,7 @@ type inquiry struct {
 	mayWait bool
 	held    *Held // what a read of the profile has shown
 	gone    bool  // that it is not there
+	refused bool  // that Actito takes the question for a wrong one
 	barred  bool  // that the API key may not
 	whole   bool  // Actito did not say what changed
 	heard   store.Heard
@@ -86,7 +87,7 @@ func (q *inquiry) run(ctx context.Context) (store.Heard, error) {
 	subscriptions := q.news.Subscriptions
 	if len(subscriptions) == 0 && !q.news.Created {
 		// Actito does not say what changed: the profile does.
-		if err := q.read(ctx); err != nil || q.held == nil || q.held.Subscriptions == nil {
+		if err := q.mustRead(ctx); err != nil || q.held == nil || q.held.Subscriptions == nil {
 			return q.heard, err
 		}
 		q.whole, subscriptions = true, make(map[string]bool)
@@ -117,15 +118,9 @@ func (q *inquiry) who(ctx context.Context) (known bool, err error) {
 		return false, err
 	}
 	userID = cmp.Or(byProfile, userID)
-	if userID == "" {
-		if err := q.read(ctx); err != nil {
+	if userID == "" && q.news.ProfileID != "" {
+		if err := q.mustRead(ctx); err != nil || q.held == nil {
 			return false, err
-		}
-		switch {
-		case q.barred:
-			return false, consent.Errorf(consent.Transient, "deliver.hear", "the API key may not read profiles")
-		case q.held == nil:
-			return false, nil
 		}
 		userID = consent.TextOf(q.held.Attributes[key])
 	}
@@ -159,10 +154,20 @@ func (q *inquiry) ofProfile(ctx context.Context) (userID string, err error) {
 	return "", err
 }
 
+// mustRead reads the profile for news that say nothing without it. Where the API
+// key may not, they wait: somebody may give it the right.
+func (q *inquiry) mustRead(ctx context.Context) error {
+	if err := q.read(ctx); err != nil || !q.barred {
+		return err
+	}
+	return consent.Errorf(consent.Transient, "deliver.hear", "the API key may not read profiles")
+}
+
 // read reads the profile, once. That it is not there is no error; there is
-// nothing to be heard of it then. Nor is it one that it can never be read.
+// nothing to be heard of it then. Nor is it one that it cannot be read, which
+// is not tried again for a while.
 func (q *inquiry) read(ctx context.Context) error {
-	if q.held != nil || q.gone || q.barred {
+	if q.barred = q.barred || q.closedUntil(q.i, "read") > q.clock(); q.held != nil || q.gone || q.refused || q.barred {
 		return nil
 	}
 	if !q.mayWait {
@@ -188,6 +193,8 @@ func (q *inquiry) read(ctx context.Context) error {
 		q.gone = true
 		return nil
 	case consent.Invalid:
+		q.counted = append(q.counted, "unreadable")
+		q.refused = true
 		return nil
 	case consent.Forbidden:
 		q.closeOperation(ctx, q.i, "read")

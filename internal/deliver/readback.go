@@ -3,6 +3,7 @@ package deliver
 import (
 	"cmp"
 	"context"
+	"slices"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
@@ -16,13 +17,13 @@ func (a *attempt) readBack(ctx context.Context) {
 	f.Readback, f.ReadbackAt = 1, a.clock().Add(a.readbackDelay)
 	// Right after the write only subscriptions are compared: an attribute may
 	// be given back in another form than it was written in.
-	known, differs, err := a.read(ctx, f.Known, false)
+	known, changed, err := a.read(ctx, f.Known, false)
 	switch {
 	case err != nil && a.unreadable(ctx, err):
 		f.Readback, f.ReadbackAt = 0, 0
 	case err != nil:
 		f.Readback = 2 // not read yet: both reads are still to come
-	case differs:
+	case !changed.Empty():
 		// Somebody else wrote, or a read does not show what was written: the
 		// latter must not become an endless loop.
 		f.Known = known
@@ -39,7 +40,11 @@ func (a *attempt) readAgain(ctx context.Context) {
 	j := a.job
 	a.finish = store.Finish{DeliveryKey: j.DeliveryKey, Class: store.BackfilledRefusal, Known: j.Known}
 	f := &a.finish
-	known, differs, err := a.read(ctx, j.Known, true)
+	known, changed, err := a.read(ctx, j.Known, true)
+	if err == nil {
+		known, changed, err = a.heed(ctx, known, changed)
+	}
+	differs := !changed.Empty()
 	switch {
 	case err == nil:
 		f.Known, f.Class = known, a.urgency(known)
@@ -57,6 +62,52 @@ func (a *attempt) readAgain(ctx context.Context) {
 	if err := a.store.RecordRead(ctx, a.currentLease(), *f, differs); err != nil {
 		a.log.ErrorContext(ctx, "a read could not be recorded", "person", j.Person.String(), "error", err)
 	}
+}
+
+// heed finds the subscriptions that somebody in Actito has turned off since we
+// saw them on: no write of ours explains it. Where it is listened to what happens
+// in Actito this is news, and is not overwritten before it is known what they
+// mean: what Actito itself tells of them may come later, or never. Such
+// subscriptions are no longer among what has changed, and stay as they were known.
+func (a *attempt) heed(ctx context.Context, known consent.Known, changed consent.Difference) (consent.Known, consent.Difference, error) {
+	j := a.job
+	if !j.integration.Settings.EnableWebhooks || j.State != store.Synced || j.Readback > 1 {
+		return known, changed, nil // or it was never seen on after the write
+	}
+	failed := func(err error) (consent.Known, consent.Difference, error) {
+		return j.Known, consent.Difference{}, &consent.Error{Kind: consent.Transient, Op: "deliver.heed", Err: err}
+	}
+	k := store.IntegrationKey{Organization: j.Organization, ID: j.Integration}
+	writes, err := a.store.OwnWrites(ctx, k, j.Person, a.clock().Add(-store.EchoWindow))
+	if err != nil {
+		return failed(err)
+	}
+	refused := make(map[string]bool)
+	for _, m := range j.integration.Settings.Mappings {
+		on, is := changed.Subscriptions[m.ID]
+		_, clear := consent.Invert(m.Value)
+		ours := slices.ContainsFunc(writes[m.ID], func(w consent.OwnWrite) bool { return !w.On })
+		if is && !on && clear && !ours && j.projection.Subscriptions[m.ID].On {
+			refused[m.ID] = false
+		}
+	}
+	if len(refused) == 0 {
+		return known, changed, nil
+	}
+	told := store.Told{
+		ProfileID: a.finish.ProfileID, Subscriptions: refused,
+		Keys: map[string]string{j.integration.Settings.Properties.UserUniqueKey: j.userID},
+	}
+	id := a.finish.Calls[len(a.finish.Calls)-1].ID.String()
+	if _, err := a.store.Hear(ctx, []store.News{{IntegrationKey: k, Told: told, EventID: id, Canonical: []byte("a read-back")}}); err != nil {
+		return failed(err)
+	}
+	for name := range refused {
+		delete(changed.Subscriptions, name)
+		known.Subscriptions[name] = j.Known.Subscriptions[name]
+	}
+	a.nudge()
+	return known, changed, nil
 }
 
 // unreadable tells whether a read failed for good: then there is nothing to
@@ -85,10 +136,10 @@ func (a *attempt) urgency(known consent.Known) store.Class {
 	return store.Ordinary
 }
 
-// read compares what the profile holds with what is known. differs tells that
-// a field that we have written holds something else; attributes count only if
-// asked for.
-func (a *attempt) read(ctx context.Context, known consent.Known, attributes bool) (_ consent.Known, differs bool, _ error) {
+// read compares what the profile holds with what is known. changed are the
+// fields that we have written and that hold something else; attributes count
+// only if asked for.
+func (a *attempt) read(ctx context.Context, known consent.Known, attributes bool) (_ consent.Known, changed consent.Difference, _ error) {
 	var held Held
 	err := a.call(ctx, a.newCall("read", consent.Difference{}, a.clock()), func(ctx context.Context) (err error) {
 		held, err = a.job.target.Read(ctx, a.job.userID)
@@ -99,14 +150,17 @@ func (a *attempt) read(ctx context.Context, known consent.Known, attributes bool
 		if consent.KindOf(err) == consent.RateLimited {
 			a.block(ctx, consent.RetryAfter(err))
 		}
-		return known, false, err
+		return known, changed, err
 	}
-	found := consent.Difference{Subscriptions: map[string]bool{}, Attributes: map[string]any{}}
+	changed = consent.Difference{Subscriptions: map[string]bool{}, Attributes: map[string]any{}}
+	found := consent.Difference{Subscriptions: map[string]bool{}}
 	if held.Subscriptions != nil { // else the answer tells nothing about them
 		for name, fact := range known.Subscriptions {
 			on := held.Subscriptions[name]
 			found.Subscriptions[name] = on
-			differs = differs || !fact.Unknown && fact.Value != any(on)
+			if !fact.Unknown && fact.Value != any(on) {
+				changed.Subscriptions[name] = on
+			}
 		}
 	}
 	for name, fact := range known.Attributes {
@@ -114,8 +168,8 @@ func (a *attempt) read(ctx context.Context, known consent.Known, attributes bool
 		if !attributes || !told || fact.Unknown || consent.SameValue(fact.Value, value) {
 			continue
 		}
-		found.Attributes[name] = value
-		differs = true
+		changed.Attributes[name] = value
 	}
-	return known.Confirm(found, a.clock()), differs, nil
+	found.Attributes = changed.Attributes
+	return known.Confirm(found, a.clock()), changed, nil
 }

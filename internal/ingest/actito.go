@@ -14,29 +14,28 @@ import (
 	"consentsync/internal/store"
 )
 
-// NewsStore keeps what Actito tells durably.
-type NewsStore interface {
+// Integrations finds the integration that a webhook of Actito's is for.
+type Integrations interface {
 	OrganizationOf(ctx context.Context, integration string) (string, error)
 	Integration(ctx context.Context, k store.IntegrationKey) (*store.Integration, error)
-	Hear(ctx context.Context, batch []store.News) (fresh int, err error)
 }
 
 // Actito takes Actito's webhooks at /webhooks/actito/{integration_id}. It
 // answers 2xx only when what was told is on disk; what it means is found out
 // afterwards.
 type Actito struct {
-	store  NewsStore
-	header string
-	secret func(i *store.Integration, secret string) (bool, error)
-	heard  func()
-	log    *slog.Logger
-	counts *prometheus.CounterVec
+	committer    *Committer
+	integrations Integrations
+	header       string
+	secret       func(i *store.Integration, secret string) (bool, error)
+	log          *slog.Logger
+	counts       *prometheus.CounterVec
 }
 
-// NewActito makes the handler. header is where Actito sends the secret, secret
-// checks it, and heard is called when there is something to look into.
-func NewActito(s NewsStore, header string, secret func(*store.Integration, string) (bool, error), heard func(), log *slog.Logger, r prometheus.Registerer) *Actito {
-	a := &Actito{store: s, header: header, secret: secret, heard: heard, log: log, counts: prometheus.NewCounterVec(prometheus.CounterOpts{
+// NewActito makes the handler. header is where Actito sends the secret, and
+// secret checks it.
+func NewActito(c *Committer, i Integrations, header string, secret func(*store.Integration, string) (bool, error), log *slog.Logger, r prometheus.Registerer) *Actito {
+	a := &Actito{committer: c, integrations: i, header: header, secret: secret, log: log, counts: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "consentsync_actito_webhooks_total", Help: "Webhooks of Actito by what became of them.",
 	}, []string{"outcome"})}
 	if r != nil {
@@ -96,12 +95,9 @@ func (a *Actito) take(w http.ResponseWriter, r *http.Request) (told, error) {
 			},
 		})
 	}
-	fresh, err := a.store.Hear(r.Context(), batch)
+	fresh, err := a.committer.Hear(r.Context(), batch)
 	if err != nil {
 		return told{}, err
-	}
-	if fresh > 0 {
-		a.heard()
 	}
 	t := told{Status: "accepted", Told: len(batch), New: fresh}
 	if unread != nil {
@@ -123,13 +119,13 @@ func keysOf(told map[string]string, key string) map[string]string {
 func (a *Actito) authorize(r *http.Request) (*store.Integration, error) {
 	refused := consent.Errorf(consent.Unauthorized, "ingest", "the header %s does not hold the secret of this integration", a.header)
 	id := r.PathValue("integration_id")
-	organization, err := a.store.OrganizationOf(r.Context(), id)
+	organization, err := a.integrations.OrganizationOf(r.Context(), id)
 	if consent.KindOf(err) == consent.NotFound {
 		return nil, refused
 	} else if err != nil {
 		return nil, err
 	}
-	i, err := a.store.Integration(r.Context(), store.IntegrationKey{Organization: organization, ID: id})
+	i, err := a.integrations.Integration(r.Context(), store.IntegrationKey{Organization: organization, ID: id})
 	if consent.KindOf(err) == consent.NotFound {
 		return nil, refused
 	} else if err != nil {

@@ -7,15 +7,13 @@ package ingest
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"sync"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"consentsync/internal/consent"
 	"consentsync/internal/store"
 )
 
@@ -25,11 +23,11 @@ type Store interface {
 	Accept(ctx context.Context, batch []store.Inbound) ([]store.Receipt, error)
 	// Enqueue puts a batch into the inbox, to be merged later.
 	Enqueue(ctx context.Context, batch []store.Inbound) error
+	// Hear stores what Actito told, to be looked into later, and tells which of
+	// it is new.
+	Hear(ctx context.Context, batch []store.News) (fresh []bool, err error)
 	Inbox
 }
-
-// mostInBatch bounds how many webhooks share one transaction and one fsync.
-const mostInBatch = 256
 
 // crowd is how many webhooks at once mean that merging cannot keep up.
 const crowd = 24
@@ -37,30 +35,26 @@ const crowd = 24
 // calm is how long after the last crowd webhooks are merged at once again.
 const calm = 250 * time.Millisecond
 
-// writers is how many transactions may be under way: while one waits for the
-// disk another is made.
-const writers = 3
-
-// Committer lets concurrent webhooks share transactions: whatever waits while
-// one is committed goes into the next. There is no timer, so a single webhook
-// waits for nothing but its own fsync.
+// Committer makes webhooks durable, of either end, in transactions that
+// concurrent ones share.
 //
-// A webhook is merged in the transaction that accepts it. Only in a rush, when
-// more wait than can be merged, the transaction takes them into the inbox as
-// they are, which is several times cheaper, and merging follows. Merging
-// does not depend on the order, so the two ways may mix. When merging has
-// fallen too far behind, webhooks wait for it again: see lag.
+// A webhook of Didomi's is merged in the transaction that accepts it. Only in a
+// rush, when more wait than can be merged, the transaction takes them into the
+// inbox as they are, which is several times cheaper, and merging follows.
+// Merging does not depend on the order, so the two ways may mix. When merging
+// has fallen too far behind, webhooks wait for it again: see lag.
+//
+// What Actito tells is only stored by the transaction that accepts it, rush or
+// not: it is looked into afterwards.
 type Committer struct {
-	store   Store
-	due     func() // something became due for delivery
-	merger  *merger
-	metrics *commitMetrics
-	queue   chan *request
-	done    chan struct{}
-	once    sync.Once
-	closing chan struct{}
+	store    Store
+	due      func() // something became due for delivery, or is to be looked into
+	merger   *merger
+	metrics  *commitMetrics
+	webhooks *group[store.Inbound, store.Receipt]
+	news     *group[[]store.News, int]
 
-	waiting atomic.Int64 // webhooks handed in and not answered
+	waiting atomic.Int64 // webhooks of Didomi's handed in and not answered
 	crowded atomic.Int64 // when there was last a crowd, in nanoseconds
 }
 
@@ -70,30 +64,15 @@ func (c *Committer) rush() bool {
 	return time.Now().UnixNano()-c.crowded.Load() < int64(calm) && !c.merger.late.Load()
 }
 
-type request struct {
-	in      store.Inbound
-	receipt store.Receipt
-	err     error
-	ready   chan struct{}
-}
-
 // NewCommitter makes a committer that takes webhooks at once; Close stops it,
 // and Run merges what is in the inbox. due is called when something became due
-// for delivery; now is the database's clock, by which webhooks arrive.
+// for delivery or is to be looked into; now is the database's clock, by which
+// webhooks arrive.
 func NewCommitter(s Store, due func(), now func() time.Time, log *slog.Logger, r prometheus.Registerer) *Committer {
-	c := &Committer{
-		store: s, due: due, metrics: newCommitMetrics(r),
-		queue: make(chan *request, 4*mostInBatch), done: make(chan struct{}), closing: make(chan struct{}),
-	}
+	c := &Committer{store: s, due: due, metrics: newCommitMetrics(r)}
 	c.merger = &merger{store: s, rush: c.rush, due: due, log: log, metrics: c.metrics, now: now, wake: make(chan struct{}, 1)}
-	var running sync.WaitGroup
-	for range writers {
-		running.Go(c.run)
-	}
-	go func() {
-		running.Wait()
-		close(c.done)
-	}()
+	c.webhooks = newGroup(c.take, func(store.Inbound) int { return 1 }, c.metrics.batch)
+	c.news = newGroup(c.hear, func(told []store.News) int { return len(told) }, c.metrics.batch)
 	return c
 }
 
@@ -104,124 +83,63 @@ func (c *Committer) Run(ctx context.Context) error { return c.merger.run(ctx) }
 // Close waits until all that was handed in is committed. Nothing may be handed
 // in afterwards.
 func (c *Committer) Close() {
-	c.once.Do(func() { close(c.closing) })
-	<-c.done
+	c.webhooks.close()
+	c.news.close()
 }
 
 // Accept returns when the webhook is on disk, or with the reason why it is not.
 // When ctx ends first, the webhook may still be accepted.
 func (c *Committer) Accept(ctx context.Context, in store.Inbound) (store.Receipt, error) {
-	r := &request{in: in, ready: make(chan struct{})}
 	if c.waiting.Add(1) >= crowd {
 		c.crowded.Store(time.Now().UnixNano())
 	}
 	defer c.waiting.Add(-1)
-	select {
-	case c.queue <- r:
-	case <-ctx.Done():
-		return store.Receipt{}, gaveUp(ctx)
-	}
-	select {
-	case <-r.ready:
-		return r.receipt, r.err
-	case <-ctx.Done():
-		return store.Receipt{}, gaveUp(ctx)
-	}
+	return c.webhooks.accept(ctx, in)
 }
 
-func gaveUp(ctx context.Context) error {
-	return &consent.Error{Kind: consent.Transient, Op: "ingest.Accept", Message: "the request ended before it was accepted", Err: ctx.Err()}
+// Hear is Accept for the news that one webhook of Actito's holds. It tells how
+// many of them are new.
+func (c *Committer) Hear(ctx context.Context, told []store.News) (fresh int, err error) {
+	return c.news.accept(ctx, told)
 }
 
-func (c *Committer) run() {
-	batch := make([]*request, 0, mostInBatch)
-	for {
-		batch = batch[:0]
-		select {
-		case r := <-c.queue:
-			batch = append(batch, r)
-		case <-c.closing:
-			select {
-			case r := <-c.queue:
-				batch = append(batch, r)
-			default:
-				return
-			}
-		}
-		batch = c.fill(batch)
-		c.commit(batch)
-		for _, r := range batch {
-			close(r.ready)
-		}
-	}
-}
-
-func (c *Committer) fill(batch []*request) []*request {
-	for len(batch) < mostInBatch {
-		select {
-		case r := <-c.queue:
-			batch = append(batch, r)
-		default:
-			return batch
-		}
-	}
-	return batch
-}
-
-// commit accepts a batch. When it fails for a reason that may lie in one of its
-// webhooks, each is tried alone, so that one bad event never fails its
-// batch-mates (R9). When the database itself is at fault, all fail.
-func (c *Committer) commit(batch []*request) {
-	err := c.try(batch)
-	if err != nil && len(batch) > 1 && consent.KindOf(err) != consent.Transient {
-		for i := range batch {
-			_ = c.try(batch[i : i+1]) // each request carries its own error
-		}
-	}
-	for _, r := range batch {
-		if r.err == nil && r.receipt.Due {
-			c.due()
-			return
-		}
-	}
-}
-
-func (c *Committer) try(batch []*request) (err error) {
-	defer func() {
-		// A fault of ours in one webhook must not end the process, to which
-		// the webhook would come again.
-		if p := recover(); p != nil {
-			err = &consent.Error{Kind: consent.Internal, Op: "ingest.try", Err: fmt.Errorf("panic: %v", p)}
-			for _, r := range batch {
-				r.err = err
-			}
-		}
-	}()
-	in := make([]store.Inbound, len(batch))
-	for i, r := range batch {
-		in[i] = r.in
-	}
-	// The transaction belongs to all requests of the batch: none of them may
-	// cancel it.
-	var receipts []store.Receipt
+// take makes webhooks of Didomi's durable.
+func (c *Committer) take(ctx context.Context, batch []store.Inbound) ([]store.Receipt, error) {
 	if c.rush() {
-		if err = c.store.Enqueue(context.Background(), in); err == nil {
-			c.metrics.queued.Add(float64(len(in)))
-			c.merger.nudge()
+		if err := c.store.Enqueue(ctx, batch); err != nil {
+			return nil, err
 		}
-	} else {
-		receipts, err = c.store.Accept(context.Background(), in)
+		c.metrics.queued.Add(float64(len(batch)))
+		c.merger.nudge()
+		return slices.Repeat([]store.Receipt{{Outcome: Queued}}, len(batch)), nil
 	}
-	for i, r := range batch {
-		r.err = err
-		if receipts != nil {
-			r.receipt = receipts[i]
-		} else {
-			r.receipt = store.Receipt{Outcome: Queued}
+	receipts, err := c.store.Accept(ctx, batch)
+	if err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(receipts, func(r store.Receipt) bool { return r.Due }) {
+		c.due()
+	}
+	return receipts, nil
+}
+
+// hear makes what webhooks of Actito's tell durable.
+func (c *Committer) hear(ctx context.Context, batch [][]store.News) ([]int, error) {
+	isNew, err := c.store.Hear(ctx, slices.Concat(batch...))
+	if err != nil {
+		return nil, err
+	}
+	if slices.Contains(isNew, true) {
+		c.due()
+	}
+	fresh := make([]int, len(batch))
+	for i, told := range batch {
+		for _, is := range isNew[:len(told)] {
+			if is {
+				fresh[i]++
+			}
 		}
+		isNew = isNew[len(told):]
 	}
-	if err == nil {
-		c.metrics.batch.Observe(float64(len(batch)))
-	}
-	return err
+	return fresh, nil
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,6 +53,21 @@ func (g *gate) Enqueue(_ context.Context, batch []store.Inbound) error {
 	return nil
 }
 
+func (g *gate) Hear(_ context.Context, batch []store.News) ([]bool, error) {
+	in := make([]store.Inbound, len(batch))
+	for i := range batch {
+		in[i].Payload = batch[i].Canonical
+	}
+	if _, err := g.Accept(context.Background(), in); err != nil {
+		return nil, err
+	}
+	isNew := make([]bool, len(batch))
+	for i := range batch {
+		isNew[i] = string(batch[i].Canonical) != "old"
+	}
+	return isNew, nil
+}
+
 // submit hands payloads in while all writers are busy, so that they wait
 // together, and gives each one's error.
 func submit(t *testing.T, g *gate, payloads ...string) map[string]error {
@@ -76,7 +92,7 @@ func submit(t *testing.T, g *gate, payloads ...string) map[string]error {
 		hand(p)
 	}
 	deadline := time.Now().Add(5 * time.Second)
-	for len(c.queue) < len(payloads) && time.Now().Before(deadline) {
+	for len(c.webhooks.queue) < len(payloads) && time.Now().Before(deadline) {
 		<-time.After(time.Millisecond)
 	}
 	close(g.open)
@@ -141,6 +157,97 @@ func TestARequestThatEndsIsNotAcknowledged(t *testing.T) {
 	}
 	close(g.open)
 	c.Close()
+}
+
+// What concurrent webhooks of Actito's tell shares a transaction, one that
+// cannot be stored fails alone, and each is answered for its own news.
+func TestR9WebhooksOfActitoShareATransaction(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(func(batch []store.Inbound) error {
+			if slices.ContainsFunc(batch, func(in store.Inbound) bool { return string(in.Payload) == "bad" }) {
+				return errors.New("a value that the database refuses")
+			}
+			return nil
+		})
+		var woken atomic.Int64
+		c := NewCommitter(g, func() { woken.Add(1) }, time.Now, slog.New(slog.DiscardHandler), nil)
+		type answer struct {
+			fresh int
+			err   bool
+		}
+		var answers sync.Map
+		var done sync.WaitGroup
+		tell := func(name string, told ...string) {
+			done.Go(func() {
+				var news []store.News
+				for _, n := range told {
+					news = append(news, store.News{Canonical: []byte(n)})
+				}
+				fresh, err := c.Hear(t.Context(), news)
+				answers.Store(name, answer{fresh, err != nil})
+			})
+			synctest.Wait()
+		}
+		for range writers {
+			tell("busy", "old")
+		}
+		tell("one", "a")
+		tell("bad", "bad", "b")
+		tell("several", "c", "old", "d")
+		tell("many", slices.Repeat([]string{"e"}, mostInBatch)...)
+		tell("the next", "f")
+		close(g.open)
+		done.Wait()
+		c.Close()
+		for name, want := range map[string]answer{"busy": {}, "one": {fresh: 1}, "bad": {err: true}, "several": {fresh: 2}, "many": {fresh: mostInBatch}, "the next": {fresh: 1}} {
+			if got, _ := answers.Load(name); got != want {
+				t.Errorf("%s: %+v, want %+v", name, got, want)
+			}
+		}
+		together := 0
+		for _, b := range g.batches {
+			together = max(together, len(b))
+		}
+		if want := 1 + 2 + 3 + mostInBatch; together != want {
+			t.Errorf("%d news shared a transaction at most, want %d: all that waited, and no more once that is enough", together, want)
+		}
+		if woken.Load() == 0 {
+			t.Error("nobody is told that there is something to look into")
+		}
+	})
+}
+
+// A flood of what Actito tells, such as the echo of a bulk load, is no rush in
+// which Didomi's webhooks would have to go into the inbox, or wait.
+func TestNewsHoldUpNoConsent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		news, consents := newGate(func([]store.Inbound) error { return nil }), newGate(func([]store.Inbound) error { return nil })
+		close(consents.open)
+		c := NewCommitter(twoDoors{consents, news}, func() {}, time.Now, slog.New(slog.DiscardHandler), nil)
+		var flood sync.WaitGroup
+		for range 2 * mostInBatch {
+			flood.Go(func() { _, _ = c.Hear(t.Context(), []store.News{{}}) })
+		}
+		synctest.Wait() // all of it waits for its transactions
+		if r, err := c.Accept(t.Context(), store.Inbound{}); err != nil || r.Outcome == Queued {
+			t.Errorf("a webhook of Didomi's: %+v, %v", r, err)
+		}
+		close(news.open)
+		flood.Wait()
+		c.Close()
+	})
+}
+
+// twoDoors is a Store that keeps what Actito tells apart.
+type twoDoors struct {
+	*gate
+	news *gate
+}
+
+func (d twoDoors) Hear(ctx context.Context, batch []store.News) ([]bool, error) {
+	return d.news.Hear(ctx, batch)
 }
 
 // In a rush webhooks go into the inbox, and are merged at once again when it is

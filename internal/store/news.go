@@ -60,9 +60,9 @@ func (n *News) Entry(h *Hasher, now consent.Time) LedgerEntry {
 	return e
 }
 
-// Fresh remembers news within a transaction, and gives those that were not told
-// before.
-func Fresh(ctx context.Context, tx AcceptTx, h *Hasher, batch []News, now consent.Time) ([]*News, error) {
+// Fresh remembers news within a transaction, and tells which were not told
+// before, in the order of the batch.
+func Fresh(ctx context.Context, tx AcceptTx, h *Hasher, batch []News, now consent.Time) ([]bool, error) {
 	type entry struct {
 		LedgerEntry
 		n int // of the batch
@@ -80,15 +80,9 @@ func Fresh(ctx context.Context, tx AcceptTx, h *Hasher, batch []News, now consen
 	if err != nil {
 		return nil, err
 	}
-	isNew := make([]bool, len(batch))
+	fresh := make([]bool, len(batch))
 	for i, e := range entries {
-		isNew[e.n] = remembered[i]
-	}
-	var fresh []*News
-	for n := range batch {
-		if isNew[n] {
-			fresh = append(fresh, &batch[n])
-		}
+		fresh[e.n] = remembered[i]
 	}
 	return fresh, nil
 }

@@ -93,7 +93,9 @@ func (m *model) open(doors hosts) {
 	m.must(m.engine.AdvanceReprojection(m.Context(), r, nil))
 	trust := func(*store.Integration, string) (bool, error) { return true, nil }
 	mux := http.NewServeMux()
-	mux.Handle("POST /webhooks/actito/{integration_id}", ingest.NewActito(m.engine, integration.WebhookHeader, trust, func() { m.due() }, slog.New(slog.DiscardHandler), nil))
+	committer := ingest.NewCommitter(m.engine, func() { m.due() }, time.Now, slog.New(slog.DiscardHandler), nil)
+	m.Cleanup(committer.Close)
+	mux.Handle("POST /webhooks/actito/{integration_id}", ingest.NewActito(committer, m.engine, integration.WebhookHeader, trust, slog.New(slog.DiscardHandler), nil))
 	doors["us.example"] = mux
 	client := m.targets().Accounts.Client("https://actito.example", simulator.SampleKey)
 	for _, event := range []actito.WebhookEvent{actito.WebhookUpdatedSubscription, actito.WebhookCreate} {

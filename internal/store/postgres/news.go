@@ -26,31 +26,32 @@ const (
 		WHERE l.organization = $1 AND l.integration = $2 AND l.state <> 'done' AND r.organization = $1 AND r.integration = $2 AND r.person = $3`
 )
 
-// Hear stores news that were not told before, as they came, and tells how many.
-// Of an integration that is gone nothing is kept: while they are remembered,
+// Hear stores news that were not told before, as they came, and tells which are
+// new. Of an integration that is gone nothing is kept: while they are remembered,
 // none is removed.
-func (e *Engine) Hear(ctx context.Context, batch []store.News) (stored int, err error) {
+func (e *Engine) Hear(ctx context.Context, batch []store.News) (fresh []bool, err error) {
 	err = e.inTx(ctx, func(ctx context.Context, tx *tx) error {
-		stored = 0
-		fresh, err := store.Fresh(ctx, newAcceptTx(tx), e.hasher, batch, tx.now)
-		if err != nil {
+		if fresh, err = store.Fresh(ctx, newAcceptTx(tx), e.hasher, batch, tx.now); err != nil {
 			return err
 		}
 		var b pgx.Batch
-		for _, n := range fresh {
+		for i := range batch {
+			if !fresh[i] {
+				continue
+			}
+			n, id := &batch[i], store.NewID()
 			body, err := store.ToJSON(n.Told)
 			if err != nil {
 				return err
 			}
-			id := store.NewID()
 			b.Queue(hearSQL, n.Organization, n.ID, id[:], int64(tx.now), int64(n.First(tx.now)), body).Exec(func(tag pgconn.CommandTag) error {
-				stored += int(tag.RowsAffected())
+				fresh[i] = tag.RowsAffected() == 1
 				return nil
 			})
 		}
 		return tx.run(ctx, &b)
 	})
-	return stored, err
+	return fresh, err
 }
 
 // NextNews gives news of an integration that are due: refusals that were not

@@ -25,23 +25,25 @@ const (
 		WHERE l.organization = ? AND l.integration = ? AND l.state <> 'done' AND r.person = ?`
 )
 
-// Hear stores news that were not told before, as they came, and tells how many.
-// Of an integration that is gone nothing is kept.
-func (e *Engine) Hear(ctx context.Context, batch []store.News) (stored int, err error) {
+// Hear stores news that were not told before, as they came, and tells which are
+// new. Of an integration that is gone nothing is kept.
+func (e *Engine) Hear(ctx context.Context, batch []store.News) (fresh []bool, err error) {
 	err = e.inTx(ctx, func(tx *sql.Tx) error {
-		stored = 0
 		now := consent.TimeOf(e.now())
-		fresh, err := store.Fresh(ctx, e.acceptTx(tx), e.hasher, batch, now)
-		if err != nil {
+		t := e.acceptTx(tx)
+		if fresh, err = store.Fresh(ctx, t, e.hasher, batch, now); err != nil {
 			return err
 		}
-		for _, n := range fresh {
+		for i := range batch {
+			if !fresh[i] {
+				continue
+			}
+			n, id := &batch[i], store.NewID()
 			body, err := store.ToJSON(n.Told)
 			if err != nil {
 				return err
 			}
-			id := store.NewID()
-			res, err := tx.ExecContext(ctx, hearSQL, n.Organization, n.ID, id[:], int64(now), int64(n.First(now)), []byte(body))
+			res, err := t.in(ctx, e.stmts.hear).ExecContext(ctx, n.Organization, n.ID, id[:], int64(now), int64(n.First(now)), []byte(body))
 			if err != nil {
 				return err
 			}
@@ -49,11 +51,11 @@ func (e *Engine) Hear(ctx context.Context, batch []store.News) (stored int, err 
 			if err != nil {
 				return err
 			}
-			stored += int(rows)
+			fresh[i] = rows == 1
 		}
 		return nil
 	})
-	return stored, err
+	return fresh, err
 }
 
 // NextNews gives news of an integration that are due: refusals that were not

@@ -12,7 +12,7 @@ type statements struct {
 	loadSubject, saveSubject   *sql.Stmt
 	insertEvent, insertPayload *sql.Stmt
 	integrationsOf, markDue    *sql.Stmt
-	enqueue                    *sql.Stmt
+	enqueue, hear              *sql.Stmt
 	all                        []*sql.Stmt
 }
 
@@ -33,6 +33,7 @@ func (s *statements) prepare(ctx context.Context, db *sql.DB) error {
 		{&s.integrationsOf, `SELECT id FROM integrations WHERE organization = ?`},
 		{&s.markDue, markDueSQL},
 		{&s.enqueue, enqueueSQL},
+		{&s.hear, hearSQL},
 	} {
 		stmt, err := db.PrepareContext(ctx, p.text) //nolint:sqlclosecheck // close closes them all
 		if err != nil {

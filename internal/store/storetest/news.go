@@ -11,6 +11,7 @@ import (
 var news = group{
 	"R27 the same news are taken once":                     newsOnce,
 	"R1 without an id they count for a quarter of an hour": newsWithoutID,
+	"webhooks that share a transaction":                    newsTogether,
 	"news wait until they are looked into":                 newsWait,
 	"what they turn out to be follows in one step":         newsSettled,
 	"what is told during a call outlasts the call":         newsDuringACall,
@@ -30,8 +31,14 @@ func (b *bench) hear(k store.IntegrationKey, told ...store.News) int {
 	for i := range told {
 		told[i].IntegrationKey = k
 	}
-	fresh, err := b.Hear(b.Context(), told)
+	isNew, err := b.Hear(b.Context(), told)
 	b.must(err)
+	fresh := 0
+	for _, is := range isNew {
+		if is {
+			fresh++
+		}
+	}
 	return fresh
 }
 
@@ -84,6 +91,20 @@ func newsWithoutID(b *bench) {
 	b.same("later", b.hear(k, rumour("", "7", true)), 1)
 	b.same("a refusal", b.hear(k, rumour("", "7", false)), 1)
 	b.same("a refusal is never passed over", b.hear(k, rumour("", "7", false)), 1)
+}
+
+func newsTogether(b *bench) {
+	k, other := b.integrate(acme, "i"), b.integrate(globex, "j")
+	of := func(k store.IntegrationKey, n store.News) store.News { n.IntegrationKey = k; return n }
+	isNew, err := b.Hear(b.Context(), []store.News{
+		of(other, rumour("a", "7", false)), of(k, rumour("b", "8", true)), of(k, rumour("b", "8", true)), of(other, rumour("b", "8", true)), of(k, rumour("a", "7", false)),
+	})
+	b.must(err)
+	b.same("which are new, in the order of the batch", isNew, []bool{true, true, false, true, true})
+	b.same("of each integration", []int{len(b.pendingNews(k)), len(b.pendingNews(other))}, []int{2, 2})
+	none, err := b.Hear(b.Context(), nil)
+	b.must(err)
+	b.same("of none", len(none), 0)
 }
 
 func newsWait(b *bench) {
@@ -280,7 +301,8 @@ func newsOfNobody(b *bench) {
 	b.must(b.DeleteIntegration(b.Context(), k))
 	late, kept := rumour("1", "7", false), rumour("2", "7", false)
 	late.IntegrationKey, kept.IntegrationKey = k, other
-	stored, err := b.Hear(b.Context(), []store.News{late, kept})
+	fresh, err := b.Hear(b.Context(), []store.News{late, kept})
 	b.must(err)
-	b.same("stored, and of whom", []int{stored, len(b.pendingNews(k)), len(b.pendingNews(other))}, []int{1, 0, 1})
+	b.same("which are kept", fresh, []bool{false, true})
+	b.same("of whom", []int{len(b.pendingNews(k)), len(b.pendingNews(other))}, []int{0, 1})
 }
