@@ -104,14 +104,16 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher) 
 		a.delivery.Wake()
 		a.engine.Hint()
 	}
+	a.committer = ingest.NewCommitter(a.engine, due, a.engine.Clock, a.log, metrics)
+	fromActito := ingest.NewActito(a.committer, a.engine, integration.WebhookHeader, service.CheckSecret, a.log, metrics)
 	reprojector = backfill.NewReprojector(a.engine, a.delivery.Holds, due, a.log)
 	service.Changed = func() {
+		fromActito.Forget()
 		reprojector.Wake()
 		a.delivery.Rescan()
 		a.engine.Hint()
 	}
 	tokens := auth.NewTokens(keys.Token, a.cfg.TokenLife, a.engine.Clock)
-	a.committer = ingest.NewCommitter(a.engine, due, a.engine.Clock, a.log, metrics)
 	a.health = &health{engine: a.engine}
 
 	mux := http.NewServeMux()
@@ -121,8 +123,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher) 
 	}).Register(mux)
 	mux.Handle("POST /oauth/token", &auth.Endpoint{Clients: a.engine, Tokens: tokens})
 	mux.Handle("POST /webhooks/didomi/{organization_id}", ingest.NewDidomi(a.committer, tokens, a.log, metrics))
-	mux.Handle("POST /webhooks/actito/{integration_id}",
-		ingest.NewActito(a.committer, a.engine, integration.WebhookHeader, service.CheckSecret, a.log, metrics))
+	mux.Handle("POST /webhooks/actito/{integration_id}", fromActito)
 	a.health.register(mux, metrics)
 
 	a.server = &http.Server{

@@ -63,7 +63,7 @@ func main() {
 	flag.DurationVar(&o.round, "round", 6*time.Second, "time measured in a round, after a second of warming up")
 	flag.DurationVar(&o.limit, "limit", 90*time.Minute, "give up after this time")
 	flag.StringVar(&o.data, "data", "", "keep the filled database in this `directory`, and use it if it is filled; for the profiler's sake, not for figures")
-	flag.StringVar(&o.profile, "profile", "", "write the CPU profile of an accepting server to this `file` instead of measuring")
+	flag.StringVar(&o.profile, "profile", "", "write the CPU profile of a server that accepts Didomi's webhooks, with -only twoway Actito's, to this `file` instead of measuring")
 	flag.StringVar(&o.write, "write", "docs/benchmarks.md", "`file` whose figures are replaced when everything was run; empty for none")
 	flag.Parse()
 	if o.only != "" && !slices.ContainsFunc(parts, func(p part) bool { return p.name == o.only }) {

@@ -34,6 +34,9 @@ func (b *bench) profileAccept(ctx context.Context) (err error) {
 		return err
 	}
 	s.drain = p.merged
+	if b.only == "twoway" {
+		s = b.news(p, data)
+	}
 	if err := s.measure(ctx, b.round); err != nil {
 		return err
 	}

@@ -136,7 +136,7 @@ func (r *report) twoWayLines(line func(...any)) {
 	} {
 		if x.events > 0 {
 			ratio := float64(x.calls) / float64(x.events)
-			line(fmt.Sprintf(x.name, x.events), x.calls, x.events, fmt.Sprintf("%.2f", ratio), fmt.Sprintf("at most %v each", x.most), yes(ratio <= x.most))
+			line(fmt.Sprintf(x.name, x.events), x.calls, x.events, fmt.Sprintf("%.2f", ratio), fmt.Sprintf("at most %v", x.most), yes(ratio <= x.most))
 		}
 	}
 }

@@ -38,17 +38,13 @@ func (b *bench) acceptOfBoth(ctx context.Context, r *report) (err error) {
 	if err != nil {
 		return err
 	}
-	if data.Secret == "" {
-		return fmt.Errorf("%s was filled by an older version, without Actito's webhooks", data.dir)
-	}
 	didomis, err := b.ours(ctx, data)
 	if err != nil {
 		return err
 	}
 	p := didomis.process
 	defer func() { err = errors.Join(err, p.stop()) }()
-	actitos := &side{process: p, load: newLoad(p.url+"/webhooks/actito/"+data.Integration,
-		http.Header{integration.WebhookHeader: {data.Secret}}, b.clients, newsOf(data.People))}
+	actitos := b.news(p, data)
 	for n := range b.rounds {
 		for _, s := range []*side{actitos, didomis} {
 			if err := s.measure(ctx, b.round); err != nil {
@@ -60,6 +56,12 @@ func (b *bench) acceptOfBoth(ctx context.Context, r *report) (err error) {
 	}
 	r.actitos, r.didomis = actitos.figures(), didomis.figures()
 	return nil
+}
+
+// news is the side of Actito's webhooks.
+func (b *bench) news(p *process, data filled) *side {
+	header := http.Header{integration.WebhookHeader: {data.Secret}}
+	return &side{process: p, load: newLoad(p.url+"/webhooks/actito/"+data.Integration, header, b.clients, newsOf(data.People))}
 }
 
 // newsOf makes webhooks of Actito's in the form of its samples: each tells that
@@ -93,8 +95,11 @@ func (b *bench) echoes(ctx context.Context, r *report) (err error) {
 	progress("counting calls to Actito for what it tells")
 	e.actito.ResetCounters()
 	for n := range twoWayWrites {
-		// The channel is off all the time: who turns it on in Actito did so by themselves.
-		if err := e.choose(ctx, map[string]bool{"newsletter": n%2 == 0, "promotions": n%2 == 1}, map[string]bool{"sms": false}); err != nil {
+		channels := map[string]bool{}
+		if n == 0 { // it stays off, so that whoever turns it on in Actito did so by themselves
+			channels["sms"] = false
+		}
+		if err := e.choose(ctx, map[string]bool{"newsletter": n%2 == 0, "promotions": n%2 == 1}, channels); err != nil {
 			return err
 		}
 	}

@@ -172,8 +172,10 @@ func (b *bundle) spawnOf(build func() (string, error)) *process {
 		"serve", "--listen", "127.0.0.1:0", "--data", b.cfg.Data, "--allow-private-networks",
 		"--readback-delay", b.cfg.ReadbackDelay.String(), "--log-level", "error",
 	}
-	if b.cfg.Database != "" {
-		args = append(args, "--database", b.cfg.Database)
+	for flag, value := range map[string]string{"--database": b.cfg.Database, "--public-url": b.cfg.PublicURL, "--didomi-url": b.cfg.DidomiURL} {
+		if value != "" {
+			args = append(args, flag, value)
+		}
 	}
 	return launchOf(b.t, build, b.env, append(args, b.flags...)...)
 }

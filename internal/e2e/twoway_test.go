@@ -6,13 +6,13 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"consentsync/internal/app"
 	"consentsync/internal/simulator"
 )
 
@@ -24,23 +24,41 @@ type twoWay struct {
 	id     string
 	secret string
 	hook   string // where Actito sends its webhooks
+	// leads is where that leads, the program's address.
+	leads atomic.Value
 	// between stands before the program, as a proxy may; nil for none.
 	between atomic.Value
 }
 
+// setupTwoWay starts the program with an integration that goes both ways, whose
+// settings may be changed first.
 func setupTwoWay(t *testing.T, opts simulator.ActitoOptions, change func(object)) *twoWay {
+	t.Helper()
+	w := newTwoWay(t, opts)
+	t.Cleanup(w.stop)
+	w.start()
+	w.leads.Store(w.url)
+	w.enrol()
+	w.integrateBothWays(change)
+	return w
+}
+
+// newTwoWay makes the ends alone; the program is still to be started.
+func newTwoWay(t *testing.T, opts simulator.ActitoOptions) *twoWay {
 	t.Helper()
 	w := &twoWay{didomi: simulator.NewDidomiAPI(simulator.DidomiAPIOptions{Organization: organization, Key: "didomi-key", Secret: "didomi-secret"})}
 	api := httptest.NewServer(w.didomi)
 	t.Cleanup(api.Close)
 	// Actito reaches the program under an address that is known before it starts.
 	public := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		to, err := url.Parse(w.url)
+		leads, _ := w.leads.Load().(string)
+		to, err := url.Parse(leads)
 		if err != nil {
 			http.Error(rw, err.Error(), http.StatusBadGateway)
 			return
 		}
 		proxy := httputil.NewSingleHostReverseProxy(to)
+		proxy.ErrorHandler = func(rw http.ResponseWriter, _ *http.Request, _ error) { rw.WriteHeader(http.StatusBadGateway) }
 		if between, ok := w.between.Load().(func(http.ResponseWriter, *http.Request, http.Handler)); ok {
 			between(rw, r, proxy)
 			return
@@ -49,7 +67,13 @@ func setupTwoWay(t *testing.T, opts simulator.ActitoOptions, change func(object)
 	}))
 	t.Cleanup(public.Close)
 	opts.AllowHTTPWebhooks = true
-	w.bundle = setup(t, opts, func(c *app.Config) { c.DidomiURL, c.PublicURL = api.URL+"/v1", public.URL })
+	w.bundle = newBundle(t, opts)
+	w.cfg.DidomiURL, w.cfg.PublicURL = api.URL+"/v1", public.URL
+	return w
+}
+
+func (w *twoWay) integrateBothWays(change func(object)) {
+	w.t.Helper()
 	var view struct {
 		ID      string
 		Webhook struct {
@@ -66,10 +90,9 @@ func setupTwoWay(t *testing.T, opts simulator.ActitoOptions, change func(object)
 	})
 	w.must(http.MethodPost, "/v1/marketplace/integrations?organization_id="+organization, body, http.StatusCreated, &view)
 	if !view.Webhook.Registered || view.Webhook.Header != "X-Consentsync-Secret" || view.Webhook.Secret == "" {
-		t.Fatalf("the webhooks are not registered: %+v", view.Webhook)
+		w.t.Fatalf("the webhooks are not registered: %+v", view.Webhook)
 	}
 	w.id, w.secret, w.hook = view.ID, view.Webhook.Secret, view.Webhook.URL
-	return w
 }
 
 // told gives what Didomi was told of a person: "purpose" or "-purpose".
@@ -99,11 +122,12 @@ func (w *twoWay) told(email string) []string {
 	return all
 }
 
-// metric sums up a metric over its labels.
-func (w *twoWay) metric(name string) (sum float64) {
+// metric sums up a metric over its labels, or those that are given.
+func (w *twoWay) metric(name string, labels ...string) (sum float64) {
 	_, text := w.ask(http.MethodGet, "/metrics", "")
 	for line := range strings.Lines(string(text)) {
-		if strings.HasPrefix(line, name+"{") || strings.HasPrefix(line, name+" ") {
+		named := strings.HasPrefix(line, name+"{") || strings.HasPrefix(line, name+" ")
+		if named && !slices.ContainsFunc(labels, func(l string) bool { return !strings.Contains(line, l) }) {
 			fields := strings.Fields(line)
 			n, err := strconv.ParseFloat(fields[len(fields)-1], 64)
 			if err == nil {

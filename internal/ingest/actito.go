@@ -30,6 +30,7 @@ type Actito struct {
 	secret       func(i *store.Integration, secret string) (bool, error)
 	log          *slog.Logger
 	counts       *prometheus.CounterVec
+	known        familiar
 }
 
 // NewActito makes the handler. header is where Actito sends the secret, and
@@ -117,27 +118,46 @@ func keysOf(told map[string]string, key string) map[string]string {
 // authorize finds the integration and checks the secret. Without the secret
 // nobody learns whether there is such an integration.
 func (a *Actito) authorize(r *http.Request) (*store.Integration, error) {
-	refused := consent.Errorf(consent.Unauthorized, "ingest", "the header %s does not hold the secret of this integration", a.header)
-	id := r.PathValue("integration_id")
-	organization, err := a.integrations.OrganizationOf(r.Context(), id)
-	if consent.KindOf(err) == consent.NotFound {
-		return nil, refused
-	} else if err != nil {
-		return nil, err
+	secret, id := r.Header.Get(a.header), r.PathValue("integration_id")
+	i := a.known.get(id)
+	ok := false
+	var err error
+	if i != nil {
+		ok, err = a.secret(i, secret)
 	}
-	i, err := a.integrations.Integration(r.Context(), store.IntegrationKey{Organization: organization, ID: id})
-	if consent.KindOf(err) == consent.NotFound {
-		return nil, refused
-	} else if err != nil {
-		return nil, err
+	if !ok && err == nil {
+		// Nobody is refused for what was so a moment ago.
+		i, ok, err = a.look(r.Context(), id, secret)
 	}
-	switch ok, err := a.secret(i, r.Header.Get(a.header)); {
+	switch {
 	case err != nil:
 		return nil, err
 	case !ok:
-		return nil, refused
+		return nil, consent.Errorf(consent.Unauthorized, "ingest", "the header %s does not hold the secret of this integration", a.header)
 	case !i.Settings.EnableWebhooks:
 		return nil, consent.Errorf(consent.Forbidden, "ingest", "enable_webhooks is off for this integration")
 	}
 	return i, nil
 }
+
+// look reads the integration; ok tells that it is there and that the secret is
+// its own.
+func (a *Actito) look(ctx context.Context, id, secret string) (i *store.Integration, ok bool, err error) {
+	began := a.known.begin()
+	organization, err := a.integrations.OrganizationOf(ctx, id)
+	if err == nil {
+		i, err = a.integrations.Integration(ctx, store.IntegrationKey{Organization: organization, ID: id})
+	}
+	if consent.KindOf(err) == consent.NotFound && err != nil {
+		return nil, false, nil
+	} else if err != nil {
+		return nil, false, err
+	}
+	if ok, err = a.secret(i, secret); ok && i.Settings.EnableWebhooks {
+		a.known.put(i, began)
+	}
+	return i, ok, err
+}
+
+// Forget says that integrations have changed: they are read anew.
+func (a *Actito) Forget() { a.known.forget() }

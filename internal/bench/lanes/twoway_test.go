@@ -1,19 +1,13 @@
 package lanes
 
 import (
-	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"testing"
 	"time"
 
-	"consentsync/internal/actito"
 	"consentsync/internal/consent"
-	"consentsync/internal/ingest"
-	"consentsync/internal/integration"
 	"consentsync/internal/simulator"
-	"consentsync/internal/store"
 )
 
 // People change their minds on both sides at once, while calls fail, take
@@ -37,7 +31,6 @@ type model struct {
 	*world
 	random  *rand.Rand
 	people  []string
-	didomi  *simulator.DidomiAPI
 	chosen  map[string]mind // in Didomi
 	changes int
 }
@@ -50,16 +43,12 @@ type mind struct {
 func twoWays(t *testing.T, seed uint64) {
 	t.Helper()
 	m := &model{random: rand.New(rand.NewPCG(seed, 5)), chosen: map[string]mind{}}
-	m.didomi = simulator.NewDidomiAPI(simulator.DidomiAPIOptions{Organization: organization})
-	doors := hosts{"didomi.example": m.didomi}
 	opts := simulator.ActitoOptions{
-		Latency: 150 * time.Millisecond, Seed: seed, WebhookHTTP: &http.Client{Transport: doors},
+		Latency: 150 * time.Millisecond, Seed: seed,
 		Webhooks: simulator.WebhookOptions{Delay: time.Duration(m.random.IntN(8)) * time.Second, Reverse: m.random.IntN(2) == 0, Duplicate: 0.3, UniqueKeys: m.random.IntN(2) == 0},
 	}
-	inWorld(t, opts, nil, func(w *world) {
-		m.world = w
-		m.open(doors)
-		m.people = w.profiles(6, false)
+	betweenEnds(t, opts, 6, false, func(w *world, people []string) {
+		m.world, m.people = w, people
 		for _, f := range []simulator.Fault{
 			{Kind: simulator.KindUpdate, Effect: simulator.EffectStatusAfter, Status: http.StatusInternalServerError, Probability: 0.1},
 			{Kind: simulator.KindUpdate, Effect: simulator.EffectStatus, Status: http.StatusBadGateway, ApplyLate: 3 * time.Second, Probability: 0.05},
@@ -78,33 +67,6 @@ func twoWays(t *testing.T, seed uint64) {
 			m.agree()
 		})
 	})
-}
-
-// open makes the two ways: Actito's webhooks to us, and ours to Didomi.
-func (m *model) open(doors hosts) {
-	i, err := m.engine.Integration(m.Context(), m.key)
-	m.must(err)
-	i.Settings.EnableWebhooks = true
-	i.Revision++
-	m.must(m.engine.UpdateIntegration(m.Context(), i))
-	r, _, err := m.engine.Reprojection(m.Context(), m.key)
-	m.must(err)
-	r.State = store.ReprojectionDone
-	m.must(m.engine.AdvanceReprojection(m.Context(), r, nil))
-	trust := func(*store.Integration, string) (bool, error) { return true, nil }
-	mux := http.NewServeMux()
-	committer := ingest.NewCommitter(m.engine, func() { m.due() }, time.Now, slog.New(slog.DiscardHandler), nil)
-	m.Cleanup(committer.Close)
-	mux.Handle("POST /webhooks/actito/{integration_id}", ingest.NewActito(committer, m.engine, integration.WebhookHeader, trust, slog.New(slog.DiscardHandler), nil))
-	doors["us.example"] = mux
-	client := m.targets().Accounts.Client("https://actito.example", simulator.SampleKey)
-	for _, event := range []actito.WebhookEvent{actito.WebhookUpdatedSubscription, actito.WebhookCreate} {
-		_, err := client.CreateWebhook(m.Context(), simulator.SampleEntity, actito.Subscription{
-			TableID: simulator.SampleTableID, Event: event, TargetURL: "https://us.example/webhooks/actito/" + m.key.ID, Active: true,
-		})
-		m.must(err)
-	}
-	m.doors = doors
 }
 
 // act has somebody choose something, in Didomi or in Actito.
@@ -174,15 +136,4 @@ func (m *model) agree() {
 			m.Errorf("%s: Actito says %v, Didomi says %v", person, p.Subscriptions["Newsletter"], mind.on)
 		}
 	}
-}
-
-// hosts is a network of handlers by their host.
-type hosts map[string]http.Handler
-
-func (h hosts) RoundTrip(r *http.Request) (*http.Response, error) {
-	handler := h[r.URL.Host]
-	if handler == nil {
-		return nil, &url.Error{Op: r.Method, URL: r.URL.String(), Err: http.ErrServerClosed}
-	}
-	return inProcess{handler}.RoundTrip(r)
 }

@@ -10,9 +10,12 @@ import (
 	"net/http/httptest"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"consentsync/internal/actito"
 	"consentsync/internal/app"
@@ -37,11 +40,22 @@ type world struct {
 	actito *simulator.Actito
 	key    store.IntegrationKey
 	due    func()
+	didomi *simulator.DidomiAPI
 	doors  hosts // beside Actito; nil for none
+	// metrics are those of delivery.
+	metrics *prometheus.Registry
+	// ahead is how far the program's clock goes before the bubble's.
+	ahead atomic.Int64
+	// through and wrap change what delivery works with; nil for nothing.
+	through func(deliver.Store) deliver.Store
+	wrap    func(deliver.Targets) deliver.Targets
 
 	mu      sync.Mutex
 	changes []simulator.Change
 }
+
+// now is the program's clock.
+func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
 
 // settings alter the integration before it is made.
 type settings func(*store.Properties)
@@ -52,7 +66,7 @@ func inWorld(t *testing.T, opts simulator.ActitoOptions, set settings, f func(w 
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		t.Helper()
-		w := &world{T: t, hasher: store.NewHasher([]byte("a key for benchmarks")), actito: simulator.NewActito(opts), due: func() {}}
+		w := &world{T: t, hasher: store.NewHasher([]byte("a key for benchmarks")), actito: simulator.NewActito(opts), due: func() {}, metrics: prometheus.NewRegistry()}
 		defer w.actito.Close()
 		w.actito.OnChange(func(c simulator.Change) {
 			if !c.Edit {
@@ -62,7 +76,7 @@ func inWorld(t *testing.T, opts simulator.ActitoOptions, set settings, f func(w 
 			}
 		})
 		var err error
-		w.engine, err = sqlite.Open(t.Context(), dir, sqlite.Options{})
+		w.engine, err = sqlite.Open(t.Context(), dir, sqlite.Options{Now: w.now})
 		w.must(err)
 		defer func() { w.must(w.engine.Close()) }()
 		w.engine.UseHasher(w.hasher)
@@ -121,7 +135,15 @@ func (w *world) targets() *app.Targets {
 // deliver lets the delivery engine run until f returns.
 func (w *world) deliver(f func()) {
 	w.Helper()
-	d := deliver.New(w.engine, w.targets(), deliver.Options{Node: "node", Log: slog.New(slog.DiscardHandler)})
+	var engine deliver.Store = w.engine
+	if w.through != nil {
+		engine = w.through(engine)
+	}
+	var targets deliver.Targets = w.targets()
+	if w.wrap != nil {
+		targets = w.wrap(targets)
+	}
+	d := deliver.New(engine, targets, deliver.Options{Node: "node", Now: w.now, Log: slog.New(slog.DiscardHandler), Registerer: w.metrics})
 	w.due = d.Wake
 	ctx, stop := context.WithCancel(w.Context())
 	ended := make(chan error)
@@ -151,7 +173,7 @@ func (w *world) choice(person string, on bool) store.Inbound {
 		Organization: organization, Canonical: []byte(id), Payload: []byte("{}"),
 		Message: &consent.Message{
 			Type: consent.EventCreated, EntityID: id, OrganizationUserID: person, Regulation: consent.DefaultRegulation,
-			CreatedAt: consent.TimeOf(time.Now()),
+			CreatedAt: consent.TimeOf(w.now()),
 			Choices:   []consent.Said{{Choice: consent.Choice{Kind: consent.OfPurpose, Purpose: "newsletter"}, Enabled: on}},
 		},
 	}
