@@ -77,16 +77,6 @@ func (w *world) edit(person string, on bool) {
 	w.must(err)
 }
 
-// unheard is edit, of which Actito tells nothing.
-func (w *world) unheard(person string, on bool) {
-	w.Helper()
-	w.actito.SettleWebhooks()
-	w.actito.DeliverWebhooks(simulator.WebhookOptions{Drop: 1})
-	w.edit(person, on)
-	w.actito.SettleWebhooks()
-	w.actito.DeliverWebhooks(simulator.WebhookOptions{})
-}
-
 func (w *world) profile(person string) simulator.Profile {
 	w.Helper()
 	p, there := w.actito.Profile(simulator.SampleEntity, simulator.SampleTableID, "emailAddress", person)
@@ -120,13 +110,17 @@ func (w *world) toldOnly(person string, want ...string) {
 	}
 }
 
-// delivery is how far a target is about a person.
+// delivery is how far a target is about a person; empty if nothing was to be
+// done yet.
 func (w *world) delivery(person string, target store.Target) *store.Delivery {
 	w.Helper()
 	d, err := w.engine.Delivery(w.Context(), store.DeliveryKey{
 		Organization: organization, Integration: w.key.ID, Target: target,
 		Person: w.hasher.Person(organization, consent.Subject{OrganizationUserID: person}),
 	})
+	if consent.KindOf(err) == consent.NotFound {
+		return &store.Delivery{}
+	}
 	w.must(err)
 	return d
 }

@@ -3,6 +3,7 @@ package lanes
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"math"
@@ -146,11 +147,15 @@ func (w *world) deliver(f func()) {
 	d := deliver.New(engine, targets, deliver.Options{Node: "node", Now: w.now, Log: slog.New(slog.DiscardHandler), Registerer: w.metrics})
 	w.due = d.Wake
 	ctx, stop := context.WithCancel(w.Context())
-	ended := make(chan error)
+	ended := make(chan error, 1)
 	go func() { ended <- d.Run(ctx) }()
+	defer func() { // f may end the test
+		stop()
+		if err := <-ended; err != nil {
+			w.Error(err)
+		}
+	}()
 	f()
-	stop()
-	w.must(<-ended)
 }
 
 // profiles makes so many people who have a profile, subscribed or not.
@@ -253,13 +258,23 @@ func (n inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	in.RequestURI = r.URL.RequestURI()
 	go func() {
+		defer func() {
+			if p := recover(); p == http.ErrAbortHandler { //nolint:errorlint // a panic value, not an error chain
+				close(answer) // the connection breaks
+			} else if p != nil {
+				panic(p)
+			}
+		}()
 		recorder := httptest.NewRecorder()
 		n.handler.ServeHTTP(recorder, in)
 		_ = in.Body.Close()
 		answer <- recorder.Result()
 	}()
 	select {
-	case resp := <-answer:
+	case resp, whole := <-answer:
+		if !whole {
+			return nil, io.ErrUnexpectedEOF
+		}
 		return resp, nil
 	case <-r.Context().Done():
 		return nil, r.Context().Err()
