@@ -63,7 +63,7 @@ func TestWhatCannotBeMeantChangesNothing(t *testing.T) {
 	p, _ := w.profile(anna)
 	for _, x := range []struct{ name, body, hearing string }{
 		{"an unknown profile", `{"id":"n-1","data":{"profileId":424242,"Newsletter":false}}`, "gone"},
-		{"an id that is none", `{"id":"n-2","data":{"profileId":"../7","Newsletter":false}}`, "gone"},
+		{"an id that is none", `{"id":"n-2","data":{"profileId":"../7","Newsletter":false}}`, "unreadable"},
 		{"nobody at all", `{"id":"n-3","data":{"Newsletter":false}}`, "nobody"},
 		{"an id with a NUL", `{"id":"n-4","data":{"profileId":"1\u00002","emailAddress":"a\u0000b","Newsletter":false}}`, "nobody"},
 		{"a profile without the unique key", fmt.Sprintf(`{"id":"n-5","data":{"profileId":%d,"Newsletter":false}}`, nameless), "nobody"},
