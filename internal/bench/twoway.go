@@ -210,7 +210,7 @@ func (e *ends) choose(ctx context.Context, purposes, channels map[string]bool) e
 		}
 		bodies = append(bodies, body)
 	}
-	rand.Shuffle(len(bodies), func(i, j int) { bodies[i], bodies[j] = bodies[j], bodies[i] })
+	rand.Shuffle(len(bodies), func(i, j int) { bodies[i], bodies[j] = bodies[j], bodies[i] }) //nolint:gosec // made-up traffic
 	if err := e.load.send(ctx, bodies); err != nil {
 		return err
 	}
