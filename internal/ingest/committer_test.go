@@ -218,6 +218,38 @@ func TestR9WebhooksOfActitoShareATransaction(t *testing.T) {
 	})
 }
 
+// Of several webhooks in one transaction each is answered for its own news.
+func TestWebhooksOfActitoAreAnsweredForTheirOwnNews(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(func([]store.Inbound) error { return nil })
+		c := NewCommitter(g, func() {}, time.Now, slog.New(slog.DiscardHandler), nil)
+		var done sync.WaitGroup
+		for n, told := range [][]string{{"old"}, {"old"}, {"old"}, {"old", "a"}, {"b", "c", "d"}, {"old"}, {"e", "old", "f"}} { // the first keep the writers busy
+			want := len(told)
+			var news []store.News
+			for _, text := range told {
+				if text == "old" {
+					want--
+				}
+				news = append(news, store.News{Canonical: []byte(text)})
+			}
+			done.Go(func() {
+				if fresh, err := c.Hear(t.Context(), news); fresh != want || err != nil {
+					t.Errorf("webhook %d: %d are new, want %d; %v", n, fresh, want, err)
+				}
+			})
+			synctest.Wait()
+		}
+		close(g.open)
+		done.Wait()
+		c.Close()
+		if n := len(g.batches); n != writers+1 {
+			t.Errorf("there were %d transactions, want %d", n, writers+1)
+		}
+	})
+}
+
 // A flood of what Actito tells, such as the echo of a bulk load, is no rush in
 // which Didomi's webhooks would have to go into the inbox, or wait.
 func TestNewsHoldUpNoConsent(t *testing.T) {

@@ -102,6 +102,18 @@ func newsTogether(b *bench) {
 	b.must(err)
 	b.same("which are new, in the order of the batch", isNew, []bool{true, true, false, true, true})
 	b.same("of each integration", []int{len(b.pendingNews(k)), len(b.pendingNews(other))}, []int{2, 2})
+	var batch []store.News
+	var want []bool
+	for i, profile := range []string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"} {
+		n := of(k, rumour("event-of-"+profile, profile, false))
+		if i%3 != 0 {
+			b.hear(k, n)
+		}
+		batch, want = append(batch, n), append(want, i%3 == 0)
+	}
+	isNew, err = b.Hear(b.Context(), batch)
+	b.must(err)
+	b.same("those that were not told before", isNew, want)
 	none, err := b.Hear(b.Context(), nil)
 	b.must(err)
 	b.same("of none", len(none), 0)
