@@ -21,6 +21,9 @@ type commands struct {
 	Serve       serveCommand       `cmd:"" help:"Take webhooks of Didomi and deliver to Actito."`
 	Status      statusCommand      `cmd:"" help:"Show what is due on a running server, and how it goes."`
 	ETLTemplate etlTemplateCommand `cmd:"" name:"etl-template" help:"Say what has to be set up in Actito for bulk loads, with a sample file."`
+	Copy        copyCommand        `cmd:"" help:"Move everything from a data directory to PostgreSQL, or back."`
+	Backup      backupCommand      `cmd:"" help:"Back up a data directory, also while a server runs on it."`
+	Restore     restoreCommand     `cmd:"" help:"Bring a backup back, with every integration paused."`
 	Demo        demoCommand        `cmd:"" help:"Run everything with both ends simulated and traffic flowing."`
 	Simulator   simulatorCommand   `cmd:"" help:"Run a simulated Actito to try a configuration against."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`

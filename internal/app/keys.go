@@ -28,6 +28,31 @@ func openKeyring(ctx context.Context, keys auth.KeyStore, cfg Config) (*auth.Key
 // errNoKeys says that a database has no keys yet.
 var errNoKeys = errors.New("no keys yet")
 
+// made are the keys that are there: none is made.
+type made struct{ auth.KeyStore }
+
+func (m made) SecretKey(ctx context.Context, name string, _ func() ([]byte, error)) ([]byte, error) {
+	return m.KeyStore.SecretKey(ctx, name, func() ([]byte, error) { return nil, errNoKeys })
+}
+
+// masterKey finds the master key without making one: text, if there is one, or
+// the file in dir. ok is false if there is neither.
+func masterKey(text, dir string) (key []byte, ok bool, err error) {
+	if text == "" {
+		if _, err := os.Stat(filepath.Join(dir, "master-key")); dir == "" || errors.Is(err, os.ErrNotExist) {
+			return nil, false, nil
+		}
+	}
+	key, err = auth.LoadMasterKey(text, dir)
+	return key, true, err
+}
+
+// opens checks that a database was made with the master key.
+func opens(ctx context.Context, keys auth.KeyStore, master []byte) error {
+	_, err := auth.OpenKeyring(ctx, made{keys}, master)
+	return err
+}
+
 // joins keeps a node from making a master key of its own for a database that
 // was made with another node's.
 func joins(ctx context.Context, keys auth.KeyStore, dir string) error {
@@ -35,7 +60,7 @@ func joins(ctx context.Context, keys auth.KeyStore, dir string) error {
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		return nil // what is wrong with it shows when it is read
 	}
-	switch _, err := keys.SecretKey(ctx, "seal", func() ([]byte, error) { return nil, errNoKeys }); {
+	switch _, err := (made{keys}).SecretKey(ctx, "seal", nil); {
 	case errors.Is(err, errNoKeys):
 		return nil
 	case err != nil:

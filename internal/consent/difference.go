@@ -81,14 +81,15 @@ func (d Difference) Grants() bool {
 // Differ compares what is wanted with what is known (R13). A withdrawal that
 // is newer than what is known is due again when that was last confirmed at
 // stale or before, since the CRM may have changed unseen; 0 trusts all that was
-// ever confirmed.
+// ever confirmed. Whatever is newer than what was known when the database was
+// restored is due.
 func Differ(p Projection, known Known, snapshot *Snapshot, stale Time) Difference {
 	d := Difference{Subscriptions: map[string]bool{}, Attributes: map[string]any{}}
 	for name, want := range p.Subscriptions {
 		fact, held := known.Subscriptions[name]
 		subscription, _ := snapshot.Subscription(name)
 		recreated := fact.ConfirmedAt < subscription.Since
-		again := !want.On && want.At > fact.ConfirmedAt && fact.ConfirmedAt <= stale
+		again := want.At > fact.ConfirmedAt && (snapshot.outdated(fact) || !want.On && fact.ConfirmedAt <= stale)
 		if !held || fact.Unknown || recreated || again || fact.Value != any(want.On) {
 			d.Subscriptions[name] = want.On
 		}

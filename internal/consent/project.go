@@ -20,7 +20,21 @@ type Snapshot struct {
 	TableID       string         `json:"table_id"`
 	Subscriptions []Subscription `json:"subscriptions"`
 	Attributes    []Attribute    `json:"attributes"`
+	// RestoredAt is when the database was last brought back to an older state.
+	// What people chose and what the CRM confirmed between that state and then
+	// is not known.
+	RestoredAt Time `json:"restored_at,omitempty"`
+	// GrantsApproved says that grants from before RestoredAt may be sent all the
+	// same: somebody has seen to it that no withdrawal is missing.
+	GrantsApproved bool `json:"grants_approved,omitempty"`
 }
+
+// HoldsGrants tells whether grants from before a restore are left out.
+func (s *Snapshot) HoldsGrants() bool { return s.RestoredAt > 0 && !s.GrantsApproved }
+
+// outdated tells whether a fact may have changed in the time that a restore has
+// made us forget.
+func (s *Snapshot) outdated(f Fact) bool { return s.RestoredAt > 0 && f.ConfirmedAt <= s.RestoredAt }
 
 // Subscription finds a subscription by name.
 func (s *Snapshot) Subscription(name string) (Subscription, bool) {
@@ -112,10 +126,14 @@ func Project(v View, r Rules) Projection {
 			p.leaveOut(m.ID, "the snapshot of the table has no such subscription", false)
 			continue
 		}
-		if w, said := wanted(&v, r.Regulations, m.Value); said {
-			p.Subscriptions[m.ID] = w
-		} else {
+		w, oldest, said := wanted(&v, r.Regulations, m.Value)
+		switch {
+		case !said:
 			p.leaveOut(m.ID, "no choice is known for "+m.Value, false)
+		case w.On && oldest <= r.Snapshot.RestoredAt && r.Snapshot.HoldsGrants():
+			p.leaveOut(m.ID, "granted before a backup was restored, which may lack a newer withdrawal: it waits for newer consent, or for a yes", false)
+		default:
+			p.Subscriptions[m.ID] = w
 		}
 	}
 	for _, m := range r.attributeMappings(&v) {
@@ -126,15 +144,19 @@ func Project(v View, r Rules) Projection {
 	return p
 }
 
-func wanted(v *View, regulations []string, path string) (WantedSubscription, bool) {
-	w := WantedSubscription{On: true, Path: path}
-	said := false
+// wanted also gives the time of the oldest grant that the subscription needs, if
+// it is on.
+func wanted(v *View, regulations []string, path string) (w WantedSubscription, oldest Time, said bool) {
+	w = WantedSubscription{On: true, Path: path}
 	for _, regulation := range regulations {
 		verdict, shared, ok := v.on(regulation, path)
 		if !ok {
 			continue
 		}
 		w.Shared = w.Shared || shared
+		if !said || verdict.At < oldest {
+			oldest = verdict.At
+		}
 		// The refusals among the regulations decide, the newest dates them;
 		// where there is none, the newest grant dates the subscription.
 		switch {
@@ -143,7 +165,7 @@ func wanted(v *View, regulations []string, path string) (WantedSubscription, boo
 		}
 		said = true
 	}
-	return w, said
+	return w, oldest, said
 }
 
 func (r *Rules) attributeMappings(v *View) []Mapping {

@@ -65,6 +65,7 @@ type input struct {
 	Snapshot     json.RawMessage `json:"snapshot"`
 	LeftOut      json.RawMessage `json:"left_out"`
 	Reprojection json.RawMessage `json:"reprojection"`
+	Restored     json.RawMessage `json:"restored"`
 	Webhook      json.RawMessage `json:"webhook"`
 	Revision     json.RawMessage `json:"revision"`
 	CreatedAt    json.RawMessage `json:"created_at"`

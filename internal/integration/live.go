@@ -153,7 +153,10 @@ func (s *Service) own(ctx context.Context, i *store.Integration, write func(cont
 // snapshot had keeps its date; a new one is dated now, so that nothing that was
 // known under its name before counts (R12).
 func snapshotOf(table actito.Table, last consent.Snapshot, now consent.Time) consent.Snapshot {
-	s := consent.Snapshot{TakenAt: now, TableID: table.ID, Subscriptions: []consent.Subscription{}, Attributes: []consent.Attribute{}}
+	s := consent.Snapshot{
+		TakenAt: now, TableID: table.ID, Subscriptions: []consent.Subscription{}, Attributes: []consent.Attribute{},
+		RestoredAt: last.RestoredAt, GrantsApproved: last.GrantsApproved,
+	}
 	for _, name := range table.Subscriptions {
 		since := now
 		if old, had := last.Subscription(name); had {

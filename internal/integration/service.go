@@ -21,6 +21,7 @@ import (
 // Store is what activation needs of the database.
 type Store interface {
 	Feature(ctx context.Context, organization string) (exists, actito bool, err error)
+	RestoredAt(ctx context.Context, organization string) (consent.Time, error)
 	Integration(ctx context.Context, k store.IntegrationKey) (*store.Integration, error)
 	Integrations(ctx context.Context, organization, after string, limit int) ([]*store.Integration, error)
 	IntegrationsOfLicence(ctx context.Context, licence string) ([]*store.Integration, error)
@@ -81,6 +82,10 @@ func (s *Service) Create(ctx context.Context, organization string, body []byte, 
 	}
 	if in.Enabled != nil && !*in.Enabled {
 		i.Status = store.Paused
+	}
+	// What people chose before a restore may be outdated for it too.
+	if i.Snapshot.RestoredAt, err = s.Store.RestoredAt(ctx, organization); err != nil {
+		return nil, err
 	}
 	if err := s.adopt(ctx, i, in); err != nil {
 		return nil, err
@@ -246,23 +251,41 @@ func (s *Service) Pause(ctx context.Context, k store.IntegrationKey) (*View, err
 	return s.set(ctx, k, store.Paused)
 }
 
-// Resume starts the deliveries again. approveGrants says yes to a
-// re-projection that asks before turning on subscriptions of many (R23).
+// Resume starts the deliveries again. approveGrants says yes to grants that are
+// held since a restore, or to a re-projection that asks before turning on
+// subscriptions of many (R23).
 func (s *Service) Resume(ctx context.Context, k store.IntegrationKey, approveGrants bool) (*View, error) {
 	if approveGrants {
-		r, ok, err := s.Store.Reprojection(ctx, k)
-		if err != nil {
-			return nil, err
-		}
-		if !ok || r.State != store.ReprojectionAsking {
-			return nil, incoming.Refuse(consent.Conflict, map[string]string{"approve_grants": "nothing waits for an approval: leave it out"})
-		}
-		r.State, r.Cursor = store.ReprojectionGranting, []byte{}
-		if err := s.Store.AdvanceReprojection(ctx, r, nil); err != nil {
+		if err := s.approve(ctx, k); err != nil {
 			return nil, err
 		}
 	}
 	return s.set(ctx, k, store.Active)
+}
+
+// approve lets grants out that wait for a yes. Those from before a restore come
+// first: everybody is compared anew, which asks again, with the numbers, if they
+// are many.
+func (s *Service) approve(ctx context.Context, k store.IntegrationKey) error {
+	i, err := s.Store.Integration(ctx, k)
+	if err != nil {
+		return err
+	}
+	if i.Snapshot.HoldsGrants() {
+		i.Snapshot.GrantsApproved = true
+		i.Revision++
+		i.UpdatedAt = max(consent.TimeOf(s.Now()), i.UpdatedAt+1)
+		return s.Store.UpdateIntegration(ctx, i)
+	}
+	r, ok, err := s.Store.Reprojection(ctx, k)
+	if err != nil {
+		return err
+	}
+	if !ok || r.State != store.ReprojectionAsking {
+		return incoming.Refuse(consent.Conflict, map[string]string{"approve_grants": "nothing waits for an approval: leave it out"})
+	}
+	r.State, r.Cursor = store.ReprojectionGranting, []byte{}
+	return s.Store.AdvanceReprojection(ctx, r, nil)
 }
 
 func (s *Service) set(ctx context.Context, k store.IntegrationKey, to store.IntegrationStatus) (*View, error) {

@@ -19,6 +19,7 @@ type View struct {
 	Snapshot       SnapshotView         `json:"snapshot"`
 	LeftOut        []store.LeftOutTotal `json:"left_out"`
 	Reprojection   *ReprojectionView    `json:"reprojection,omitempty"`
+	Restored       *RestoredView        `json:"restored,omitempty"`
 	Webhook        *WebhookView         `json:"webhook,omitempty"`
 	Revision       int64                `json:"revision"`
 	CreatedAt      consent.Time         `json:"created_at"`
@@ -50,6 +51,13 @@ type ReprojectionView struct {
 	Grants      int64                   `json:"grants"`
 }
 
+// RestoredView tells that the database was brought back to an older state.
+type RestoredView struct {
+	At consent.Time `json:"at"`
+	// GrantsHeld says that grants from before are not sent.
+	GrantsHeld bool `json:"grants_held"`
+}
+
 func (s *Service) view(ctx context.Context, i *store.Integration) (*View, error) {
 	secrets, err := s.Secrets(i)
 	if err != nil {
@@ -74,6 +82,9 @@ func (s *Service) view(ctx context.Context, i *store.Integration) (*View, error)
 	}
 	if running {
 		v.Reprojection = &ReprojectionView{r.State, r.People, r.Withdrawals, r.Grants}
+	}
+	if at := i.Snapshot.RestoredAt; at > 0 {
+		v.Restored = &RestoredView{at, i.Snapshot.HoldsGrants()}
 	}
 	v.LeftOut = totals.LeftOut
 	if v.LeftOut == nil {

@@ -225,6 +225,9 @@ func (s *Service) keepAllWebhooks(ctx context.Context, ours func(licence string)
 			}
 			// The others of the page took a while: it may have been changed or deleted.
 			switch now, err := s.Store.Integration(ctx, after); {
+			case err == nil && now.Status == store.Paused && now.Snapshot.RestoredAt > 0:
+				// It may be a trial beside the real one: nothing is said to Actito
+				// before somebody resumes it.
 			case err == nil:
 				s.keepWebhooks(ctx, now)
 			case consent.KindOf(err) != consent.NotFound:

@@ -67,3 +67,26 @@ func TestWebhooksAreKeptByTheNodeThatDelivers(t *testing.T) {
 		}
 	})
 }
+
+// What was restored and waits for somebody may be a trial beside the real one:
+// its webhooks in Actito are left alone.
+func TestWebhooksOfWhatWasRestored(t *testing.T) {
+	t.Parallel()
+	one := func(id string, status store.IntegrationStatus, restored consent.Time) *store.Integration {
+		return &store.Integration{
+			Organization: "acme", ID: id, Status: status, Settings: store.Settings{EnableWebhooks: true}, Snapshot: consent.Snapshot{RestoredAt: restored},
+		}
+	}
+	s := &kept{all: []*store.Integration{
+		one("active", store.Active, 0), one("paused", store.Paused, 0), one("restored", store.Paused, 1), one("resumed", store.Active, 1),
+	}}
+	sealer, err := auth.NewSealer(make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	service := &Service{Store: s, Sealer: sealer, Log: slog.New(slog.DiscardHandler), Now: time.Now}
+	err = service.keepAllWebhooks(t.Context(), func(string) bool { return true })
+	if want := []string{"active", "paused", "resumed"}; err != nil || !slices.Equal(s.looked, want) {
+		t.Errorf("it looks after the webhooks of %v, want %v: %v", s.looked, want, err)
+	}
+}

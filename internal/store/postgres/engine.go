@@ -18,6 +18,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -40,41 +41,63 @@ type Engine struct {
 	hints    chan struct{}
 	warnings []string
 	alone    sync.Mutex
-	knows    int64 // the newest version of the schema that this program knows
+	knows    int64         // the newest version of the schema that this program knows
+	copying  *pgxpool.Conn // holds the lock of a copy; nil for none
 }
 
 // Options are what Open needs besides the address.
 type Options struct {
 	// Now replaces the database's clock in tests.
 	Now func() time.Time
+	// Copy opens a database for consentsync copy, though a copy into it be
+	// unfinished, and keeps nodes and other copies out.
+	Copy bool
+	// Flag is what the user gave the address with, for errors; empty is
+	// --database.
+	Flag string
 }
 
 // Open connects to the database and brings the schema up to date. It fails at
 // once when there is no server that can be written to, and with
 // store.ErrOutdated when the database was changed for newer programs only.
 func Open(ctx context.Context, address string, opts Options) (_ *Engine, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%s: %w", cmp.Or(opts.Flag, "--database"), err)
+		}
+	}()
 	cfg, err := configure(address)
 	if err != nil {
 		return nil, err
 	}
+	if opts.Copy { // whole tables are counted
+		delete(cfg.ConnConfig.RuntimeParams, "statement_timeout")
+	}
 	e := &Engine{now: opts.Now, hints: make(chan struct{}, 1)}
 	if e.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
-		return nil, fmt.Errorf("--database: %w", err)
+		return nil, err
 	}
-	defer func() {
+	defer func() { //nolint:contextcheck // what is given back outlives ctx
 		if err != nil {
-			e.pool.Close()
+			_ = e.Close()
 		}
 	}()
 	if err := e.inspect(ctx); err != nil {
-		return nil, fmt.Errorf("--database: %w", reason(err))
+		return nil, reason(err)
+	}
+	admit := e.notCopied
+	if opts.Copy {
+		admit = e.keepOut
+	}
+	if err := admit(ctx); err != nil {
+		return nil, err
 	}
 	if err := e.migrate(ctx); err != nil {
-		return nil, fmt.Errorf("--database: %w", reason(err))
+		return nil, reason(err)
 	}
 	now, err := e.Now(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("--database: %w", err)
+		return nil, err
 	}
 	e.setClock(now)
 	return e, nil
@@ -113,6 +136,7 @@ func (e *Engine) Warnings() []string { return e.warnings }
 
 // Close gives the connections back.
 func (e *Engine) Close() error {
+	release(e.copying)
 	e.pool.Close()
 	return nil
 }

@@ -42,7 +42,7 @@ func configure(address string) (*pgxpool.Config, error) {
 	cfg, err := pgxpool.ParseConfig(address)
 	if err != nil {
 		// The error quotes the address with the password left out.
-		return nil, fmt.Errorf("--database: %w", err)
+		return nil, err
 	}
 	if !sets(address, "pool_max_conns") {
 		cfg.MaxConns = mostConnections

@@ -8,7 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
+
+	"consentsync/internal/store"
 )
 
 // People and events are found by organization first, so that no query can see
@@ -63,6 +66,41 @@ func TestEveryKeyStartsWithTheOrganization(t *testing.T) {
 		JOIN pg_collation c ON c.oid = a.attcollation WHERE t.relnamespace = 'public'::regnamespace AND c.collname <> 'C'`)
 	if n > 0 {
 		t.Errorf("%d columns of keys compare by the locale", n)
+	}
+}
+
+// A copy holds everything: what the schema has stands in store.Tables, with its
+// key, or in store.NotCopied. Whoever adds a table or a column adds it there.
+func TestACopyHoldsEverything(t *testing.T) {
+	t.Parallel()
+	e := ready(t, migrated(t))
+	names, err := query(t.Context(), e, pgx.RowTo[string], `SELECT t.relname || '.' || a.attname || ' ' || coalesce(array_position(x.indkey::int2[], a.attnum) + 1, 0)
+		FROM pg_class t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped LEFT JOIN pg_index x ON x.indrelid = t.oid AND x.indisprimary
+		WHERE t.relnamespace = 'public'::regnamespace AND t.relkind = 'r'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var is, want []string
+	for _, name := range names {
+		column, _, _ := strings.Cut(name, " ")
+		table, _, _ := strings.Cut(name, ".")
+		if store.NotCopied[table] == "" && store.NotCopied[column] == "" {
+			is = append(is, name)
+		}
+	}
+	for i := range store.Tables {
+		table := &store.Tables[i]
+		for n, c := range table.Key {
+			want = append(want, name(table.Name, ".", c.Name, " ", strconv.Itoa(n+1)))
+		}
+		for _, c := range table.Rest {
+			want = append(want, table.Name+"."+c.Name+" 0")
+		}
+	}
+	slices.Sort(is)
+	slices.Sort(want)
+	if diff := cmp.Diff(is, want); diff != "" {
+		t.Errorf("the schema (-) is not what is copied (+), with the place in the key:\n%s", diff)
 	}
 }
 

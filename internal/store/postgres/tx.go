@@ -213,6 +213,4 @@ func blob(b []byte) []byte {
 }
 
 // plain makes a text of any bytes one that PostgreSQL can hold.
-func plain(s string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
-}
+func plain(s string) string { return store.PlainText(s) }

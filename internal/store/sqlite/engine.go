@@ -32,6 +32,9 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// databaseFile is the database within the data directory.
+const databaseFile = "consentsync.db"
+
 // Engine is an open database. It is safe for concurrent use.
 type Engine struct {
 	dir   string
@@ -60,6 +63,9 @@ type Options struct {
 	// BusyTimeout is how long a write waits while another process, such as an
 	// operator's tool, holds the database; zero is 2 s.
 	BusyTimeout time.Duration
+	// Copy opens a database for consentsync copy, though a copy into it be
+	// unfinished.
+	Copy bool
 }
 
 // Open opens the database in dir, making both where needed and bringing the
@@ -84,7 +90,7 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Engine, err error) 
 	// the file system having to take its time stamp. Where there is none, fsync
 	// stays.
 	_, _ = msqlite.Fdatasync(true)
-	path := filepath.Join(dir, "consentsync.db")
+	path := filepath.Join(dir, databaseFile)
 	busy := cmp.Or(opts.BusyTimeout, 2*time.Second)
 	if e.write, err = sql.Open("sqlite", dsn(path, "_txlock=immediate", 40<<10, busy)); err != nil {
 		return nil, err
@@ -92,6 +98,9 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Engine, err error) 
 	e.write.SetMaxOpenConns(1)
 	e.write.SetMaxIdleConns(1)
 	e.write.SetConnMaxIdleTime(0)
+	if s, err := copyState(ctx, e.write); err != nil || s != nil && !opts.Copy {
+		return nil, fmt.Errorf("database %s: %w", path, cmp.Or(err, errUnfinished))
+	}
 	if err := e.migrate(ctx); err != nil {
 		return nil, fmt.Errorf("database %s: %w", path, err)
 	}
@@ -139,11 +148,7 @@ func dsn(path, mode string, cacheKiB int, busy time.Duration) string {
 }
 
 func (e *Engine) migrate(ctx context.Context) error {
-	sub, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, e.write, sub, goose.WithLogger(goose.NopLogger()))
+	p, err := migrator(e.write)
 	if err != nil {
 		return err
 	}
@@ -156,6 +161,14 @@ func (e *Engine) migrate(ctx context.Context) error {
 	}
 	_, err = p.Up(ctx)
 	return err
+}
+
+func migrator(db *sql.DB) (*goose.Provider, error) {
+	sub, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectSQLite3, db, sub, goose.WithLogger(goose.NopLogger()))
 }
 
 // lockDirectory takes the directory for this process alone. The lock goes with

@@ -1,11 +1,16 @@
 package sqlite
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"consentsync/internal/store"
 )
 
 // rows reads a query of texts.
@@ -142,6 +147,33 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		if !found {
 			t.Errorf("%s does not use: %s", name, x.want)
 		}
+	}
+}
+
+// A copy holds everything: what the schema has stands in store.Tables, with its
+// key, or in store.NotCopied. Whoever adds a table or a column adds it there.
+func TestACopyHoldsEverything(t *testing.T) {
+	t.Parallel()
+	e := open(t, t.TempDir(), Options{})
+	var is, want []string
+	for _, c := range e.rows(t, `SELECT m.name, c.name, c.pk FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'`) {
+		if store.NotCopied[c[0]] == "" && store.NotCopied[c[0]+"."+c[1]] == "" {
+			is = append(is, c[0]+"."+c[1]+" "+c[2])
+		}
+	}
+	for i := range store.Tables {
+		table := &store.Tables[i]
+		for n, c := range table.Key {
+			want = append(want, fmt.Sprintf("%s.%s %d", table.Name, c.Name, n+1))
+		}
+		for _, c := range table.Rest {
+			want = append(want, table.Name+"."+c.Name+" 0")
+		}
+	}
+	slices.Sort(is)
+	slices.Sort(want)
+	if diff := cmp.Diff(is, want); diff != "" {
+		t.Errorf("the schema (-) is not what is copied (+), with the place in the key:\n%s", diff)
 	}
 }
 

@@ -123,6 +123,8 @@ type Integrations interface {
 	AdvanceReprojection(ctx context.Context, r store.Reprojection, due []store.Due) error
 	MakeDue(ctx context.Context, k store.DeliveryKey, class store.Class, consentAt consent.Time) error
 	Alone(ctx context.Context, f func(context.Context) error) error
+	MarkRestored(ctx context.Context) (paused int, err error)
+	RestoredAt(ctx context.Context, organization string) (consent.Time, error)
 }
 
 // Accounts is what authentication and administration ask.

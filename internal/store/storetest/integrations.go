@@ -2,24 +2,27 @@ package storetest
 
 import (
 	"fmt"
+	"time"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
 )
 
 var integrations = group{
-	"all of it comes back":                           integrationStored,
-	"a change based on an old reading is refused":    revisionConflict,
-	"an id is given once":                            idTaken,
-	"they come in pages":                             integrationPages,
-	"the status changes from what it was":            setStatus,
-	"a change that began before a user's switch":     switchIsAChange,
-	"no attributes are not all of them":              noAttributes,
-	"R12 what was known is kept across a change":     knownKept,
-	"one that is deleted leaves nothing but history": deleteIntegration,
-	"one that is deleted leaves the others alone":    deleteOne,
-	"however much is left is swept":                  sweepMany,
-	"whatever was known for it is swept":             sweepAll,
+	"all of it comes back":                            integrationStored,
+	"a change based on an old reading is refused":     revisionConflict,
+	"an id is given once":                             idTaken,
+	"they come in pages":                              integrationPages,
+	"the status changes from what it was":             setStatus,
+	"a change that began before a user's switch":      switchIsAChange,
+	"no attributes are not all of them":               noAttributes,
+	"R12 what was known is kept across a change":      knownKept,
+	"one that is deleted leaves nothing but history":  deleteIntegration,
+	"one that is deleted leaves the others alone":     deleteOne,
+	"however much is left is swept":                   sweepMany,
+	"whatever was known for it is swept":              sweepAll,
+	"a restore pauses all of them, and is remembered": restored,
+	"a restore gives up the loads that are under way": loadsRestored,
 }
 
 // remove deletes an integration with all that is left of it.
@@ -298,4 +301,60 @@ func sweepAll(b *bench) {
 	b.must(b.Sweep(b.Context()))
 	b.same("of the one that is gone", left(k), []int{0, 0, 0, 0, 0, 0})
 	b.same("of the other", left(sibling), []int{2, 1, 1, 1, 1, 1})
+}
+
+func restored(b *bench) {
+	b.must(b.SetFeature(b.Context(), acme, true))
+	k, other := b.integrate(acme, "i"), b.integrate(globex, "j")
+	before, err := b.Integration(b.Context(), k)
+	b.must(err)
+	b.clock.pass(time.Hour)
+	paused, err := b.MarkRestored(b.Context())
+	b.must(err)
+	b.same("paused", paused, 2)
+	for _, k := range []store.IntegrationKey{k, other} {
+		i, err := b.Integration(b.Context(), k)
+		b.must(err)
+		b.same(k.ID, []any{i.Status, i.StatusReason != "", i.Snapshot.RestoredAt, i.Snapshot.HoldsGrants()}, []any{store.Paused, true, b.now(), true})
+	}
+	before.Revision++
+	b.kind(b.UpdateIntegration(b.Context(), before), consent.Conflict) // it is a change
+	at, err := b.RestoredAt(b.Context(), acme)
+	b.must(err)
+	b.same("the organization", at, b.now())
+	b.must(b.SetFeature(b.Context(), acme, false))
+	b.must(b.SetFeature(b.Context(), "later", true))
+	for organization, want := range map[string]consent.Time{acme: b.now(), "later": 0, "none": 0} {
+		at, err := b.RestoredAt(b.Context(), organization)
+		b.must(err)
+		b.same(organization, at, want)
+	}
+
+	i, err := b.Integration(b.Context(), k)
+	b.must(err)
+	i.Snapshot.GrantsApproved = true
+	i.Revision++
+	b.must(b.UpdateIntegration(b.Context(), i))
+	b.clock.pass(time.Hour)
+	_, err = b.MarkRestored(b.Context())
+	b.must(err)
+	i, err = b.Integration(b.Context(), k)
+	b.must(err)
+	b.same("a yes is for one restore", []any{i.Snapshot.RestoredAt, i.Snapshot.HoldsGrants()}, []any{b.now(), true})
+}
+
+func loadsRestored(b *bench) {
+	k := b.integrate(acme, "i")
+	l := b.lease("node")
+	done, running := b.joined(k, l, map[string]string{"ana": "p"}), b.joined(k, l, map[string]string{"bob": "-p"})
+	done.State, running.State, running.Execution = store.LoadDone, store.LoadRunning, "77"
+	b.must(b.SaveLoad(b.Context(), l, done))
+	b.must(b.SaveLoad(b.Context(), l, running))
+	_, err := b.MarkRestored(b.Context())
+	b.must(err)
+	open, err := b.OpenLoads(b.Context(), k)
+	b.must(err)
+	if len(open) != 1 || open[0].LoadID != running.LoadID || open[0].State != store.LoadBuilding {
+		b.Errorf("open are %+v", open)
+	}
 }

@@ -1,0 +1,179 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"consentsync/internal/store"
+)
+
+// What consentsync copy needs of an engine; store/transfer says what the parts
+// of it are for.
+
+// Idle tells that nobody else uses the database: the lock on the directory sees
+// to it.
+func (e *Engine) Idle(context.Context) error { return nil }
+
+// CountRows counts the rows of a table.
+func (e *Engine) CountRows(ctx context.Context, t *store.Table) (n int64, err error) {
+	err = e.read.QueryRowContext(ctx, `SELECT count(*) FROM `+t.Name).Scan(&n)
+	return n, err
+}
+
+// ReadRows reads rows in the order of their keys, from after a key; nil is the
+// beginning. It gives at most limit of them, and none at the end.
+func (e *Engine) ReadRows(ctx context.Context, t *store.Table, after []any, limit int) ([]store.CopyRow, error) {
+	columns := t.Columns()
+	query := `SELECT ` + store.Names(columns) + ` FROM ` + t.Name
+	if after != nil {
+		query += ` WHERE (` + store.Names(t.Key) + `) > (` + placeholders(len(t.Key)) + `)`
+	}
+	rows, err := e.read.QueryContext(ctx, query+` ORDER BY `+store.Names(t.Key)+` LIMIT ?`, append(slices.Clip(after), limit)...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var page []store.CopyRow
+	for size := 0; size < store.CopyPageBytes && rows.Next(); {
+		row, into := make(store.CopyRow, len(columns)), make([]any, len(columns))
+		for i := range row {
+			into[i] = &row[i]
+		}
+		if err := rows.Scan(into...); err != nil {
+			return nil, err
+		}
+		for i, c := range columns {
+			if row[i], err = fromSQLite(row[i], c.Kind); err != nil {
+				return nil, fmt.Errorf("%s.%s: %w", t.Name, c.Name, err)
+			}
+		}
+		page, size = append(page, row), size+row.Size()
+	}
+	return page, rows.Err()
+}
+
+func placeholders(n int) string { return strings.TrimSuffix(strings.Repeat("?, ", n), ", ") }
+
+// fromSQLite gives a value the type that its kind has in a row.
+func fromSQLite(v any, kind store.Kind) (any, error) {
+	switch v := v.(type) {
+	case int64:
+		switch kind {
+		case store.Int:
+			return v, nil
+		case store.Bool:
+			return v != 0, nil
+		}
+	case string:
+		if kind == store.Text {
+			return v, nil
+		}
+	case []byte:
+		switch kind {
+		case store.Bytes:
+			return blob(v), nil
+		case store.Text:
+			return string(v), nil
+		}
+	case nil: // how the driver gives an empty blob
+		switch kind {
+		case store.Bytes:
+			return []byte{}, nil
+		case store.Text:
+			return "", nil
+		}
+	}
+	return nil, fmt.Errorf("a value of type %T where kind %d was expected", v, kind)
+}
+
+// CopyState tells how far a copy into the database is; nil if there is no
+// unfinished one.
+func (e *Engine) CopyState(ctx context.Context) (*store.CopyState, error) {
+	return copyState(ctx, e.write)
+}
+
+func copyState(ctx context.Context, db *sql.DB) (*store.CopyState, error) {
+	var there bool
+	if err := db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = ?)`, store.CopyMark).Scan(&there); err != nil || !there {
+		return nil, err
+	}
+	var s store.CopyState
+	err := db.QueryRowContext(ctx, `SELECT source, at_table, after_key, copied FROM `+store.CopyMark).Scan(&s.Source, &s.Table, &s.After, &s.Rows)
+	return &s, err
+}
+
+// BeginCopy marks the database as an unfinished copy. It fails if there is
+// anything in it.
+func (e *Engine) BeginCopy(ctx context.Context, source string) error {
+	return e.inTx(ctx, func(tx *sql.Tx) error {
+		for i := range store.Tables {
+			var any bool
+			if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM `+store.Tables[i].Name+`)`).Scan(&any); err != nil {
+				return err
+			}
+			if any {
+				return fmt.Errorf("the table %s is not empty, and a copy needs an empty database", store.Tables[i].Name)
+			}
+		}
+		if _, err := tx.ExecContext(ctx, `CREATE TABLE `+store.CopyMark+` (source TEXT NOT NULL, at_table TEXT NOT NULL, after_key BLOB NOT NULL, copied INTEGER NOT NULL) STRICT`); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `INSERT INTO `+store.CopyMark+` VALUES (?, '', x'', 0)`, source) //nolint:gosec // a name of this program
+		return err
+	})
+}
+
+// WriteRows adds rows to a table and notes how far the copy is, in one
+// transaction.
+func (e *Engine) WriteRows(ctx context.Context, t *store.Table, rows []store.CopyRow, s store.CopyState) error {
+	return e.inTx(ctx, func(tx *sql.Tx) error {
+		insert, err := insertion(ctx, tx, t)
+		if err != nil {
+			return err
+		}
+		defer insert.Close() //nolint:errcheck // it ends with the transaction
+		for _, row := range rows {
+			if _, err := insert.ExecContext(ctx, row...); err != nil {
+				return fmt.Errorf("%s: %w", t.Name, err)
+			}
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE `+store.CopyMark+` SET at_table = ?, after_key = ?, copied = ?`, s.Table, blob(s.After), s.Rows) //nolint:gosec // a name of this program
+		return err
+	})
+}
+
+// insertion prepares the statement that adds a row of t. A text may stand in a
+// column of bytes, which do not take it as it is.
+func insertion(ctx context.Context, tx *sql.Tx, t *store.Table) (*sql.Stmt, error) {
+	columns := t.Columns()
+	values := make([]string, len(columns))
+	for i, c := range columns {
+		values[i] = "?"
+		if c.Kind != store.Text {
+			continue
+		}
+		var bytes bool
+		if err := tx.QueryRowContext(ctx, `SELECT type = 'BLOB' FROM pragma_table_info(?) WHERE name = ?`, t.Name, c.Name).Scan(&bytes); err != nil {
+			return nil, fmt.Errorf("%s.%s: %w", t.Name, c.Name, err)
+		}
+		if bytes {
+			values[i] = "CAST(? AS BLOB)"
+		}
+	}
+	return tx.PrepareContext(ctx, `INSERT INTO `+t.Name+` (`+store.Names(columns)+`) VALUES (`+strings.Join(values, ", ")+`)`)
+}
+
+// EndCopy makes the copy one that a server can start on.
+func (e *Engine) EndCopy(ctx context.Context) error {
+	return e.inTx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DROP TABLE `+store.CopyMark)
+		return err
+	})
+}
+
+// errUnfinished says why no server starts on a database.
+var errUnfinished = errors.New("it holds an unfinished copy: run the same consentsync copy again, which goes on where it was, or empty it")

@@ -1,0 +1,165 @@
+package store
+
+import (
+	"bytes"
+	"encoding/gob"
+	"slices"
+	"strings"
+)
+
+// Table is one that both engines have, as far as a copy is concerned: what is
+// in it belongs to the installation, not to an engine or to a node.
+type Table struct {
+	Name string
+	Key  []Column // the primary key, in its order
+	Rest []Column
+}
+
+// Column is one of a table.
+type Column struct {
+	Name string
+	Kind Kind
+}
+
+// Kind is the type of a column's values, however an engine keeps them.
+type Kind int
+
+// The kinds, with the Go type that a row holds for each. Nothing is null.
+const (
+	Text  Kind = iota // string
+	Bytes             // []byte
+	Int               // int64
+	Bool              // bool
+)
+
+// CopyRow is what one row holds, in the order of the table's columns: its key, then
+// the rest.
+type CopyRow []any
+
+// Columns are all columns of the table, in the order of a CopyRow.
+func (t *Table) Columns() []Column { return slices.Concat(t.Key, t.Rest) }
+
+// Names lists columns for SQL.
+func Names(columns []Column) string {
+	var b strings.Builder
+	for i, c := range columns {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(c.Name)
+	}
+	return b.String()
+}
+
+// Tables is all that a copy of an installation has to hold. What an engine has
+// beside it stands in NotCopied: a test of each engine reads its schema and
+// fails where something is in neither.
+var Tables = []Table{
+	{"secret_keys", text("name"), raw("sealed")},
+	{"organizations", text("organization"), all(flags("actito"), ints("created_at", "restored_at"))},
+	{"webhook_clients", text("client_id"), all(text("organization"), raw("secret_hash"), ints("created_at"))},
+	{"licences", text("licence"), all(ints("epoch", "blocked_until", "idle_since"), text("plan"))},
+	{"integrations", text("organization", "id"), all(
+		text("status", "status_reason"), ints("revision"), text("licence", "settings"), raw("sealed"), text("snapshot", "webhook"), ints("created_at", "updated_at"))},
+	{"reprojections", text("organization", "integration"), all(
+		text("state"), raw("cursor"), ints("people", "withdrawals", "grants", "started_at"))},
+	{"ledger", all(text("organization"), raw("entity", "content")), all(raw("person"), ints("seen_at"))},
+	{"tombstones", all(text("organization"), raw("entity", "deletion")), ints("at")},
+	{"events", all(text("organization"), raw("id")), all(
+		text("type", "entity_id", "regulation", "outcome"), raw("person", "commitment"), ints("consent_at", "arrived_at"))},
+	{"payloads", all(text("organization"), raw("id")), raw("salt", "body")},
+	{"inbox", all(text("organization"), ints("lane", "seq")), all(ints("arrived_at"), raw("body"), text("reason"))},
+	{"people", all(text("organization"), raw("person")), all(text("user_id", "didomi_id", "didomi_users"), raw("state"))},
+	{"deliveries", all(text("organization", "integration", "target"), raw("person")), all(
+		text("state", "known", "left_out", "last_error", "profile"), flags("held"),
+		ints("class", "consent_at", "due_at", "next_at", "attempted_at", "version", "attempts", "calls", "epoch", "readback", "readback_at", "updated_at", "marks"))},
+	{"left_out", text("organization", "integration", "name", "reason"), ints("people")},
+	{"calls", all(text("organization"), raw("person", "id")), all(
+		text("integration", "operation", "subscriptions", "attributes", "outcome", "detail"), ints("started_at", "answered_at"))},
+	{"loads", all(text("organization", "integration"), raw("id")), all(
+		text("state", "columns", "execution", "outcome", "reason"), ints("epoch", "people", "withdrawals", "refused", "created_at", "started_at", "ended_at"))},
+	{"load_rows", all(text("organization", "integration"), raw("load"), ints("number")), all(
+		raw("person"), ints("version", "class", "due_at", "state"), text("cells", "refused"), flags("rest", "stranger", "doubtful"))},
+	{"counts", text("organization", "integration", "name"), ints("n")},
+	{"news", all(text("organization", "integration"), raw("id")), all(ints("arrived_at", "next_at", "attempts"), text("body"))},
+}
+
+// NotCopied is what an engine has beside Tables, a table or table.column, and
+// why it stays where it is.
+var NotCopied = map[string]string{
+	"goose_db_version":    "the version of the engine's own schema",
+	"pings":               "written to see whether the database can be written",
+	"nodes":               "the nodes that run",
+	"licences.owner":      "the node that holds the lease",
+	"licences.expires_at": "the end of that lease",
+	"licences.held_since": "the beginning of that lease",
+	"compatibility":       "which programs can use the engine's own schema",
+	"deliveries.tried":    "follows from attempts",
+}
+
+func columns(kind Kind, names []string) []Column {
+	list := make([]Column, len(names))
+	for i, name := range names {
+		list[i] = Column{name, kind}
+	}
+	return list
+}
+
+func text(names ...string) []Column  { return columns(Text, names) }
+func raw(names ...string) []Column   { return columns(Bytes, names) }
+func ints(names ...string) []Column  { return columns(Int, names) }
+func flags(names ...string) []Column { return columns(Bool, names) }
+func all(lists ...[]Column) []Column { return slices.Concat(lists...) }
+
+// CopyState is how far a copy into a database is. It stands in the database
+// itself and is written in one transaction with the rows.
+type CopyState struct {
+	Source string // names the installation that is copied
+	Table  string // the one that is being copied; those before it in Tables are complete
+	After  []byte // the key of its last row, see EncodeKey; empty for none
+	Rows   int64  // how many rows are there, of all tables
+}
+
+// CopyMark is the table that holds the CopyState. While it is there no server
+// starts on the database.
+const CopyMark = "unfinished_copy"
+
+// CopyPageBytes bounds what is held in memory of a table that is copied: a page
+// ends with the row that exceeds it.
+const CopyPageBytes = 4 << 20
+
+// Size is about how much memory a row takes.
+func (r CopyRow) Size() int {
+	n := 0
+	for _, v := range r {
+		switch v := v.(type) {
+		case string:
+			n += len(v)
+		case []byte:
+			n += len(v)
+		}
+		n += 16
+	}
+	return n
+}
+
+// EncodeKey writes the key of a row of t as bytes.
+func (t *Table) EncodeKey(r CopyRow) ([]byte, error) {
+	var b bytes.Buffer
+	err := gob.NewEncoder(&b).Encode([]any(r[:len(t.Key)]))
+	return b.Bytes(), err
+}
+
+// DecodeKey reads what EncodeKey wrote; nil for nothing.
+func DecodeKey(b []byte) (key []any, err error) {
+	if len(b) == 0 {
+		return nil, nil
+	}
+	err = gob.NewDecoder(bytes.NewReader(b)).Decode(&key)
+	return key, err
+}
+
+// PlainText makes a text of any bytes one that every engine can hold.
+func PlainText(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
