@@ -33,7 +33,7 @@ const fewPeople = 10_000
 // postgres measures the program on PostgreSQL: beside itself on SQLite, three
 // nodes beside one, and what its statements cost as the store grows.
 func (b *bench) postgres(ctx context.Context, r *report) (err error) {
-	server, err := pgtest.Start("shared_buffers=256MB", "shared_preload_libraries=pg_stat_statements", "track_io_timing=on")
+	server, err := pgtest.Start("shared_buffers=256MB", "shared_preload_libraries=pg_stat_statements", "track_io_timing=on") //nolint:contextcheck // Stop ends it
 	if err != nil {
 		return err
 	}

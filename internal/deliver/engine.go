@@ -179,7 +179,7 @@ func (e *Engine) acquire(ctx context.Context) error {
 			e.end(r)
 			e.start(ctx, l)
 		default:
-			e.renew(r, l)
+			e.renew(r, l) //nolint:contextcheck // as at a hand-over
 		}
 	}
 	e.dropOthers(mine)
@@ -189,7 +189,7 @@ func (e *Engine) acquire(ctx context.Context) error {
 // renew prolongs a lease, or begins to hand it over: for it is in excess, or
 // the renewal came too late, and everything was stopped and cut.
 func (e *Engine) renew(r *running, l store.Lease) {
-	r.courier.renew(l)
+	r.renew(l)
 	late := r.expired.Load()
 	if !late {
 		r.expiry.Reset(e.trusted(l))

@@ -129,8 +129,8 @@ func (p *Proxy) serve(client net.Conn) {
 	answered := make(chan struct{})
 	go func() {
 		defer close(answered)
-		defer client.Close()
 		p.pass(client, server, nil)
+		_ = client.Close()
 	}()
 	p.pass(server, client, func() {
 		_ = client.Close()
