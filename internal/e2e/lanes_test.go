@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -24,7 +25,7 @@ func TestR22TheLastLoadsOfADay(t *testing.T) {
 	putAll(t, b, people, map[string]bool{"Newsletter": true})
 	id := b.integrate(bulky(func(p object) { p["bulk_withdrawals_after_seconds"] = 5 }))
 	b.slow()
-	b.loadedBefore(id, 22, time.Now().Add(-time.Hour))
+	b.loadedBefore(id, time.Now().Add(-time.Hour), 22, true)
 	b.pile(id, events(people, time.Now(), simulator.Choices{"newsletter": no()}))
 	b.looks("it is told that the day's loads are used", func() bool {
 		bulk := b.plan(id).Lanes.Bulk
@@ -45,57 +46,26 @@ func TestR22LoadsOfADayAreNotForgotten(t *testing.T) {
 	t.Parallel()
 	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1})
 	id := b.integrate(bulky(nil))
-	b.loadedBefore(id, 22, time.Now().Add(-2*time.Hour))
-	b.attemptedBefore(id, 100, time.Now().Add(-time.Hour))
+	b.loadedBefore(id, time.Now().Add(-2*time.Hour), 22, true)
+	b.loadedBefore(id, time.Now().Add(-time.Hour), 100, false)
 	b.looks("the loads of the day are counted", func() bool { return b.plan(id).Lanes.Bulk.LoadsToday == 22 })
 }
 
-// However slow Actito is, and though single calls take all that may be under way
-// at once, a load is begun and asked after.
-func TestR22ALoadIsNotCrowdedOut(t *testing.T) {
-	t.Parallel()
-	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1, LoadDelay: -1})
-	people := crowd("p", 200)
-	putAll(t, b, people, nil)
-	id := b.integrate(bulky(func(p object) { p["concurrency"] = 1 }))
-	b.actito.Inject(simulator.Fault{Kind: simulator.KindUpdate, Latency: 2500 * time.Millisecond})
-	b.pile(id, events(people, time.Now(), simulator.Choices{"newsletter": yes()}))
-	b.sees(id, "a load is begun", func(l loadView) bool { return l.State != "" })
-	b.within(12*time.Second, "the file is handed over", func() bool { return b.actito.CallCount(simulator.KindTrigger) == 1 })
-	b.within(time.Minute, "its people are synced", func() bool { return b.load(id).Outcome == "confirmed" })
-}
-
-// loadedBefore has an integration have made so many loads.
-func (b *bundle) loadedBefore(id string, n int, at time.Time) {
+// loadedBefore has an integration have made loads, of which Actito took some.
+func (b *bundle) loadedBefore(id string, from time.Time, n int, taken bool) {
 	b.t.Helper()
 	for i := range n {
-		b.loadRow(id, i, at.Add(time.Duration(i)*time.Second), true)
+		at := from.Add(time.Duration(i) * time.Second)
+		key := make([]byte, 16)
+		binary.BigEndian.PutUint64(key, uint64(at.UnixMilli())<<16)
+		startedAt := int64(0)
+		if taken {
+			startedAt = at.UnixMicro()
+		}
+		b.execute(`INSERT INTO loads (organization, integration, id, state, epoch, columns, people, execution, outcome, created_at, started_at, ended_at)
+			VALUES (?, ?, ?, 'done', 1, '["Newsletter"]', 100, ?, 'confirmed', ?, ?, ?)`,
+			organization, id, key, fmt.Sprint(i), at.UnixMicro(), startedAt, at.UnixMicro())
 	}
-}
-
-// attemptedBefore has an integration have made so many loads that Actito did
-// not take.
-func (b *bundle) attemptedBefore(id string, n int, at time.Time) {
-	b.t.Helper()
-	for i := range n {
-		b.loadRow(id, i, at.Add(time.Duration(i)*time.Second), false)
-	}
-}
-
-func (b *bundle) loadRow(id string, n int, at time.Time, started bool) {
-	b.t.Helper()
-	key := make([]byte, 16)
-	for i, ms := 5, at.UnixMilli(); i >= 0; i, ms = i-1, ms>>8 {
-		key[i] = byte(ms)
-	}
-	key[15] = byte(n)
-	startedAt := int64(0)
-	if started {
-		startedAt = at.UnixMicro()
-	}
-	b.execute(`INSERT INTO loads (organization, integration, id, state, epoch, columns, people, execution, outcome, created_at, started_at, ended_at)
-		VALUES (?, ?, ?, 'done', 1, '["Newsletter"]', 100, ?, 'confirmed', ?, ?, ?)`,
-		organization, id, key, fmt.Sprint(n), at.UnixMicro(), startedAt, at.UnixMicro())
 }
 
 // execute changes the database behind the program's back.
@@ -134,15 +104,13 @@ func TestIntegrationsShareTheLicenceFairly(t *testing.T) {
 		perMinute(in)
 		in["properties"].(object)["table_name"] = "Others"
 	}), http.StatusCreated, nil)
-	var other struct {
-		credentials
-	}
+	var other credentials
 	b.must(http.MethodPost, "/v1/organizations/"+small+"/webhook-clients", "", http.StatusCreated, &other)
 
 	b.sendAll(events(many, time.Now(), simulator.Choices{"newsletter": yes()}))
 	b.eventually("the backlog is under way", func() bool { return b.actito.CallCount(simulator.KindUpdate) > 12 }) // the burst is spent
 	was := b.client
-	b.client = other.credentials
+	b.client = other
 	b.authenticate()
 	b.client = was
 	start := time.Now()
