@@ -52,19 +52,20 @@ func onTrigger(effect simulator.Effect, status int) []simulator.Fault {
 // The faults are met side by side, for most of the time is spent waiting.
 func TestR22FaultsOfLoads(t *testing.T) {
 	t.Parallel()
+	faults := bulkFaults
 	if testing.Short() {
-		bulkFaults = []*bulkFault{bulkFaults[0], bulkFaults[5], bulkFaults[9]}
+		faults = []*bulkFault{bulkFaults[0], bulkFaults[5], bulkFaults[9]}
 	}
-	for _, f := range bulkFaults {
+	for _, f := range faults {
 		f.begin(t)
 	}
-	for _, f := range bulkFaults {
+	for _, f := range faults {
 		t.Run(f.name+": met", f.met)
 	}
-	for _, f := range bulkFaults {
+	for _, f := range faults {
 		t.Run(f.name+": told", f.told)
 	}
-	for _, f := range bulkFaults {
+	for _, f := range faults {
 		t.Run(f.name+": settled", f.settled)
 	}
 }

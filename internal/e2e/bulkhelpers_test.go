@@ -276,19 +276,6 @@ func (b *bundle) settle(what string, w wants) {
 	b.observer(w).settle(what)
 }
 
-// patience is for a machine that has much else to do.
-const patience = 3 * time.Minute
-
-// looks is eventually for what costs something to look at.
-func (b *bundle) looks(what string, condition func() bool) {
-	b.t.Helper()
-	for deadline := time.Now().Add(patience); !condition(); pause(100 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			b.t.Fatalf("still not: %s", what)
-		}
-	}
-}
-
 // sees waits until the oldest load of an integration is as wanted.
 func (b *bundle) sees(id, what string, wanted func(loadView) bool) {
 	b.t.Helper()

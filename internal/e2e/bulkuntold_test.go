@@ -51,8 +51,8 @@ func TestR22AnUntoldLoadIsReadBack(t *testing.T) {
 		t.Fatalf("%d granting and %d refusing people were in the load", len(granting), len(refusing))
 	}
 	o, told := b.observer(w), 0 // how many had been read when the first of the others was believed
-	for all := false; !all; pause(50 * time.Millisecond) {
-		all = b.allSynced(granting)
+	b.looks("who granted is believed", func() bool {
+		all := b.allSynced(granting)
 		o.look()
 		n := read(granting)
 		if told == 0 && slices.ContainsFunc(granting, func(email string) bool { return b.synced(email) && len(b.callsFor(email, simulator.KindRead)) == 0 }) {
@@ -63,7 +63,8 @@ func TestR22AnUntoldLoadIsReadBack(t *testing.T) {
 				t.Fatalf("%s refused something and is synced though nobody looked", email)
 			}
 		}
-	}
+		return all
+	})
 	b.settle("everybody", w)
 	if n := read(granting); told != n || n < 15 || n > 20 {
 		t.Errorf("the others were believed after %d of %d reads, want all of a sample of about 20", told, n)

@@ -273,23 +273,35 @@ func (p personView) status() string {
 	return p.Integrations[0].Status
 }
 
+// patience is how long is waited for what has to happen, on a machine that may
+// have much else to do.
+const patience = 3 * time.Minute
+
 // eventually waits until the condition holds; what describes the state when it
 // never does.
 func (b *bundle) eventually(what string, condition func() bool) {
 	b.t.Helper()
-	b.within(20*time.Second, what, condition)
+	b.poll(patience, 5*time.Millisecond, what, condition)
 }
 
+// looks is eventually for what costs something to look at.
+func (b *bundle) looks(what string, condition func() bool) {
+	b.t.Helper()
+	b.poll(patience, 100*time.Millisecond, what, condition)
+}
+
+// within is eventually for what has to happen soon.
 func (b *bundle) within(d time.Duration, what string, condition func() bool) {
 	b.t.Helper()
-	deadline := time.Now().Add(d)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
+	b.poll(d, 5*time.Millisecond, what, condition)
+}
+
+func (b *bundle) poll(most, every time.Duration, what string, condition func() bool) {
+	b.t.Helper()
+	for deadline := time.Now().Add(most); !condition(); pause(every) {
 		if time.Now().After(deadline) {
 			b.t.Fatalf("still not: %s", what)
 		}
-		<-tick.C
 	}
 }
 

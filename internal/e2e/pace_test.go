@@ -19,7 +19,7 @@ func TestThePaceFallsWhenActitoSlowsDown(t *testing.T) {
 	b.sendAll(events(people, time.Now(), simulator.Choices{"newsletter": yes()}))
 	start := b.actito.CallCount(simulator.KindUpdate)
 	began := time.Now()
-	b.within(30*time.Second, "the plan shows a lower pace and why", func() bool {
+	b.eventually("the plan shows a lower pace and why", func() bool {
 		p := b.plan(id).Licence
 		return p.CallsPerMinute <= 480 && p.MostCallsPerMinute == 600 && p.PaceReason == "Actito answers slowly"
 	})
@@ -36,11 +36,11 @@ func TestFewerAtOnceWhenActitoRefuses(t *testing.T) {
 	putAll(t, b, people, nil)
 	id := b.integrate(func(in object) { in["properties"].(object)["concurrency"] = 4 })
 	b.sendAll(events(people, time.Now(), simulator.Choices{"newsletter": yes()}))
-	b.within(30*time.Second, "the plan shows it and why", func() bool {
+	b.eventually("the plan shows it and why", func() bool {
 		p := b.plan(id).Licence
 		return p.Concurrency < 4 && p.PaceReason == "Actito refused calls (429)"
 	})
-	b.within(30*time.Second, "everybody is served", func() bool { return b.allSynced(people) })
+	b.eventually("everybody is served", func() bool { return b.allSynced(people) })
 	refused := 0
 	for _, c := range b.actito.Calls() {
 		if c.Status == http.StatusTooManyRequests {
@@ -62,7 +62,7 @@ func TestAfterAnOutageThePaceRestarts(t *testing.T) {
 	id := b.integrate(func(in object) { in["properties"].(object)["calls_per_minute"] = 360 })
 	over := b.actito.Inject(simulator.Fault{Effect: simulator.EffectResetBefore})
 	b.sendAll(events(people, time.Now(), simulator.Choices{"newsletter": yes()}))
-	b.within(30*time.Second, "the plan tells of the outage", func() bool { return b.plan(id).Licence.Outage })
+	b.eventually("the plan tells of the outage", func() bool { return b.plan(id).Licence.Outage })
 	before := b.actito.CallCount()
 	pause(6 * time.Second)
 	if n := b.actito.CallCount() - before; n > 8 {
@@ -70,7 +70,7 @@ func TestAfterAnOutageThePaceRestarts(t *testing.T) {
 	}
 	b.actito.ResetCounters()
 	over()
-	b.within(15*time.Second, "the first is served", func() bool { return b.actito.CallCount(simulator.KindUpdate) > 0 })
+	b.eventually("the first is served", func() bool { return b.actito.CallCount(simulator.KindUpdate) > 0 })
 	since := time.Now()
 	b.looks("the plan shows the slow restart", func() bool {
 		p := b.plan(id).Licence

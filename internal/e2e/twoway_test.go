@@ -253,7 +253,7 @@ func TestAGrantInActitoThatIsNotProven(t *testing.T) {
 	}
 	w.eventually("the profile was looked at", func() bool { return w.actito.CallCount(simulator.KindRead) > 0 })
 	over()
-	w.within(40*time.Second, "it is off", func() bool { return !w.on(anna, "Newsletter") && w.synced(anna) })
+	w.eventually("it is off", func() bool { return !w.on(anna, "Newsletter") && w.synced(anna) })
 	w.stays("and Didomi hears of no grant", time.Second, func() bool { return len(w.told(anna)) == 0 })
 	if on, said := w.says(anna, newsletterPath); on || !said {
 		t.Errorf("the state says on %v, said %v", on, said)
