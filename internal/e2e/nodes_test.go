@@ -162,16 +162,16 @@ func (c *cluster) mustHold() *node {
 }
 
 // handedOver waits for the first call of another node after one was stopped,
-// and wants it within the life of a lease and 2 s.
+// and wants it within the life of a lease and little more.
 func (c *cluster) handedOver(what string) (took time.Duration) {
 	c.t.Helper()
 	start := time.Now()
 	pause(time.Second) // what was under way has ended
 	calls := c.actito.CallCount()
-	c.within(30*time.Second, "calls are made after "+what, func() bool { return c.actito.CallCount() > calls })
+	c.eventually("calls are made after "+what, func() bool { return c.actito.CallCount() > calls })
 	took = time.Since(start)
 	c.t.Logf("%s: the next call after %v", what, took.Round(time.Millisecond))
-	if took > store.LeaseLife+2*time.Second {
+	if took > store.LeaseLife+5*time.Second {
 		c.t.Errorf("%s: the licence was handed over in %v", what, took)
 	}
 	return took
@@ -181,7 +181,7 @@ func (c *cluster) handedOver(what string) (took time.Duration) {
 // longer than its lease and goes on. Nothing acknowledged is lost, nobody has
 // two calls under way, and everyone is right in the end.
 func TestNodesThatDieAndFreeze(t *testing.T) {
-	t.Parallel()
+	crashes(t)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	c := setupNodes(t, simulator.ActitoOptions{CallsPerMinute: -1, Latency: 20 * time.Millisecond, Seed: seed}, 3)
@@ -195,18 +195,15 @@ func TestNodesThatDieAndFreeze(t *testing.T) {
 	c.start(dead)
 	pause(2 * time.Second)
 
+	frozen := c.mustHold()
+	signal(t, frozen.process, syscall.SIGSTOP)
+	c.handedOver("a freeze")
+	pause(time.Second)
+	// What a frozen node has under its hands lands late, when it goes on (R16).
 	overlap := c.actito.MaxOverlap()
-	if !testing.Short() {
-		frozen := c.mustHold()
-		signal(t, frozen.process, syscall.SIGSTOP)
-		c.handedOver("a freeze")
-		pause(time.Second)
-		// What a frozen node has under its hands lands late, when it goes on (R16).
-		overlap = c.actito.MaxOverlap()
-		s.order.allow(2 * time.Second)
-		signal(t, frozen.process, syscall.SIGCONT)
-		pause(2 * time.Second)
-	}
+	s.order.allow(2 * time.Second)
+	signal(t, frozen.process, syscall.SIGCONT)
+	pause(2 * time.Second)
 
 	released := c.mustHold()
 	released.process.terminate()
@@ -260,7 +257,7 @@ func TestLicencesAreSpread(t *testing.T) {
 	}
 	c.eventually("each holds one", held("1", "1"))
 	c.nodes[0].process.terminate()
-	c.within(5*time.Second, "the other holds both", held("", "2"))
+	c.within(store.LeaseLife-2*time.Second, "the other holds both", held("", "2"))
 	c.start(c.nodes[0])
 	c.eventually("one is given back", held("1", "1"))
 }

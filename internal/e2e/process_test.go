@@ -51,6 +51,16 @@ type process struct {
 	ended  chan struct{} // closed when it has ended
 }
 
+// crashes is called by tests that crash processes. With -short they are left out:
+// that is for the race detector, which does not see into processes.
+func crashes(t *testing.T) {
+	t.Helper()
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("the race detector does not see into processes of their own")
+	}
+}
+
 // output collects what a process writes.
 type output struct {
 	mu  sync.Mutex
@@ -119,7 +129,7 @@ var listens = regexp.MustCompile(`^consentsync \S+ listens on (http://\S+)$`)
 // ready waits until the program listens and gives its address.
 func (p *process) ready() string {
 	p.t.Helper()
-	late := time.NewTimer(20 * time.Second)
+	late := time.NewTimer(patience)
 	defer late.Stop()
 	select {
 	case url := <-p.url:
@@ -148,7 +158,7 @@ func (p *process) terminate() {
 // exit waits until the process has ended by itself and gives its exit code.
 func (p *process) exit() int {
 	p.t.Helper()
-	late := time.NewTimer(20 * time.Second)
+	late := time.NewTimer(patience)
 	defer late.Stop()
 	select {
 	case <-p.ended:

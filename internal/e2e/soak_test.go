@@ -18,8 +18,7 @@ import (
 )
 
 const (
-	killRounds      = 50
-	killRoundsShort = 3 // with -short
+	killRounds = 50
 
 	// senders is how many send webhooks at once, each for people of its own,
 	// so that nobody but the sender has to know what a person chose.
@@ -37,11 +36,7 @@ const (
 // started on what it left behind. Whatever it acknowledged is there in the
 // end, and every profile is as the person chose.
 func TestKillMinus9(t *testing.T) {
-	t.Parallel()
-	rounds := killRounds
-	if testing.Short() {
-		rounds = killRoundsShort
-	}
+	crashes(t)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -79,7 +74,7 @@ func TestKillMinus9(t *testing.T) {
 		Effect: simulator.EffectStatus, Status: http.StatusBadGateway, ApplyLate: 120 * time.Millisecond, Probability: 0.02,
 	})
 	restarts := 0
-	for range rounds {
+	for range killRounds {
 		pause(time.Duration(random.IntN(450)) * time.Millisecond)
 		p.kill()
 		for random.IntN(4) == 0 { // and once more while it starts
@@ -102,7 +97,7 @@ func TestKillMinus9(t *testing.T) {
 	s.checkAcknowledged()
 	s.checkEnd()
 	t.Logf("%d kills, %d starts, %d events of %d people acknowledged in %d posts, %d of them by way of the inbox, %d calls, %d overlaps at most",
-		rounds, restarts, s.sent.Load(), len(s.people), s.posts.Load(), s.queued.Load(), b.actito.CallCount(), b.actito.MaxOverlap())
+		killRounds, restarts, s.sent.Load(), len(s.people), s.posts.Load(), s.queued.Load(), b.actito.CallCount(), b.actito.MaxOverlap())
 	if s.queued.Load() == 0 {
 		t.Error("no rush was ever taken into the inbox")
 	}
@@ -152,7 +147,7 @@ func newSoak(t *testing.T, b *bundle) *soak {
 	t.Helper()
 	s := &soak{bundle: b, client: &http.Client{Timeout: 10 * time.Second}, stop: make(chan struct{}), order: watchOrder(b)}
 	t.Cleanup(s.client.CloseIdleConnections)
-	s.url.Store(&b.url)
+	s.url.Store(new(b.url))
 	return s
 }
 
@@ -356,7 +351,7 @@ func (s *soak) checkEnd() {
 		}
 		return true
 	}
-	for deadline := time.Now().Add(45 * time.Second); !right() && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(patience); !right() && time.Now().Before(deadline); {
 		pause(20 * time.Millisecond)
 	}
 	s.quiet(2500 * time.Millisecond) // longer than the delay of a read
