@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"consentsync/internal/bench/lanes"
 )
 
 // side is one of the two servers that are compared.
@@ -188,7 +190,7 @@ type figures struct {
 
 func (s *side) figures() figures {
 	return figures{
-		perSecond: s.perSecond, sustained: s.sustained, p50: percentile(s.latencies, .5), p99: percentile(s.latencies, .99),
+		perSecond: s.perSecond, sustained: s.sustained, p50: lanes.Percentile(s.latencies, .5), p99: lanes.Percentile(s.latencies, .99),
 		cpu: s.cpu / time.Duration(max(1, s.sent.Load())),
 	}
 }

@@ -117,13 +117,3 @@ func wait(ctx context.Context, d time.Duration) error {
 		return nil
 	}
 }
-
-// percentile gives the value below which a share of the values lies; it sorts
-// them.
-func percentile(values []time.Duration, share float64) time.Duration {
-	if len(values) == 0 {
-		return 0
-	}
-	slices.Sort(values)
-	return values[min(len(values)-1, int(share*float64(len(values))))]
-}

@@ -17,7 +17,7 @@ import (
 // What is asked of the program.
 const (
 	leastRatio = 0.5
-	mostMemory = 150 << 20
+	mostMemory = 150e6 // bytes
 	mostStart  = 500 * time.Millisecond
 	mostCalls  = 150 // for 1,000 events of 100 people
 
@@ -87,7 +87,7 @@ func (r *report) text(ctx context.Context, o options) string {
 		} {
 			line(x.name, short(x.ours), short(x.bare), fmt.Sprintf("%.2f", float64(x.ours)/float64(x.bare)), "", "")
 		}
-		line("most resident memory under this load", fmt.Sprintf("%d MB", r.peak/1e6), "", "", fmt.Sprintf("under %d MB", mostMemory>>20), yes(r.peak < mostMemory))
+		line("most resident memory under this load", fmt.Sprintf("%d MB", r.peak/1e6), "", "", fmt.Sprintf("under %d MB", int(mostMemory/1e6)), yes(r.peak < mostMemory))
 		start := r.starts[len(r.starts)/2]
 		line("start to ready, median of 3", short(start), "", "", "under "+short(mostStart), yes(start < mostStart))
 	}

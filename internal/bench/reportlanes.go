@@ -76,7 +76,7 @@ func (r *report) bulkLines(line func(...any)) {
 		if n > 0 {
 			smaller = fmt.Sprintf("%.2f", float64(b.peak)/float64(r.bulk[0].peak))
 		}
-		line(what+", most resident memory", fmt.Sprintf("%d MB", b.peak/1e6), "", smaller, fmt.Sprintf("under %d MB", mostMemory>>20), yes(b.peak < mostMemory))
+		line(what+", most resident memory", fmt.Sprintf("%d MB", b.peak/1e6), "", smaller, fmt.Sprintf("under %d MB", int(mostMemory/1e6)), yes(b.peak < mostMemory))
 	}
 }
 

@@ -1,6 +1,10 @@
 package lanes
 
-import "time"
+import (
+	"math"
+	"slices"
+	"time"
+)
 
 // File is the environment variable that names where the figures are written.
 const File = "LANES_FIGURES"
@@ -45,4 +49,14 @@ type Burst struct {
 // AtPace is how long one call for each person takes at the pace allowed.
 func (b Burst) AtPace() time.Duration {
 	return time.Duration(b.People) * time.Minute / time.Duration(b.PerMinute)
+}
+
+// Percentile gives the value below which a share of the durations lies; it
+// sorts them.
+func Percentile(values []time.Duration, share float64) time.Duration {
+	if len(values) == 0 {
+		return 0
+	}
+	slices.Sort(values)
+	return values[max(0, int(math.Ceil(share*float64(len(values))))-1)]
 }

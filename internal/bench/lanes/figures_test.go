@@ -38,5 +38,5 @@ func TestFigures(t *testing.T) {
 }
 
 func summed(delays []time.Duration) Delays {
-	return Delays{P50: percentile(delays, .5), P99: percentile(delays, .99), Max: percentile(delays, 1)}
+	return Delays{P50: Percentile(delays, .5), P99: Percentile(delays, .99), Max: Percentile(delays, 1)}
 }

@@ -52,7 +52,7 @@ func moments(n int, over time.Duration) []time.Duration {
 	for i := range all {
 		all[i] = time.Duration(random.Float64() * float64(over))
 	}
-	percentile(all, 1) // sorts
+	Percentile(all, 1) // sorts
 	return all
 }
 
@@ -95,10 +95,10 @@ const latency = 200 * time.Millisecond
 func TestWithdrawalsOvertakeABacklog(t *testing.T) {
 	t.Parallel()
 	delays := backlog(t, 2000, 50, time.Minute)
-	if p99 := percentile(delays, .99); p99 > 5*time.Second {
+	if p99 := Percentile(delays, .99); p99 > 5*time.Second {
 		t.Errorf("99 %% of the withdrawals took at most %v, want 5 s", p99)
 	}
-	if p50 := percentile(inOrder(t, 300, 20, time.Minute), .5); p50 < 2*time.Minute {
+	if p50 := Percentile(inOrder(t, 300, 20, time.Minute), .5); p50 < 2*time.Minute {
 		t.Errorf("in order, half of them take at most %v: that is no baseline", p50)
 	}
 }

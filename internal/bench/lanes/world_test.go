@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"maps"
-	"math"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -234,16 +233,6 @@ func (w *world) idle() {
 		}
 		time.Sleep(time.Second)
 	}
-}
-
-// percentile gives the value below which a share of the durations lies; it
-// sorts them.
-func percentile(values []time.Duration, share float64) time.Duration {
-	if len(values) == 0 {
-		return 0
-	}
-	slices.Sort(values)
-	return values[max(0, int(math.Ceil(share*float64(len(values))))-1)]
 }
 
 // inProcess is a network that leads to a handler, without connections, so that
