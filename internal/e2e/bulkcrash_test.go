@@ -32,7 +32,7 @@ var bulkCrashes = []bulkCrash{
 // chose, and so does who withdraws before the crash or after it, though the load
 // may only then overwrite them (R22).
 func TestR22ACrashAtEachStepOfALoad(t *testing.T) {
-	crashes(t)
+	parallelUnlessShort(t, crashes)
 	for _, crash := range bulkCrashes {
 		t.Run(crash.name, func(t *testing.T) {
 			t.Parallel()

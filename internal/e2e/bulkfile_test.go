@@ -24,7 +24,7 @@ func inOrder(people []string, from time.Time, purposes, channels simulator.Choic
 // subscriptions is in it. Who has another set of columns goes by another load,
 // or alone (R22).
 func TestR22EveryCellIsFilled(t *testing.T) {
-	t.Parallel()
+	parallelUnlessShort(t, another)
 	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1, LoadDelay: -1})
 	files := b.keepFiles()
 	both, off, on, sms := crowd("both", 200), crowd("off", 40), crowd("on", 20), crowd("sms", 120)
@@ -110,7 +110,7 @@ func checkFile(t *testing.T, w wants, file [][]string) (people []string) {
 // A row that Actito refuses: who granted is failed with the reason, who refused
 // something goes alone, and everybody else is synced.
 func TestR22RefusedRows(t *testing.T) {
-	t.Parallel()
+	parallelUnlessShort(t, another)
 	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1, LoadDelay: -1})
 	granting, refusing := crowd("g", 110), crowd("r", 90)
 	putAll(t, b, granting, nil)

@@ -243,10 +243,12 @@ func (o *observer) lookAtAll() {
 // more.
 func (o *observer) settle(what string) {
 	o.t.Helper()
-	for deadline := time.Now().Add(patience); !o.look(); pause(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
+	deadline := time.Now().Add(patience)
+	for began := time.Now(); !o.look(); began = time.Now() {
+		if began.After(deadline) {
 			o.t.Fatalf("%s is still not synced: %s", what, o.states())
 		}
+		pause(max(50*time.Millisecond, 2*time.Since(began))) // see poll
 	}
 	clear(o.seen)
 	o.looks(what+" is still synced", o.look)

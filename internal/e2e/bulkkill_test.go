@@ -38,7 +38,7 @@ func (c *chooser) decide(choices map[string]bool) []byte {
 // arriving all the time. After each round whatever it acknowledged is there, and
 // every profile is as the person chose.
 func TestKillMinus9DuringLoads(t *testing.T) {
-	crashes(t)
+	parallelUnlessShort(t, crashes)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))

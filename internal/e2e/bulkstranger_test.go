@@ -12,7 +12,7 @@ import (
 // Without upsert_mode, and without etl_updates_only, only people who are known
 // to have a profile go by bulk: the ETL could make one (R22).
 func TestR22OnlyKnownProfilesGoByBulk(t *testing.T) {
-	t.Parallel()
+	parallelUnlessShort(t, another)
 	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1, LoadDelay: -1})
 	files := b.keepFiles()
 	unknown, nowhere, known := crowd("u", 50), crowd("n", 20), crowd("k", 120)
@@ -42,7 +42,7 @@ func TestR22OnlyKnownProfilesGoByBulk(t *testing.T) {
 
 // With upsert_mode a load makes the profiles that are missing.
 func TestR22ALoadMakesProfiles(t *testing.T) {
-	t.Parallel()
+	parallelUnlessShort(t, another)
 	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1, LoadDelay: -1})
 	people := crowd("p", 180)
 	id := b.integrate(func(in object) {
@@ -62,7 +62,7 @@ func TestR22ALoadMakesProfiles(t *testing.T) {
 
 // Where a profile needs more than its key, none is made by bulk.
 func TestR22MandatoryAttributesKeepFromBulk(t *testing.T) {
-	t.Parallel()
+	parallelUnlessShort(t, another)
 	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1, LoadDelay: -1})
 	table := simulator.SampleTable()
 	table.ID, table.Name = "17", "Strict"

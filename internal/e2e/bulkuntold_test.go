@@ -81,7 +81,7 @@ func TestR22AnUntoldLoadIsReadBack(t *testing.T) {
 // A load that changed nothing, of which Actito says that it went well: nobody
 // counts as synced for it, and everybody is served alone (R22).
 func TestR22ALoadThatPretends(t *testing.T) {
-	t.Parallel()
+	parallelUnlessShort(t, another)
 	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1, LoadDelay: -1, LoadResults: simulator.LoadResultsNone})
 	id := b.integrate(bulky(nil))
 	b.actito.Inject(simulator.Fault{Kind: simulator.KindTrigger, Effect: simulator.EffectLoadPretends})

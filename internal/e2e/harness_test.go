@@ -296,12 +296,20 @@ func (b *bundle) within(d time.Duration, what string, condition func() bool) {
 	b.poll(d, 5*time.Millisecond, what, condition)
 }
 
+// poll takes a third of a processor at most: what is waited for, and the tests
+// beside it, need the rest.
 func (b *bundle) poll(most, every time.Duration, what string, condition func() bool) {
 	b.t.Helper()
-	for deadline := time.Now().Add(most); !condition(); pause(every) {
-		if time.Now().After(deadline) {
+	deadline := time.Now().Add(most)
+	for {
+		began := time.Now()
+		if condition() {
+			return
+		}
+		if began.After(deadline) {
 			b.t.Fatalf("still not: %s", what)
 		}
+		pause(max(every, 2*time.Since(began)))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -119,13 +120,11 @@ func (b *bundle) on(email, subscription string) bool {
 func (b *bundle) synced(email string) bool { return b.person(email).status() == "synced" }
 
 // allSynced tells whether all these people are synced.
-func (b *bundle) allSynced(people []string) bool {
-	for _, email := range people {
-		if !b.synced(email) {
-			return false
-		}
-	}
-	return true
+func (b *bundle) allSynced(people []string) (all bool) {
+	b.unchecked(func() {
+		all = !slices.ContainsFunc(people, func(email string) bool { return !b.synced(email) })
+	})
+	return all
 }
 
 // crowd names n people.

@@ -19,7 +19,7 @@ import (
 // Of the 24 loads that Actito takes of a table in a day two are never used: the
 // 23rd is not started, and the plan says why.
 func TestR22TheLastLoadsOfADay(t *testing.T) {
-	t.Parallel()
+	parallelUnlessShort(t, another)
 	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1, LoadDelay: -1})
 	people := crowd("p", 180)
 	putAll(t, b, people, map[string]bool{"Newsletter": true})
@@ -84,7 +84,7 @@ func (b *bundle) execute(query string, args ...any) {
 // Two integrations of one licence share its calls: who has little to send is
 // not held up by who has much.
 func TestIntegrationsShareTheLicenceFairly(t *testing.T) {
-	t.Parallel()
+	parallelUnlessShort(t, timed)
 	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1})
 	const small = "small-org"
 	table := simulator.SampleTable()
@@ -142,7 +142,7 @@ func TestIntegrationsShareTheLicenceFairly(t *testing.T) {
 
 // Calls can be left to the customer's other tools.
 func TestReservedCalls(t *testing.T) {
-	t.Parallel()
+	parallelUnlessShort(t, timed)
 	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1})
 	people := crowd("p", 100)
 	putAll(t, b, people, nil)

@@ -11,7 +11,7 @@ import (
 
 // An outage is not answered with a storm, and everything is right afterwards.
 func TestOutage(t *testing.T) {
-	t.Parallel()
+	parallelUnlessShort(t, timed)
 	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1})
 	people := crowd("p", 80)
 	putAll(t, b, people, map[string]bool{"Promotions": true})
@@ -37,7 +37,7 @@ func TestOutage(t *testing.T) {
 // A long wait that Actito asks for is waited by the whole licence, and no
 // longer than asked for.
 func TestRetryAfterIsHonoured(t *testing.T) {
-	t.Parallel()
+	parallelUnlessShort(t, timed)
 	for _, status := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
 		t.Run(http.StatusText(status), func(t *testing.T) {
 			t.Parallel()

@@ -181,7 +181,7 @@ func (c *cluster) handedOver(what string) (took time.Duration) {
 // longer than its lease and goes on. Nothing acknowledged is lost, nobody has
 // two calls under way, and everyone is right in the end.
 func TestNodesThatDieAndFreeze(t *testing.T) {
-	crashes(t)
+	parallelUnlessShort(t, crashes)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	c := setupNodes(t, simulator.ActitoOptions{CallsPerMinute: -1, Latency: 20 * time.Millisecond, Seed: seed}, 3)

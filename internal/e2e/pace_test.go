@@ -11,7 +11,7 @@ import (
 // Actito answers more slowly what exceeds its calls a minute: the pace falls,
 // and the plan says so.
 func TestThePaceFallsWhenActitoSlowsDown(t *testing.T) {
-	t.Parallel()
+	parallelUnlessShort(t, timed)
 	b := setup(t, simulator.ActitoOptions{CallsPerMinute: 30})
 	people := crowd("p", 200)
 	putAll(t, b, people, nil)
@@ -30,7 +30,7 @@ func TestThePaceFallsWhenActitoSlowsDown(t *testing.T) {
 
 // Actito refuses what is too many at once: fewer are made at once.
 func TestFewerAtOnceWhenActitoRefuses(t *testing.T) {
-	t.Parallel()
+	parallelUnlessShort(t, timed)
 	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1, MaxConcurrent: 2, Latency: 100 * time.Millisecond})
 	people := crowd("p", 60)
 	putAll(t, b, people, nil)
@@ -55,7 +55,7 @@ func TestFewerAtOnceWhenActitoRefuses(t *testing.T) {
 // While Actito is out of reach it is only probed, and when it is back it is not
 // stormed.
 func TestAfterAnOutageThePaceRestarts(t *testing.T) {
-	t.Parallel()
+	parallelUnlessShort(t, timed)
 	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1})
 	people := crowd("p", 150)
 	putAll(t, b, people, nil)

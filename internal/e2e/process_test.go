@@ -3,11 +3,14 @@ package e2e_test
 import (
 	"bufio"
 	"bytes"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -34,11 +37,23 @@ var program = sync.OnceValues(func() (path string, err error) {
 })
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	atOnce()
 	code := pgtest.Main(m)
 	if programDir != "" {
 		_ = os.RemoveAll(programDir)
 	}
 	os.Exit(code)
+}
+
+// atOnce has three tests for each processor run at once, unless -parallel says
+// otherwise: nearly all of their time is spent waiting.
+func atOnce() {
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		_ = flag.Set("test.parallel", strconv.Itoa(3*runtime.GOMAXPROCS(0))) // it is a number
+	}
 }
 
 // process is the program in a process of its own.
@@ -51,13 +66,19 @@ type process struct {
 	ended  chan struct{} // closed when it has ended
 }
 
-// crashes is called by tests that crash processes. With -short they are left out:
-// that is for the race detector, which does not see into processes.
-func crashes(t *testing.T) {
+// The tests that are left out with -short, which is for the race detector.
+const (
+	crashes = "it crashes processes, into which the race detector does not see"
+	timed   = "it is about how long things take, and under the race detector all take many times as long"
+	another = "it is one more bulk load, and those take long under the race detector"
+)
+
+// parallelUnlessShort runs a test beside others, or leaves it out.
+func parallelUnlessShort(t *testing.T, why string) {
 	t.Helper()
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("the race detector does not see into processes of their own")
+		t.Skip(why)
 	}
 }
 

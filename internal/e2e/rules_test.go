@@ -37,7 +37,7 @@ func TestR20UnmatchedPeople(t *testing.T) {
 
 // A withdrawal overtakes hundreds of grants, however small the budget (R21).
 func TestR21AWithdrawalOvertakes(t *testing.T) {
-	t.Parallel()
+	parallelUnlessShort(t, timed)
 	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1})
 	people := crowd("p", 300)
 	putAll(t, b, people, nil)
@@ -334,7 +334,7 @@ func TestR18ForbiddenToCreate(t *testing.T) {
 // An integration whose table is gone, and cannot even be looked at, holds up
 // no other integration of the licence.
 func TestASuspendedIntegrationHoldsUpNoOther(t *testing.T) {
-	t.Parallel()
+	parallelUnlessShort(t, timed)
 	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1})
 	table := simulator.SampleTable()
 	table.ID, table.Name = "17", "Others"

@@ -36,7 +36,7 @@ const (
 // started on what it left behind. Whatever it acknowledged is there in the
 // end, and every profile is as the person chose.
 func TestKillMinus9(t *testing.T) {
-	crashes(t)
+	parallelUnlessShort(t, crashes)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))

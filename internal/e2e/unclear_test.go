@@ -44,7 +44,7 @@ func (h *history) values() []bool {
 // After a call without an answer the profile is written again, read back at
 // once, and read once more after the delay; then no more (R13, R16).
 func TestR16WithheldAnswer(t *testing.T) {
-	t.Parallel()
+	parallelUnlessShort(t, timed)
 	for name, effect := range map[string]simulator.Effect{
 		"applied":     simulator.EffectWithholdAfter,
 		"not applied": simulator.EffectWithholdBefore,
@@ -77,7 +77,7 @@ func TestR16WithheldAnswer(t *testing.T) {
 // A call that was given up lands after a newer one, with the older value: the
 // delayed read finds it, and it is corrected (R16).
 func TestR16LateApplication(t *testing.T) {
-	t.Parallel()
+	parallelUnlessShort(t, timed)
 	for name, fault := range map[string]simulator.Fault{
 		"of a withheld answer": {Effect: simulator.EffectWithholdBefore},
 		"of a 500":             {Effect: simulator.EffectStatus, Status: http.StatusInternalServerError},
