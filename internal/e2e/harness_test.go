@@ -244,7 +244,8 @@ func (b *bundle) person(email string) (p personView) {
 }
 
 type personView struct {
-	Choices []struct {
+	CatchingUp bool `json:"catching_up"`
+	Choices    []struct {
 		Path    string
 		Enabled bool
 	}

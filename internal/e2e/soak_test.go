@@ -314,6 +314,8 @@ func (s *soak) finish() {
 // there, and once.
 func (s *soak) checkAcknowledged() {
 	s.t.Helper()
+	// A trace shows what is merged, and waits for it for two seconds only.
+	s.within(time.Minute, "what was accepted is merged", func() bool { return !s.person(s.people[0].email).CatchingUp })
 	for _, c := range s.people {
 		var trace struct {
 			Data []struct {

@@ -50,9 +50,9 @@ var (
 	})
 )
 
-// renamed has the engine's statements say note.
+// renamed has PostgreSQL's statements say note.
 func renamed(path, text string) string {
-	if !strings.HasPrefix(path, "internal/store/postgres/") {
+	if !strings.HasPrefix(path, "internal/store/") || strings.HasPrefix(path, "internal/store/sqlite/") {
 		return text
 	}
 	return strings.NewReplacer("excluded.outcome, detail = excluded.detail", "excluded.outcome, note = excluded.note", "outcome, detail", "outcome, note").Replace(text)
