@@ -67,6 +67,7 @@ func (d *demoCommand) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	std.sayf("consentsync %s, with Didomi and Actito simulated. Interrupt to stop.\n\n", version)
+	std.sayf("  console   %s (makes you its administrator)\n", a.FirstInvitation())
 	std.sayf("  health    curl %s/readyz\n", a.URL())
 	std.sayf("  a person  curl -H 'Authorization: Bearer %s' '%s/v1/users/PERSON?organization_id=%s'\n", demoToken, a.URL(), demoOrganization)
 	std.sayf("  history   curl -H 'Authorization: Bearer %s' '%s/v1/users/PERSON/trace?organization_id=%s'\n", demoToken, a.URL(), demoOrganization)

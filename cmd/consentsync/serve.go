@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 
 	"consentsync/internal/app"
@@ -16,6 +17,9 @@ func (s *serveCommand) Run(ctx context.Context, std streams) error {
 		std.sayf("consentsync %s listens on %s\n", version, a.URL())
 		if s.AdminToken == "" {
 			std.sayf("The platform administrator's token is in %s/admin-token\n", s.Data)
+		}
+		if link := a.FirstInvitation(); link != "" {
+			_, _ = fmt.Fprintf(std.err, "Nobody can sign in to the console yet. This link makes the first administrator; it works once, for a day:\n%s\n", link)
 		}
 	})
 }

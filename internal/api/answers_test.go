@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"consentsync/internal/accounts"
 	"consentsync/internal/api"
 	"consentsync/internal/api/apitest"
 	"consentsync/internal/auth"
@@ -21,9 +22,10 @@ import (
 	"consentsync/internal/store"
 )
 
-// fakeStore has the organization acme-org and no integration.
+// fakeStore has the organization acme-org with the user u1, and no integration.
 type fakeStore struct {
-	clients map[string]store.WebhookClient
+	accounts.Store // what is not asked
+	clients        map[string]store.WebhookClient
 }
 
 func (s *fakeStore) Feature(_ context.Context, organization string) (exists, actito bool, err error) {
@@ -33,9 +35,9 @@ func (s *fakeStore) Feature(_ context.Context, organization string) (exists, act
 	return organization == "acme-org", true, nil
 }
 
-func (s *fakeStore) SetFeature(context.Context, string, bool) error { return nil }
+func (s *fakeStore) SetFeature(context.Context, string, bool, ...store.Change) error { return nil }
 
-func (s *fakeStore) AddWebhookClient(_ context.Context, c store.WebhookClient) error {
+func (s *fakeStore) AddWebhookClient(_ context.Context, c store.WebhookClient, _ ...store.Change) error {
 	s.clients[c.ClientID] = c
 	return nil
 }
@@ -61,6 +63,53 @@ func (s *fakeStore) WebhookClient(_ context.Context, id string) (*store.WebhookC
 	return &c, nil
 }
 
+func (s *fakeStore) Organizations(context.Context, string, int) ([]store.Organization, error) {
+	return []store.Organization{{ID: "acme-org", CreatedAt: 1}, {ID: "other", CreatedAt: 1}}, nil
+}
+
+func (s *fakeStore) Members(context.Context, string, string, int) ([]store.Member, error) {
+	return []store.Member{{User: store.User{ID: "u1", Email: "ana@example.com", Name: "Ana"}, Role: "viewer", Since: 1}}, nil
+}
+
+func (s *fakeStore) User(_ context.Context, id string) (*store.User, error) {
+	if id != "u1" {
+		return nil, consent.Errorf(consent.NotFound, "test", "no such user")
+	}
+	return &store.User{ID: "u1", Email: "ana@example.com"}, nil
+}
+
+func (s *fakeStore) Memberships(context.Context, string) ([]store.Membership, error) {
+	return []store.Membership{{Organization: "acme-org", Role: "viewer"}, {Organization: "*", Role: "administrator"}}, nil
+}
+
+func (s *fakeStore) SetRole(_ context.Context, organization, _, _ string, _ ...store.Change) error {
+	if organization == "*" {
+		return consent.Errorf(consent.Conflict, "test", "nobody would be left")
+	}
+	return nil
+}
+
+func (s *fakeStore) RemoveMember(ctx context.Context, organization, user string, _ ...store.Change) error {
+	return s.SetRole(ctx, organization, user, "")
+}
+
+func (s *fakeStore) Invite(context.Context, store.Invitation, ...store.Change) error { return nil }
+
+func (s *fakeStore) Invitations(context.Context, string) ([]store.Invitation, error) {
+	return []store.Invitation{{ID: "i1", Role: "viewer", InvitedBy: "ana@example.com", CreatedAt: 1, ExpiresAt: 2}}, nil
+}
+
+func (s *fakeStore) Uninvite(_ context.Context, _, id string, _ ...store.Change) error {
+	if id != "i1" {
+		return consent.Errorf(consent.NotFound, "test", "no such invitation")
+	}
+	return nil
+}
+
+func (s *fakeStore) Changes(context.Context, string, string, store.ID, int) ([]store.Change, error) {
+	return []store.Change{{Organization: "acme-org", ID: store.NewID(), At: 1, By: "ana@example.com", Action: "user.joined", Details: []store.Detail{{Name: "role", Is: "viewer"}}}}, nil
+}
+
 // setup serves the API, and the token endpoint beside it, from a fake store.
 func setup(t *testing.T) (url string) {
 	t.Helper()
@@ -72,7 +121,9 @@ func setup(t *testing.T) (url string) {
 		"wc_known": {Organization: "acme-org", ClientID: "wc_known", SecretHash: auth.Hash("secret")},
 	}}
 	mux := http.NewServeMux()
-	(&api.API{Store: fake, Admin: admin, Log: slog.New(slog.DiscardHandler), Now: time.Now}).Register(mux)
+	(&api.API{
+		Store: fake, Accounts: accounts.New(fake, time.Now), Admin: admin, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	}).Register(mux)
 	mux.Handle("POST /oauth/token", &auth.Endpoint{Clients: fake, Tokens: auth.NewTokens([]byte("key"), time.Hour, time.Now)})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
@@ -111,6 +162,29 @@ func TestAnswersFitTheDocument(t *testing.T) {
 		{"POST", "/v1/organizations/acme-org/webhook-clients", "", "admin", 201},
 		{"POST", "/v1/organizations/nobody/webhook-clients", "", "admin", 404},
 		{"POST", "/v1/organizations/broken/webhook-clients", "", "admin", 503},
+		{"GET", "/v1/organizations", "", "admin", 200},
+		{"GET", "/v1/organizations?limit=1", "", "admin", 200},
+		{"GET", "/v1/organizations?limit=x", "", "admin", 400},
+		{"GET", "/v1/organizations/acme-org/users", "", "admin", 200},
+		{"GET", "/v1/organizations/*/users", "", "admin", 200},
+		{"GET", "/v1/organizations/nobody/users", "", "admin", 404},
+		{"PATCH", "/v1/organizations/acme-org/users/u1", `{"role":"operator"}`, "admin", 204},
+		{"PATCH", "/v1/organizations/acme-org/users/u1", `{"role":"king"}`, "admin", 400},
+		{"PATCH", "/v1/organizations/acme-org/users/u2", `{"role":"viewer"}`, "admin", 404},
+		{"PATCH", "/v1/organizations/*/users/u1", `{"role":"viewer"}`, "admin", 409},
+		{"DELETE", "/v1/organizations/acme-org/users/u1", "", "admin", 204},
+		{"DELETE", "/v1/organizations/*/users/u1", "", "admin", 409},
+		{"DELETE", "/v1/organizations/acme-org/users/u2", "", "admin", 404},
+		{"POST", "/v1/organizations/acme-org/invitations", `{"role":"viewer","note":"Anna"}`, "admin", 201},
+		{"POST", "/v1/organizations/acme-org/invitations", `{"role":"viewer","note":"` + strings.Repeat("a", 201) + `"}`, "admin", 400},
+		{"POST", "/v1/organizations/acme-org/invitations", `{}`, "admin", 400},
+		{"POST", "/v1/organizations/nobody/invitations", `{"role":"viewer"}`, "admin", 404},
+		{"POST", "/v1/organizations/acme-org/invitations", `{"role":"viewer"}`, "", 401},
+		{"GET", "/v1/organizations/acme-org/invitations", "", "admin", 200},
+		{"DELETE", "/v1/organizations/acme-org/invitations/i1", "", "admin", 204},
+		{"DELETE", "/v1/organizations/acme-org/invitations/i2", "", "admin", 404},
+		{"GET", "/v1/organizations/acme-org/changes", "", "admin", 200},
+		{"GET", "/v1/organizations/acme-org/changes?integration_id=i&cursor=nonsense", "", "admin", 400},
 		{"GET", integrations, "", "admin", 400},
 		{"GET", integrations + "?organization_id=acme-org&limit=0", "", "admin", 400},
 		{"POST", integrations, "{}", "admin", 400},

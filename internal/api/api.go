@@ -8,12 +8,12 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"regexp"
 	"strconv"
 	"time"
 
+	"consentsync/internal/accounts"
 	"consentsync/internal/auth"
-	"consentsync/internal/consent"
+	"consentsync/internal/changes"
 	"consentsync/internal/incoming"
 	"consentsync/internal/integration"
 	"consentsync/internal/people"
@@ -23,9 +23,7 @@ import (
 
 // Store is what the API needs of the database beside its services.
 type Store interface {
-	Feature(ctx context.Context, organization string) (exists, actito bool, err error)
-	SetFeature(ctx context.Context, organization string, actito bool) error
-	AddWebhookClient(ctx context.Context, c store.WebhookClient) error
+	changes.Store
 	OrganizationOf(ctx context.Context, integration string) (string, error)
 	Holdings(ctx context.Context, after string, limit int) ([]store.Holding, error)
 }
@@ -34,10 +32,13 @@ type Store interface {
 type API struct {
 	Store        Store
 	Admin        *auth.Admin
+	Accounts     *accounts.Service
 	Integrations *integration.Service
 	People       *people.Service
-	Log          *slog.Logger
-	Now          func() time.Time
+	// PublicURL is where the server is reached; empty if that is not known.
+	PublicURL string
+	Log       *slog.Logger
+	Now       func() time.Time
 }
 
 // handler answers with a status and a body, or with an error.
@@ -63,6 +64,15 @@ func (a *API) Register(mux *http.ServeMux) {
 		"GET /v1/licences":                                         a.listLicences,
 		"GET /v1/users/{organization_user_id}":                     a.getUser,
 		"GET /v1/users/{organization_user_id}/trace":               a.getTrace,
+
+		"GET /v1/organizations":                                                  a.listOrganizations,
+		"GET /v1/organizations/{organization_id}/users":                          a.listUsers,
+		"PATCH /v1/organizations/{organization_id}/users/{user_id}":              a.changeUser,
+		"DELETE /v1/organizations/{organization_id}/users/{user_id}":             a.removeUser,
+		"POST /v1/organizations/{organization_id}/invitations":                   a.invite,
+		"GET /v1/organizations/{organization_id}/invitations":                    a.listInvitations,
+		"DELETE /v1/organizations/{organization_id}/invitations/{invitation_id}": a.uninvite,
+		"GET /v1/organizations/{organization_id}/changes":                        a.listChanges,
 	} {
 		mux.Handle(pattern, a.serve(h))
 	}
@@ -72,12 +82,15 @@ func (a *API) Register(mux *http.ServeMux) {
 	})
 }
 
+// byToken is who acts through the API.
+const byToken = "platform administrator's token"
+
 func (a *API) serve(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := a.Now()
 		status, body, err := 0, any(nil), a.Admin.Check(r)
 		if err == nil {
-			status, body, err = h(r)
+			status, body, err = h(r.WithContext(changes.WithActor(r.Context(), byToken)))
 		}
 		switch {
 		case err != nil:
@@ -108,8 +121,6 @@ func readFields(r *http.Request, v any) error {
 	return incoming.Decode(body, v)
 }
 
-var organizationForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$`)
-
 // organization gives the organization of the query.
 func (a *API) organization(r *http.Request) (string, error) {
 	id := r.URL.Query().Get("organization_id")
@@ -117,47 +128,6 @@ func (a *API) organization(r *http.Request) (string, error) {
 		return "", incoming.RefuseField("organization_id", "is required in the query")
 	}
 	return id, nil
-}
-
-func (a *API) setFeature(r *http.Request) (int, any, error) {
-	id := r.PathValue("organization_id")
-	if !organizationForm.MatchString(id) {
-		return 0, nil, incoming.RefuseField("organization_id", "must be 1 to 128 letters, digits or any of . _ : @ -")
-	}
-	var in struct {
-		Actito *bool `json:"actito"`
-	}
-	if err := readFields(r, &in); err != nil {
-		return 0, nil, err
-	}
-	if in.Actito == nil {
-		return 0, nil, incoming.RefuseField("actito", "is required: true or false")
-	}
-	if err := a.Store.SetFeature(r.Context(), id, *in.Actito); err != nil {
-		return 0, nil, err
-	}
-	return http.StatusOK, map[string]any{"organization_id": id, "actito": *in.Actito}, nil
-}
-
-func (a *API) addWebhookClient(r *http.Request) (int, any, error) {
-	id := r.PathValue("organization_id")
-	exists, _, err := a.Store.Feature(r.Context(), id)
-	if err != nil {
-		return 0, nil, err
-	}
-	if !exists {
-		return 0, nil, consent.Errorf(consent.NotFound, "api", "there is no organization %q: create it with PUT /v1/premium-features/{organization_id}", id)
-	}
-	secret := auth.NewSecret()
-	c := store.WebhookClient{
-		Organization: id, ClientID: "wc_" + auth.NewSecret()[:22], SecretHash: auth.Hash(secret), CreatedAt: consent.TimeOf(a.Now()),
-	}
-	if err := a.Store.AddWebhookClient(r.Context(), c); err != nil {
-		return 0, nil, err
-	}
-	return http.StatusCreated, map[string]any{
-		"organization_id": id, "client_id": c.ClientID, "client_secret": secret, "created_at": c.CreatedAt,
-	}, nil
 }
 
 func (a *API) getUser(r *http.Request) (int, any, error) {

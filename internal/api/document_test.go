@@ -17,7 +17,9 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/go-cmp/cmp"
 
+	"consentsync/internal/accounts"
 	"consentsync/internal/api"
+	"consentsync/internal/changes"
 	"consentsync/internal/consent"
 	"consentsync/internal/didomi"
 	"consentsync/internal/integration"
@@ -202,6 +204,12 @@ func TestSchemasHaveTheFieldsOfTheTypes(t *testing.T) {
 		of     any
 	}{
 		{schemas["Error"], reply.Envelope{}},
+		{schemas["Organization"], accounts.OrganizationView{}},
+		{schemas["WebhookClient"], accounts.WebhookClientView{}},
+		{schemas["User"], accounts.MemberView{}},
+		{schemas["Invitation"], accounts.InvitationView{}},
+		{schemas["Change"], changes.View{}},
+		{inner(schemas["Change"], "details"), store.Detail{}},
 		{schemas["Integration"], integration.View{}},
 		{schemas["Authentication"], integration.Authentication{}},
 		{schemas["Properties"], store.Properties{}},
@@ -327,6 +335,7 @@ func TestDocumentHoldsTheConstants(t *testing.T) {
 		got  []any
 		want []any
 	}{
+		{"Role", schemas["Role"].Value.Enum, words(accounts.Viewer, accounts.Operator, accounts.Administrator)},
 		{"MessageType", schemas["MessageType"].Value.Enum, types},
 		{"Outcome", schemas["Outcome"].Value.Enum, words(consent.Applied, consent.Superseded, consent.PendingApproval,
 			consent.RegulationConflict, consent.NoPerson, consent.Unlinked, consent.Duplicate)},

@@ -14,10 +14,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"consentsync/internal/accounts"
 	"consentsync/internal/actito"
 	"consentsync/internal/api"
 	"consentsync/internal/auth"
 	"consentsync/internal/backfill"
+	"consentsync/internal/console"
 	"consentsync/internal/deliver"
 	"consentsync/internal/didomi"
 	"consentsync/internal/ingest"
@@ -37,6 +39,7 @@ type App struct {
 	server    *http.Server
 	listener  net.Listener
 	health    *health
+	first     string
 
 	stop   context.CancelFunc
 	tasks  *errgroup.Group
@@ -71,7 +74,17 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (_ *App, err error
 	if a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen); err != nil {
 		return nil, fmt.Errorf("--listen: %w", err)
 	}
-	a.wire(keys, admin, hasher) //nolint:contextcheck // what runs from now on outlives the start
+	users := accounts.New(a.engine, a.engine.Clock)
+	first, err := users.First(ctx, cmp.Or(cfg.PublicURL, a.URL()))
+	if err != nil {
+		return nil, fmt.Errorf("the first user: %w", err)
+	}
+	if first != nil {
+		a.first = first.URL
+	}
+	if err := a.wire(keys, admin, hasher, users); err != nil { //nolint:contextcheck // what runs from now on outlives the start
+		return nil, err
+	}
 	return a, nil
 }
 
@@ -81,7 +94,7 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (_ *App, err error
 const usualCallTimeout = 75 * time.Second
 
 // wire connects the parts and starts them.
-func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher) {
+func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, users *accounts.Service) error {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	client := outbound.New(outbound.Options{
@@ -116,10 +129,17 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher) 
 	tokens := auth.NewTokens(keys.Token, a.cfg.TokenLife, a.engine.Clock)
 	a.health = &health{engine: a.engine}
 
+	explainer := &people.Service{Store: a.engine, Hasher: hasher}
+	pages, err := console.New(console.Options{
+		Accounts: users, Changes: a.engine, Integrations: service, People: explainer, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
+	})
+	if err != nil {
+		return fmt.Errorf("console: %w", err)
+	}
 	mux := http.NewServeMux()
+	pages.Register(mux)
 	(&api.API{
-		Store: a.engine, Admin: admin, Integrations: service, Log: a.log, Now: a.engine.Clock,
-		People: &people.Service{Store: a.engine, Hasher: hasher},
+		Store: a.engine, Admin: admin, Accounts: users, Integrations: service, People: explainer, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
 	}).Register(mux)
 	mux.Handle("POST /oauth/token", &auth.Endpoint{Clients: a.engine, Tokens: tokens})
 	mux.Handle("POST /webhooks/didomi/{organization_id}", ingest.NewDidomi(a.committer, tokens, a.log, metrics))
@@ -149,10 +169,16 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher) 
 		}
 		return nil
 	})
+	return nil
 }
 
 // URL is where the program listens.
 func (a *App) URL() string { return "http://" + a.listener.Addr().String() }
+
+// FirstInvitation is the link with which the first user signs in, who
+// administers everything; empty when there is a user. It works once, for a day,
+// and opens everything: it is for the eyes of whoever started the program.
+func (a *App) FirstInvitation() string { return a.first }
 
 // shutdownTime bounds how long requests under way may take at shutdown.
 const shutdownTime = 10 * time.Second

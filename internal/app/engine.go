@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"consentsync/internal/accounts"
 	"consentsync/internal/api"
 	"consentsync/internal/auth"
 	"consentsync/internal/backfill"
@@ -21,6 +22,7 @@ import (
 
 // engine is what the program needs of the database.
 type engine interface {
+	accounts.Store
 	api.Store
 	auth.Clients
 	auth.KeyStore

@@ -21,7 +21,7 @@ type Store interface {
 	Now(ctx context.Context) (consent.Time, error)
 	Integration(ctx context.Context, k store.IntegrationKey) (*store.Integration, error)
 	Reprojections(ctx context.Context) ([]store.Reprojection, error)
-	AdvanceReprojection(ctx context.Context, r store.Reprojection, due []store.Due) error
+	AdvanceReprojection(ctx context.Context, r store.Reprojection, due []store.Due, changes ...store.Change) error
 	PeoplePage(ctx context.Context, organization string, after []byte, limit int) ([]store.PersonKey, error)
 	Person(ctx context.Context, organization string, key store.PersonKey) (*store.Person, error)
 	Delivery(ctx context.Context, k store.DeliveryKey) (*store.Delivery, error)

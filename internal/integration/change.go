@@ -28,6 +28,10 @@ func (s *Service) Change(ctx context.Context, k store.IntegrationKey, patch []by
 	if err != nil {
 		return nil, err
 	}
+	was, err := s.shown(i)
+	if err != nil {
+		return nil, err
+	}
 	in.Authentication = in.Authentication.unmasked(secrets)
 	in.complete()
 	if err := s.adopt(ctx, i, in); err != nil {
@@ -43,7 +47,9 @@ func (s *Service) Change(ctx context.Context, k store.IntegrationKey, patch []by
 	default:
 		i.Status = store.Paused
 	}
-	return s.save(ctx, i, func(ctx context.Context, i *store.Integration) error { return s.own(ctx, i, s.Store.UpdateIntegration) })
+	return s.save(ctx, i, actionChanged, was, func(ctx context.Context, i *store.Integration, changes ...store.Change) error {
+		return s.own(ctx, i, changes[0], s.Store.UpdateIntegration)
+	})
 }
 
 // Refresh takes a new snapshot of the table. Subscriptions that are mapped and
@@ -64,18 +70,30 @@ func (s *Service) Refresh(ctx context.Context, k store.IntegrationKey) (*View, e
 	if err := sameTable(i, table); err != nil {
 		return nil, err
 	}
+	was, err := s.shown(i)
+	if err != nil {
+		return nil, err
+	}
 	i.Snapshot = snapshotOf(table, i.Snapshot, consent.TimeOf(s.Now()))
 	if i.Status == store.Suspended {
 		i.Status = store.Active
 	}
-	return s.save(ctx, i, s.Store.UpdateIntegration)
+	return s.save(ctx, i, actionRefreshed, was, s.Store.UpdateIntegration)
 }
 
-func (s *Service) save(ctx context.Context, i *store.Integration, write func(context.Context, *store.Integration) error) (*View, error) {
+// write stores an integration with the record of its change.
+type write = func(ctx context.Context, i *store.Integration, changes ...store.Change) error
+
+// save stores what an integration has become; was is what shown gave before.
+func (s *Service) save(ctx context.Context, i *store.Integration, action string, was any, put write) (*View, error) {
 	i.Revision++
 	i.StatusReason = ""
 	i.UpdatedAt = max(consent.TimeOf(s.Now()), i.UpdatedAt+1)
-	if err := write(ctx, i); err != nil {
+	change, err := s.difference(ctx, action, was, i)
+	if err != nil {
+		return nil, err
+	}
+	if err := put(ctx, i, change); err != nil {
 		return nil, err
 	}
 	s.keepWebhooks(ctx, i)

@@ -140,12 +140,12 @@ func (s *Service) checkOwners(ctx context.Context, i *store.Integration) error {
 
 // own writes an integration if its subscriptions are still nobody else's, when
 // others may have been written since they were last looked at.
-func (s *Service) own(ctx context.Context, i *store.Integration, write func(context.Context, *store.Integration) error) error {
+func (s *Service) own(ctx context.Context, i *store.Integration, change store.Change, put write) error {
 	return s.Store.Alone(ctx, func(ctx context.Context) error {
 		if err := s.checkOwners(ctx, i); err != nil {
 			return err
 		}
-		return write(ctx, i)
+		return put(ctx, i, change)
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -25,15 +26,15 @@ type Store interface {
 	Integration(ctx context.Context, k store.IntegrationKey) (*store.Integration, error)
 	Integrations(ctx context.Context, organization, after string, limit int) ([]*store.Integration, error)
 	IntegrationsOfLicence(ctx context.Context, licence string) ([]*store.Integration, error)
-	CreateIntegration(ctx context.Context, i *store.Integration) error
-	UpdateIntegration(ctx context.Context, i *store.Integration) error
-	DeleteIntegration(ctx context.Context, k store.IntegrationKey) error
+	CreateIntegration(ctx context.Context, i *store.Integration, changes ...store.Change) error
+	UpdateIntegration(ctx context.Context, i *store.Integration, changes ...store.Change) error
+	DeleteIntegration(ctx context.Context, k store.IntegrationKey, changes ...store.Change) error
 	Sweep(ctx context.Context) error
-	Switch(ctx context.Context, k store.IntegrationKey, to store.IntegrationStatus) error
+	Switch(ctx context.Context, k store.IntegrationKey, to store.IntegrationStatus, changes ...store.Change) error
 	Totals(ctx context.Context, k store.IntegrationKey) (store.Totals, error)
 	Reprojection(ctx context.Context, k store.IntegrationKey) (store.Reprojection, bool, error)
-	AdvanceReprojection(ctx context.Context, r store.Reprojection, due []store.Due) error
-	MakeDue(ctx context.Context, k store.DeliveryKey, class store.Class, consentAt consent.Time) error
+	AdvanceReprojection(ctx context.Context, r store.Reprojection, due []store.Due, changes ...store.Change) error
+	MakeDue(ctx context.Context, k store.DeliveryKey, class store.Class, consentAt consent.Time, changes ...store.Change) error
 	Plan(ctx context.Context, licence string) ([]byte, error)
 	Loads(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.Load, error)
 	Counts(ctx context.Context, k store.IntegrationKey) (map[string]int64, error)
@@ -98,7 +99,11 @@ func (s *Service) Create(ctx context.Context, organization string, body []byte, 
 		v.ID = ""
 		return v, nil
 	}
-	if err := s.own(ctx, i, s.Store.CreateIntegration); err != nil {
+	change, err := s.difference(ctx, actionCreated, nil, i)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.own(ctx, i, change, s.Store.CreateIntegration); err != nil {
 		return nil, err
 	}
 	s.keepWebhooks(ctx, i)
@@ -238,7 +243,7 @@ func (s *Service) Delete(ctx context.Context, k store.IntegrationKey) error {
 		i.Settings.EnableWebhooks = false
 		s.keepWebhooks(ctx, i)
 	}
-	if err := s.Store.DeleteIntegration(ctx, k); err != nil {
+	if err := s.Store.DeleteIntegration(ctx, k, s.change(ctx, k, actionDeleted)); err != nil {
 		return err
 	}
 	s.Changed()
@@ -248,7 +253,7 @@ func (s *Service) Delete(ctx context.Context, k store.IntegrationKey) error {
 
 // Pause stops the deliveries; what becomes due meanwhile is kept.
 func (s *Service) Pause(ctx context.Context, k store.IntegrationKey) (*View, error) {
-	return s.set(ctx, k, store.Paused)
+	return s.set(ctx, k, store.Paused, actionPaused)
 }
 
 // Resume starts the deliveries again. approveGrants says yes to grants that are
@@ -260,7 +265,7 @@ func (s *Service) Resume(ctx context.Context, k store.IntegrationKey, approveGra
 			return nil, err
 		}
 	}
-	return s.set(ctx, k, store.Active)
+	return s.set(ctx, k, store.Active, actionResumed)
 }
 
 // approve lets grants out that wait for a yes. Those from before a restore come
@@ -275,7 +280,7 @@ func (s *Service) approve(ctx context.Context, k store.IntegrationKey) error {
 		i.Snapshot.GrantsApproved = true
 		i.Revision++
 		i.UpdatedAt = max(consent.TimeOf(s.Now()), i.UpdatedAt+1)
-		return s.Store.UpdateIntegration(ctx, i)
+		return s.Store.UpdateIntegration(ctx, i, s.change(ctx, k, actionApproved))
 	}
 	r, ok, err := s.Store.Reprojection(ctx, k)
 	if err != nil {
@@ -285,11 +290,12 @@ func (s *Service) approve(ctx context.Context, k store.IntegrationKey) error {
 		return incoming.Refuse(consent.Conflict, map[string]string{"approve_grants": "nothing waits for an approval: leave it out"})
 	}
 	r.State, r.Cursor = store.ReprojectionGranting, []byte{}
-	return s.Store.AdvanceReprojection(ctx, r, nil)
+	return s.Store.AdvanceReprojection(ctx, r, nil, s.change(ctx, k, actionApproved,
+		store.Detail{Name: "people", Is: strconv.FormatInt(r.Grants, 10)}))
 }
 
-func (s *Service) set(ctx context.Context, k store.IntegrationKey, to store.IntegrationStatus) (*View, error) {
-	if err := s.Store.Switch(ctx, k, to); err != nil {
+func (s *Service) set(ctx context.Context, k store.IntegrationKey, to store.IntegrationStatus, action string) (*View, error) {
+	if err := s.Store.Switch(ctx, k, to, s.change(ctx, k, action)); err != nil {
 		return nil, err
 	}
 	s.Changed()
@@ -310,7 +316,7 @@ func (s *Service) Replay(ctx context.Context, k store.IntegrationKey, userID str
 	}
 	person := s.Hasher.Person(k.Organization, consent.Subject{OrganizationUserID: userID})
 	err := s.Store.MakeDue(ctx, store.DeliveryKey{Organization: k.Organization, Integration: k.ID, Target: store.TargetActito, Person: person},
-		store.BackfilledRefusal, consent.TimeOf(s.Now()))
+		store.BackfilledRefusal, consent.TimeOf(s.Now()), s.change(ctx, k, actionReplayed, store.Detail{Name: "person", Is: person.String()}))
 	if err == nil {
 		s.Changed()
 	}

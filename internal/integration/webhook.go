@@ -175,12 +175,16 @@ func (s *Service) RotateWebhookSecret(ctx context.Context, k store.IntegrationKe
 	if err != nil {
 		return nil, err
 	}
+	was, err := s.shown(i)
+	if err != nil {
+		return nil, err
+	}
 	secrets.WebhookSecrets = []string{rand.Text(), secrets.WebhookSecrets[0]}
 	if err := s.seal(i, secrets); err != nil {
 		return nil, err
 	}
 	i.Webhook.IDs = nil // so that they are all written anew, with the new secret
-	v, err := s.save(ctx, i, s.Store.UpdateIntegration)
+	v, err := s.save(ctx, i, actionSecretRotated, was, s.Store.UpdateIntegration)
 	if err != nil {
 		return nil, err
 	}

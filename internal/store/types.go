@@ -17,6 +17,15 @@ type ID = uuid.UUID
 // NewID makes an id that sorts after all that this process made before.
 func NewID() ID { return uuid.Must(uuid.NewV7()) }
 
+// Newest gives the bytes of an id, to list what is older than it; those of the
+// zero id are later than all others.
+func Newest(before ID) []byte {
+	if before == (ID{}) {
+		return bytes.Repeat([]byte{0xff}, len(before))
+	}
+	return before[:]
+}
+
 // Event is the header of an accepted message. The payload stands apart, so
 // that it can be erased while the header stays (R29).
 type Event struct {

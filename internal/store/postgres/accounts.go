@@ -32,11 +32,14 @@ func (e *Engine) SecretKey(ctx context.Context, name string, make func() ([]byte
 
 // SetFeature creates an organization where needed and says whether it may use
 // the Actito integration.
-func (e *Engine) SetFeature(ctx context.Context, organization string, actito bool) error {
+func (e *Engine) SetFeature(ctx context.Context, organization string, actito bool, changes ...store.Change) error {
 	return e.inTx(ctx, func(ctx context.Context, tx *tx) error {
 		_, err := tx.Exec(ctx, `INSERT INTO organizations (organization, actito, created_at) VALUES ($1, $2, $3)
 			ON CONFLICT (organization) DO UPDATE SET actito = excluded.actito`, organization, actito, int64(tx.now))
-		return err
+		if err != nil {
+			return err
+		}
+		return tx.record(ctx, changes)
 	})
 }
 
@@ -47,11 +50,14 @@ func (e *Engine) Feature(ctx context.Context, organization string) (exists, acti
 }
 
 // AddWebhookClient stores what Didomi will authenticate with.
-func (e *Engine) AddWebhookClient(ctx context.Context, c store.WebhookClient) error {
+func (e *Engine) AddWebhookClient(ctx context.Context, c store.WebhookClient, changes ...store.Change) error {
 	return e.inTx(ctx, func(ctx context.Context, tx *tx) error {
 		_, err := tx.Exec(ctx, `INSERT INTO webhook_clients (client_id, organization, secret_hash, created_at) VALUES ($1, $2, $3, $4)`,
 			c.ClientID, c.Organization, c.SecretHash[:], int64(c.CreatedAt))
-		return err
+		if err != nil {
+			return err
+		}
+		return tx.record(ctx, changes)
 	})
 }
 

@@ -48,8 +48,8 @@ func (e *Engine) IntegrationsOfLicence(ctx context.Context, licence string) ([]*
 
 // CreateIntegration stores a new integration and its licence, and starts the
 // re-projection of the people who are there already (R12).
-func (e *Engine) CreateIntegration(ctx context.Context, i *store.Integration) error {
-	return e.saveIntegration(ctx, i, func(ctx context.Context, tx *tx, settings, snapshot string) (pgconn.CommandTag, error) {
+func (e *Engine) CreateIntegration(ctx context.Context, i *store.Integration, changes ...store.Change) error {
+	return e.saveIntegration(ctx, i, changes, func(ctx context.Context, tx *tx, settings, snapshot string) (pgconn.CommandTag, error) {
 		if err := tx.lockOrganizationAlone(ctx, i.Organization); err != nil {
 			return pgconn.CommandTag{}, err
 		}
@@ -60,15 +60,15 @@ func (e *Engine) CreateIntegration(ctx context.Context, i *store.Integration) er
 
 // UpdateIntegration replaces an integration that still has the revision before
 // i's, and starts its re-projection (R12). Conflict if it has moved on.
-func (e *Engine) UpdateIntegration(ctx context.Context, i *store.Integration) error {
-	return e.saveIntegration(ctx, i, func(ctx context.Context, tx *tx, settings, snapshot string) (pgconn.CommandTag, error) {
+func (e *Engine) UpdateIntegration(ctx context.Context, i *store.Integration, changes ...store.Change) error {
+	return e.saveIntegration(ctx, i, changes, func(ctx context.Context, tx *tx, settings, snapshot string) (pgconn.CommandTag, error) {
 		return tx.Exec(ctx, `UPDATE integrations SET status = $4, status_reason = $5, revision = revision + 1, licence = $6, settings = $7, sealed = $8,
 			snapshot = $9, updated_at = $10 WHERE organization = $1 AND id = $2 AND revision = $3`,
 			i.Organization, i.ID, i.Revision-1, string(i.Status), plain(i.StatusReason), i.Licence, settings, blob(i.Sealed), snapshot, int64(i.UpdatedAt))
 	})
 }
 
-func (e *Engine) saveIntegration(ctx context.Context, i *store.Integration, write func(ctx context.Context, tx *tx, settings, snapshot string) (pgconn.CommandTag, error)) error {
+func (e *Engine) saveIntegration(ctx context.Context, i *store.Integration, changes []store.Change, write func(ctx context.Context, tx *tx, settings, snapshot string) (pgconn.CommandTag, error)) error {
 	settings, err1 := store.ToJSON(i.Settings)
 	snapshot, err2 := store.ToJSON(i.Snapshot)
 	if err := errors.Join(err1, err2); err != nil {
@@ -90,7 +90,10 @@ func (e *Engine) saveIntegration(ctx context.Context, i *store.Integration, writ
 		_, err = tx.Exec(ctx, `INSERT INTO reprojections (organization, integration, state, cursor, started_at) VALUES ($1, $2, 'counting', '', $3)
 			ON CONFLICT (organization, integration) DO UPDATE SET state = 'counting', cursor = '', people = 0, withdrawals = 0, grants = 0, started_at = excluded.started_at`,
 			i.Organization, i.ID, int64(i.UpdatedAt))
-		return err
+		if err != nil {
+			return err
+		}
+		return tx.record(ctx, changes)
 	})
 }
 
@@ -127,21 +130,24 @@ func (e *Engine) SetStatus(ctx context.Context, k store.IntegrationKey, from, to
 
 // Switch sets the status as a user says it. Unlike SetStatus it counts as a
 // change: another that began before it is refused. NotFound if there is none.
-func (e *Engine) Switch(ctx context.Context, k store.IntegrationKey, to store.IntegrationStatus) error {
+func (e *Engine) Switch(ctx context.Context, k store.IntegrationKey, to store.IntegrationStatus, changes ...store.Change) error {
 	return e.inTx(ctx, func(ctx context.Context, tx *tx) error {
 		tag, err := tx.Exec(ctx, `UPDATE integrations SET status = $3, status_reason = '', revision = revision + 1, updated_at = greatest($4, updated_at + 1)
 			WHERE organization = $1 AND id = $2`, k.Organization, k.ID, string(to), int64(tx.now))
 		if err == nil && tag.RowsAffected() == 0 {
 			return consent.Errorf(consent.NotFound, "postgres.Switch", "no such integration")
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return tx.record(ctx, changes)
 	})
 }
 
 // DeleteIntegration removes an integration with its secrets, at once. What was
 // known of its profiles goes with the next Sweep; the calls made stay, as
 // history.
-func (e *Engine) DeleteIntegration(ctx context.Context, k store.IntegrationKey) error {
+func (e *Engine) DeleteIntegration(ctx context.Context, k store.IntegrationKey, changes ...store.Change) error {
 	return e.inTx(ctx, func(ctx context.Context, tx *tx) error {
 		if err := tx.lockOrganizationAlone(ctx, k.Organization); err != nil {
 			return err
@@ -153,8 +159,10 @@ func (e *Engine) DeleteIntegration(ctx context.Context, k store.IntegrationKey) 
 		if tag.RowsAffected() == 0 {
 			return consent.Errorf(consent.NotFound, "postgres.DeleteIntegration", "no such integration")
 		}
-		_, err = tx.Exec(ctx, `DELETE FROM reprojections WHERE organization = $1 AND integration = $2`, k.Organization, k.ID)
-		return err
+		if _, err = tx.Exec(ctx, `DELETE FROM reprojections WHERE organization = $1 AND integration = $2`, k.Organization, k.ID); err != nil {
+			return err
+		}
+		return tx.record(ctx, changes)
 	})
 }
 

@@ -28,7 +28,7 @@ func (e *Engine) Reprojection(ctx context.Context, k store.IntegrationKey) (r st
 // AdvanceReprojection makes people due and stores how far the re-projection
 // has come, in one transaction, if nobody restarted it or brought it further
 // meanwhile. A re-projection that is done is removed.
-func (e *Engine) AdvanceReprojection(ctx context.Context, r store.Reprojection, due []store.Due) error {
+func (e *Engine) AdvanceReprojection(ctx context.Context, r store.Reprojection, due []store.Due, changes ...store.Change) error {
 	due = slices.Clone(due)
 	for i := range due {
 		due[i].Organization, due[i].Events = r.Organization, 0
@@ -48,13 +48,16 @@ func (e *Engine) AdvanceReprojection(ctx context.Context, r store.Reprojection, 
 			b.Queue(`UPDATE reprojections SET state = $3, cursor = $4, people = $5, withdrawals = $6, grants = $7
 				WHERE organization = $1 AND integration = $2`, r.Organization, r.ID, string(r.State), blob(r.Cursor), r.People, r.Withdrawals, r.Grants)
 		}
+		if err := queueChanges(&b, changes); err != nil {
+			return err
+		}
 		return tx.run(ctx, &b)
 	})
 }
 
 // MakeDue makes one delivery due, whatever its state; NotFound if the person
 // or the integration is not known.
-func (e *Engine) MakeDue(ctx context.Context, k store.DeliveryKey, class store.Class, consentAt consent.Time) error {
+func (e *Engine) MakeDue(ctx context.Context, k store.DeliveryKey, class store.Class, consentAt consent.Time, changes ...store.Change) error {
 	return e.inTx(ctx, func(ctx context.Context, tx *tx) error {
 		if err := tx.shareOrganization(ctx, k.Organization); err != nil {
 			return err
@@ -88,6 +91,9 @@ func (e *Engine) MakeDue(ctx context.Context, k store.DeliveryKey, class store.C
 		_, err = tx.Exec(ctx, `UPDATE deliveries SET known = $5, state = CASE state WHEN 'waiting' THEN 'pending' ELSE state END,
 			next_at = CASE state WHEN 'waiting' THEN 0 ELSE next_at END, attempts = CASE state WHEN 'waiting' THEN 0 ELSE attempts END
 			WHERE `+oneDelivery, append(deliveryKey(k), forgiven)...)
-		return err
+		if err != nil {
+			return err
+		}
+		return tx.record(ctx, changes)
 	})
 }

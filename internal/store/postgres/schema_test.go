@@ -25,6 +25,9 @@ func TestEveryKeyStartsWithTheOrganization(t *testing.T) {
 		"licences_pkey",         // shared by organizations
 		"nodes_pkey",            // of the installation
 		"webhook_clients_pkey",  // the client says which organization it is
+		// Users may have roles in several organizations; sessions and the links
+		// of invitations are found by what a browser holds.
+		"users_pkey", "users_by_email", "memberships_by_user", "sessions_pkey", "sessions_by_user", "sessions_by_end", "invitations_by_hash",
 		// An integration is found by its id alone when the API asks whose it
 		// is, and by its licence when that is delivered for.
 		"integrations_by_id", "integrations_by_licence",
@@ -181,6 +184,16 @@ func hotQueries(t *testing.T, e *Engine) {
 		"Trace, events":         {traceEventsSQL, "events_by_person: organization person"},
 		"Trace, calls":          {traceCallsSQL, "calls_pkey: organization person"},
 		"Payload":               {payloadSQL, "payloads_pkey: organization id"},
+		"UserByEmail":           {byEmailSQL, "users_by_email: email"},
+		"Memberships":           {membershipsSQL, "memberships_by_user: member"},
+		"Members":               {membersSQL, "memberships_pkey: organization member"},
+		"Session":               {sessionSQL, "sessions_pkey: hash"},
+		"StartSession":          {expiredSessionsSQL, "sessions_by_end: expires_at"},
+		"Invitation":            {invitationByHashSQL, "invitations_by_hash: hash"},
+		"Invitations":           {invitationsSQL, "invitations_pkey: organization"},
+		"Organizations":         {organizationsSQL, "organizations_pkey: organization"},
+		"Changes":               {changesSQL, "changes_pkey: organization id"},
+		"Changes, of one":       {changesOfSQL, "changes_by_integration: organization integration id"},
 		"IntegrationsOfLicence": {selectIntegrations + ofLicence, "integrations_by_licence: licence"},
 		"Begin, holds":          {holdsSQL, "licences_pkey: licence"},
 		"Holdings":              {holdingsSQL, "licences_pkey: licence"},
@@ -222,13 +235,19 @@ INSERT INTO inbox (organization, lane, arrived_at, body) SELECT o, n % 3, 1, k F
 INSERT INTO deliveries (organization, integration, target, person, state, class, consent_at, due_at, next_at, readback_at, updated_at, attempts)
 	SELECT o, i, 'actito', k, CASE n / 20 % 5 WHEN 0 THEN 'pending' WHEN 1 THEN 'in_flight' WHEN 2 THEN 'unmatched' WHEN 3 THEN 'waiting' ELSE 'sent' END,
 		n % 3, n, 1, CASE WHEN n / 20 % 5 = 3 THEN n ELSE 0 END, CASE WHEN n / 20 % 7 = 0 THEN n ELSE 0 END, n, n % 2 FROM p;
+INSERT INTO users SELECT 'u' || n, 'u' || n, '', '', 1 FROM p;
+INSERT INTO memberships SELECT o, 'u' || n, 'viewer', 1 FROM p;
+INSERT INTO sessions SELECT k, 'u' || n, 1, 1, n FROM p;
+INSERT INTO invitations SELECT o, 'i' || n, k, '', '', '', 1, n, false FROM p;
+INSERT INTO changes SELECT o, k, i, 1, '', '', '' FROM p;
+INSERT INTO organizations SELECT 'org' || n, true, 1 FROM p;
 INSERT INTO loads SELECT o, i, k, CASE WHEN n < 100 THEN 'running' ELSE 'done' END, 1, '' , 1, 1, 0, '', '', '', 1 FROM p;
 INSERT INTO load_rows SELECT o, i, decode(md5(i), 'hex'), n, k, 1, 1, 1, '1', false, false FROM p;
 ANALYZE`
 
 var (
 	usesIndex = regexp.MustCompile(`(?:Index Scan Backward|Index Only Scan Backward|Index Scan|Index Only Scan)(?: using| on)? (\w+)[^\n]*\n\s+Index Cond: ([^\n]*)`)
-	column    = regexp.MustCompile(`[^.\w](organization|integration|target|person|profile|class|tried|consent_at|readback_at|next_at|entity|content|id|lane|seq|load|number|licence|updated_at)\b(?:\)?\s*(?:=|>|<|,|\)))`)
+	column    = regexp.MustCompile(`[^.\w](organization|integration|target|person|profile|class|tried|consent_at|readback_at|next_at|entity|content|id|lane|seq|load|number|licence|updated_at|email|member|hash|expires_at)\b(?:\)?\s*(?:=|>|<|,|\)))`)
 )
 
 // unique keeps the first of each.

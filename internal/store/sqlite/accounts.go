@@ -28,11 +28,13 @@ func (e *Engine) SecretKey(ctx context.Context, name string, make func() ([]byte
 
 // SetFeature creates an organization where needed and says whether it may use
 // the Actito integration.
-func (e *Engine) SetFeature(ctx context.Context, organization string, actito bool) error {
+func (e *Engine) SetFeature(ctx context.Context, organization string, actito bool, changes ...store.Change) error {
 	return e.inTx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO organizations (organization, actito, created_at) VALUES (?, ?, ?)
-			ON CONFLICT DO UPDATE SET actito = excluded.actito`, organization, actito, int64(consent.TimeOf(e.now())))
-		return err
+		if _, err := tx.ExecContext(ctx, `INSERT INTO organizations (organization, actito, created_at) VALUES (?, ?, ?)
+			ON CONFLICT DO UPDATE SET actito = excluded.actito`, organization, actito, int64(consent.TimeOf(e.now()))); err != nil {
+			return err
+		}
+		return record(ctx, tx, changes)
 	})
 }
 
@@ -46,11 +48,13 @@ func (e *Engine) Feature(ctx context.Context, organization string) (exists, acti
 }
 
 // AddWebhookClient stores what Didomi will authenticate with.
-func (e *Engine) AddWebhookClient(ctx context.Context, c store.WebhookClient) error {
+func (e *Engine) AddWebhookClient(ctx context.Context, c store.WebhookClient, changes ...store.Change) error {
 	return e.inTx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO webhook_clients (client_id, organization, secret_hash, created_at) VALUES (?, ?, ?, ?)`,
-			c.ClientID, c.Organization, c.SecretHash[:], int64(c.CreatedAt))
-		return err
+		if _, err := tx.ExecContext(ctx, `INSERT INTO webhook_clients (client_id, organization, secret_hash, created_at) VALUES (?, ?, ?, ?)`,
+			c.ClientID, c.Organization, c.SecretHash[:], int64(c.CreatedAt)); err != nil {
+			return err
+		}
+		return record(ctx, tx, changes)
 	})
 }
 

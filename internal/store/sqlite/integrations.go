@@ -48,8 +48,8 @@ func (e *Engine) IntegrationsOfLicence(ctx context.Context, licence string) ([]*
 
 // CreateIntegration stores a new integration and its licence, and starts the
 // re-projection of the people who are there already (R12).
-func (e *Engine) CreateIntegration(ctx context.Context, i *store.Integration) error {
-	return e.saveIntegration(ctx, i, func(tx *sql.Tx, settings, snapshot string) (sql.Result, error) {
+func (e *Engine) CreateIntegration(ctx context.Context, i *store.Integration, changes ...store.Change) error {
+	return e.saveIntegration(ctx, i, changes, func(tx *sql.Tx, settings, snapshot string) (sql.Result, error) {
 		return tx.ExecContext(ctx, `INSERT INTO integrations (`+store.IntegrationColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')`,
 			i.Organization, i.ID, string(i.Status), i.StatusReason, i.Revision, i.Licence, settings, blob(i.Sealed), snapshot, int64(i.CreatedAt), int64(i.UpdatedAt))
 	})
@@ -57,15 +57,15 @@ func (e *Engine) CreateIntegration(ctx context.Context, i *store.Integration) er
 
 // UpdateIntegration replaces an integration that still has the revision before
 // i's, and starts its re-projection (R12). Conflict if it has moved on.
-func (e *Engine) UpdateIntegration(ctx context.Context, i *store.Integration) error {
-	return e.saveIntegration(ctx, i, func(tx *sql.Tx, settings, snapshot string) (sql.Result, error) {
+func (e *Engine) UpdateIntegration(ctx context.Context, i *store.Integration, changes ...store.Change) error {
+	return e.saveIntegration(ctx, i, changes, func(tx *sql.Tx, settings, snapshot string) (sql.Result, error) {
 		return tx.ExecContext(ctx, `UPDATE integrations SET status = ?, status_reason = ?, revision = ?, licence = ?, settings = ?, sealed = ?,
 			snapshot = ?, updated_at = ? WHERE organization = ? AND id = ? AND revision = ?`,
 			string(i.Status), i.StatusReason, i.Revision, i.Licence, settings, blob(i.Sealed), snapshot, int64(i.UpdatedAt), i.Organization, i.ID, i.Revision-1)
 	})
 }
 
-func (e *Engine) saveIntegration(ctx context.Context, i *store.Integration, write func(tx *sql.Tx, settings, snapshot string) (sql.Result, error)) error {
+func (e *Engine) saveIntegration(ctx context.Context, i *store.Integration, changes []store.Change, write func(tx *sql.Tx, settings, snapshot string) (sql.Result, error)) error {
 	settings, err1 := store.ToJSON(i.Settings)
 	snapshot, err2 := store.ToJSON(i.Snapshot)
 	if err := errors.Join(err1, err2); err != nil {
@@ -82,10 +82,12 @@ func (e *Engine) saveIntegration(ctx context.Context, i *store.Integration, writ
 		if _, err := tx.ExecContext(ctx, `INSERT INTO licences (licence) VALUES (?) ON CONFLICT DO NOTHING`, i.Licence); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO reprojections (organization, integration, state, cursor, started_at) VALUES (?, ?, 'counting', x'', ?)
+		if _, err = tx.ExecContext(ctx, `INSERT INTO reprojections (organization, integration, state, cursor, started_at) VALUES (?, ?, 'counting', x'', ?)
 			ON CONFLICT DO UPDATE SET state = 'counting', cursor = x'', people = 0, withdrawals = 0, grants = 0, started_at = excluded.started_at`,
-			i.Organization, i.ID, int64(i.UpdatedAt))
-		return err
+			i.Organization, i.ID, int64(i.UpdatedAt)); err != nil {
+			return err
+		}
+		return record(ctx, tx, changes)
 	})
 }
 
@@ -126,7 +128,7 @@ func (e *Engine) SetStatus(ctx context.Context, k store.IntegrationKey, from, to
 
 // Switch sets the status as a user says it. Unlike SetStatus it counts as a
 // change: another that began before it is refused. NotFound if there is none.
-func (e *Engine) Switch(ctx context.Context, k store.IntegrationKey, to store.IntegrationStatus) error {
+func (e *Engine) Switch(ctx context.Context, k store.IntegrationKey, to store.IntegrationStatus, changes ...store.Change) error {
 	return e.inTx(ctx, func(tx *sql.Tx) error {
 		res, err := tx.ExecContext(ctx, `UPDATE integrations SET status = ?, status_reason = '', revision = revision + 1, updated_at = max(?, updated_at + 1)
 			WHERE organization = ? AND id = ?`, string(to), int64(consent.TimeOf(e.now())), k.Organization, k.ID)
@@ -136,14 +138,14 @@ func (e *Engine) Switch(ctx context.Context, k store.IntegrationKey, to store.In
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, consent.Errorf(consent.NotFound, "sqlite.Switch", "no such integration"))
 		}
-		return nil
+		return record(ctx, tx, changes)
 	})
 }
 
 // DeleteIntegration removes an integration with its secrets, at once. What was
 // known of its profiles goes with the next Sweep; the calls made stay, as
 // history.
-func (e *Engine) DeleteIntegration(ctx context.Context, k store.IntegrationKey) error {
+func (e *Engine) DeleteIntegration(ctx context.Context, k store.IntegrationKey, changes ...store.Change) error {
 	return e.inTx(ctx, func(tx *sql.Tx) error {
 		res, err := tx.ExecContext(ctx, `DELETE FROM integrations WHERE organization = ? AND id = ?`, k.Organization, k.ID)
 		if err != nil {
@@ -152,8 +154,10 @@ func (e *Engine) DeleteIntegration(ctx context.Context, k store.IntegrationKey) 
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, consent.Errorf(consent.NotFound, "sqlite.DeleteIntegration", "no such integration"))
 		}
-		_, err = tx.ExecContext(ctx, `DELETE FROM reprojections WHERE organization = ? AND integration = ?`, k.Organization, k.ID)
-		return err
+		if _, err = tx.ExecContext(ctx, `DELETE FROM reprojections WHERE organization = ? AND integration = ?`, k.Organization, k.ID); err != nil {
+			return err
+		}
+		return record(ctx, tx, changes)
 	})
 }
 

@@ -24,7 +24,7 @@ func (e *Engine) Reprojection(ctx context.Context, k store.IntegrationKey) (r st
 // AdvanceReprojection makes people due and stores how far the re-projection
 // has come, in one transaction, if nobody restarted it or brought it further
 // meanwhile. A re-projection that is done is removed.
-func (e *Engine) AdvanceReprojection(ctx context.Context, r store.Reprojection, due []store.Due) error {
+func (e *Engine) AdvanceReprojection(ctx context.Context, r store.Reprojection, due []store.Due, changes ...store.Change) error {
 	return e.inTx(ctx, func(tx *sql.Tx) error {
 		var stored store.Reprojection
 		err := tx.QueryRowContext(ctx, `SELECT started_at, state, cursor FROM reprojections WHERE organization = ? AND integration = ?`,
@@ -43,13 +43,16 @@ func (e *Engine) AdvanceReprojection(ctx context.Context, r store.Reprojection, 
 		}
 		_, err = tx.ExecContext(ctx, `UPDATE reprojections SET state = ?, cursor = ?, people = ?, withdrawals = ?, grants = ?
 			WHERE organization = ? AND integration = ?`, string(r.State), blob(r.Cursor), r.People, r.Withdrawals, r.Grants, r.Organization, r.ID)
-		return err
+		if err != nil {
+			return err
+		}
+		return record(ctx, tx, changes)
 	})
 }
 
 // MakeDue makes one delivery due, whatever its state; NotFound if the person
 // or the integration is not known.
-func (e *Engine) MakeDue(ctx context.Context, k store.DeliveryKey, class store.Class, consentAt consent.Time) error {
+func (e *Engine) MakeDue(ctx context.Context, k store.DeliveryKey, class store.Class, consentAt consent.Time, changes ...store.Change) error {
 	return e.inTx(ctx, func(tx *sql.Tx) error {
 		var there bool
 		if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM people WHERE organization = ?1 AND person = ?2)
@@ -76,7 +79,10 @@ func (e *Engine) MakeDue(ctx context.Context, k store.DeliveryKey, class store.C
 		// A replay is wanted now: no back-off holds it.
 		_, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 'pending', next_at = 0, attempts = 0
 			WHERE organization = ? AND integration = ? AND target = ? AND person = ? AND state = 'waiting'`, k.Organization, k.Integration, string(k.Target), k.Person[:])
-		return err
+		if err != nil {
+			return err
+		}
+		return record(ctx, tx, changes)
 	})
 }
 

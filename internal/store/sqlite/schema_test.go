@@ -58,6 +58,9 @@ func TestEveryKeyStartsWithTheOrganization(t *testing.T) {
 		"licences",         // shared by organizations
 		"pings",            // says whether the database can be written
 		"webhook_clients",  // the client says which organization it is
+		// Users may have roles in several organizations; sessions and the links
+		// of invitations are found by what a browser holds.
+		"users", "users_by_email", "memberships_by_user", "sessions", "sessions_by_user", "sessions_by_end", "invitations_by_hash",
 		// An integration is found by its id alone when the API asks whose it
 		// is, and by its licence when that is delivered for.
 		"integrations_by_id", "integrations_by_licence",
@@ -128,6 +131,16 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"PeopleOf":              {peopleOfSQL, "SEARCH l USING PRIMARY KEY (organization=? AND entity=?)"},
 		"Trace, events":         {traceEventsSQL, "SEARCH events USING INDEX events_by_person (organization=? AND person=?)"},
 		"Trace, calls":          {traceCallsSQL, "SEARCH calls USING PRIMARY KEY (organization=? AND person=?)"},
+		"UserByEmail":           {`SELECT ` + userColumns + ` FROM users u WHERE u.email = ?`, "SEARCH u USING INDEX users_by_email (email=?)"},
+		"Memberships":           {membershipsSQL, "SEARCH memberships USING INDEX memberships_by_user (member=?)"},
+		"Members":               {membersSQL, "SEARCH m USING PRIMARY KEY (organization=? AND member>?)"},
+		"Session":               {sessionSQL, "SEARCH s USING PRIMARY KEY (hash=?)"},
+		"StartSession":          {expiredSessionsSQL, "SEARCH sessions USING INDEX sessions_by_end (expires_at<?)"},
+		"Invitation":            {invitationByHashSQL, "SEARCH invitations USING INDEX invitations_by_hash (hash=?)"},
+		"Invitations":           {invitationsSQL, "SEARCH invitations USING PRIMARY KEY (organization=?)"},
+		"Organizations":         {organizationsSQL, "SEARCH organizations USING PRIMARY KEY (organization>?)"},
+		"Changes":               {changesSQL, "SEARCH changes USING PRIMARY KEY (organization=? AND id<?)"},
+		"Changes, of one":       {changesOfSQL, "SEARCH changes USING INDEX changes_by_integration (organization=? AND integration=? AND id<?)"},
 		"IntegrationsOfLicence": {selectIntegrations + ofLicence, "SEARCH integrations USING INDEX integrations_by_licence (licence=?)"},
 	} {
 		found := x.want == ""

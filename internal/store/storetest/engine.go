@@ -26,6 +26,7 @@ type Engine interface {
 	People
 	Integrations
 	Accounts
+	Users
 
 	// UseHasher is called once, before anything else.
 	UseHasher(h *store.Hasher)
@@ -109,19 +110,19 @@ type Integrations interface {
 	Integrations(ctx context.Context, organization, after string, limit int) ([]*store.Integration, error)
 	IntegrationsOfLicence(ctx context.Context, licence string) ([]*store.Integration, error)
 	OrganizationOf(ctx context.Context, id string) (string, error)
-	CreateIntegration(ctx context.Context, i *store.Integration) error
-	UpdateIntegration(ctx context.Context, i *store.Integration) error
-	DeleteIntegration(ctx context.Context, k store.IntegrationKey) error
+	CreateIntegration(ctx context.Context, i *store.Integration, changes ...store.Change) error
+	UpdateIntegration(ctx context.Context, i *store.Integration, changes ...store.Change) error
+	DeleteIntegration(ctx context.Context, k store.IntegrationKey, changes ...store.Change) error
 	Sweep(ctx context.Context) error
 	AllIntegrations(ctx context.Context, after store.IntegrationKey, limit int) ([]*store.Integration, error)
 	SetWebhook(ctx context.Context, k store.IntegrationKey, w store.Webhook) error
 	SetStatus(ctx context.Context, k store.IntegrationKey, from, to store.IntegrationStatus, reason string) (bool, error)
-	Switch(ctx context.Context, k store.IntegrationKey, to store.IntegrationStatus) error
+	Switch(ctx context.Context, k store.IntegrationKey, to store.IntegrationStatus, changes ...store.Change) error
 	Totals(ctx context.Context, k store.IntegrationKey) (store.Totals, error)
 	Reprojections(ctx context.Context) ([]store.Reprojection, error)
 	Reprojection(ctx context.Context, k store.IntegrationKey) (store.Reprojection, bool, error)
-	AdvanceReprojection(ctx context.Context, r store.Reprojection, due []store.Due) error
-	MakeDue(ctx context.Context, k store.DeliveryKey, class store.Class, consentAt consent.Time) error
+	AdvanceReprojection(ctx context.Context, r store.Reprojection, due []store.Due, changes ...store.Change) error
+	MakeDue(ctx context.Context, k store.DeliveryKey, class store.Class, consentAt consent.Time, changes ...store.Change) error
 	Alone(ctx context.Context, f func(context.Context) error) error
 	MarkRestored(ctx context.Context) (paused int, err error)
 	RestoredAt(ctx context.Context, organization string) (consent.Time, error)
@@ -130,10 +131,33 @@ type Integrations interface {
 // Accounts is what authentication and administration ask.
 type Accounts interface {
 	SecretKey(ctx context.Context, name string, make func() ([]byte, error)) ([]byte, error)
-	SetFeature(ctx context.Context, organization string, actito bool) error
+	SetFeature(ctx context.Context, organization string, actito bool, changes ...store.Change) error
 	Feature(ctx context.Context, organization string) (exists, actito bool, err error)
-	AddWebhookClient(ctx context.Context, c store.WebhookClient) error
+	AddWebhookClient(ctx context.Context, c store.WebhookClient, changes ...store.Change) error
 	WebhookClient(ctx context.Context, clientID string) (*store.WebhookClient, error)
+	Organizations(ctx context.Context, after string, limit int) ([]store.Organization, error)
+	Changes(ctx context.Context, organization, integration string, before store.ID, limit int) ([]store.Change, error)
+}
+
+// Users is what signing in to the console asks.
+type Users interface {
+	AnyUser(ctx context.Context) (bool, error)
+	User(ctx context.Context, id string) (*store.User, error)
+	UserByEmail(ctx context.Context, email string) (*store.User, error)
+	Memberships(ctx context.Context, user string) ([]store.Membership, error)
+	Members(ctx context.Context, organization, after string, limit int) ([]store.Member, error)
+	SetRole(ctx context.Context, organization, user, role string, changes ...store.Change) error
+	RemoveMember(ctx context.Context, organization, user string, changes ...store.Change) error
+	SetPassword(ctx context.Context, user, password string, keep [32]byte) error
+	StartSession(ctx context.Context, s store.Session) error
+	Session(ctx context.Context, hash [32]byte) (*store.Session, *store.User, error)
+	KeepSession(ctx context.Context, hash [32]byte, seen, expires consent.Time) error
+	EndSession(ctx context.Context, hash [32]byte) error
+	Invite(ctx context.Context, i store.Invitation, changes ...store.Change) error
+	Invitation(ctx context.Context, hash [32]byte) (*store.Invitation, error)
+	Invitations(ctx context.Context, organization string) ([]store.Invitation, error)
+	Uninvite(ctx context.Context, organization, id string, changes ...store.Change) error
+	Join(ctx context.Context, hash [32]byte, u store.User, change func(*store.Invitation) store.Change) error
 }
 
 // group is the tests of one area by what they show.
@@ -146,7 +170,7 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) Engine) {
 	for area, tests := range map[string]group{
 		"accept": accepting, "inbox": inbox, "events": events, "deletions": deletions, "links": links, "order": order,
 		"due": due, "loads": loads, "ends of loads": loadEnds, "news": news, "queues": queues, "calls": calls, "fence": fence, "reads": reads, "leases": leases,
-		"integrations": integrations, "reprojections": reprojections, "accounts": accounts, "concurrency": concurrency,
+		"integrations": integrations, "reprojections": reprojections, "accounts": accounts, "users": users, "changes": recorded, "concurrency": concurrency,
 	} {
 		t.Run(area, func(t *testing.T) {
 			t.Parallel()

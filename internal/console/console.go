@@ -1,0 +1,176 @@
+// Package console is what people see in a browser: pages drawn on the server.
+//
+// Every page can be read without JavaScript, by keyboard and by a screen
+// reader; scripts only keep what is on the screen up to date. A page shows
+// nothing that the role of its reader in the organization does not allow, and
+// whatever it changes goes through the services that the API uses, with the
+// reader's name. Nothing is loaded from elsewhere, and no script or style
+// stands in a page.
+package console
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"consentsync/internal/accounts"
+	"consentsync/internal/changes"
+	"consentsync/internal/consent"
+	"consentsync/internal/integration"
+	"consentsync/internal/people"
+	"consentsync/internal/reply"
+)
+
+// Options are the services behind the pages.
+type Options struct {
+	Accounts     *accounts.Service
+	Changes      changes.Store
+	Integrations *integration.Service
+	People       *people.Service
+	// PublicURL is where browsers reach us; empty if that is not known.
+	PublicURL string
+	Log       *slog.Logger
+	Now       func() time.Time
+}
+
+// Console serves the pages.
+type Console struct {
+	Options
+	pages   map[string]*page
+	assets  *assets
+	handler http.Handler
+}
+
+// New makes the console.
+func New(o Options) (*Console, error) {
+	c := &Console{Options: o, assets: newAssets()}
+	var err error
+	if c.pages, err = c.parse(); err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	c.routes(mux)
+	protection := http.NewCrossOriginProtection()
+	if o.PublicURL != "" {
+		if err := protection.AddTrustedOrigin(origin(o.PublicURL)); err != nil {
+			return nil, err
+		}
+	}
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.fail(w, r, nil, consent.Errorf(consent.Forbidden, "console", "this form was sent from another site, and was not taken"))
+	}))
+	c.handler = protection.Handler(mux)
+	return c, nil
+}
+
+// origin cuts an address down to scheme and host.
+func origin(address string) string {
+	scheme, rest, _ := strings.Cut(address, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	return scheme + "://" + host
+}
+
+// Register adds the console to a mux, which keeps all other addresses.
+func (c *Console) Register(mux *http.ServeMux) {
+	for _, pattern := range []string{
+		"/{$}", "/login", "/logout", "/account", "/account/", accounts.InvitationPath, "/organizations", "/organizations/", "/o/", "/static/",
+	} {
+		mux.Handle(pattern, c)
+	}
+}
+
+// policy lets a page load from this server alone, and nothing that stands in
+// the page itself: what somebody smuggles into a text stays a text.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Security-Policy", policy)
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store")
+	c.handler.ServeHTTP(w, r)
+}
+
+// routes are the addresses of the console. Those below /o/{org} are for who has
+// at least the role in the organization; all others say what they need.
+func (c *Console) routes(mux *http.ServeMux) {
+	mux.Handle("GET /static/{version}/{name}", c.assets)
+	mux.Handle("/", c.open(c.notFound))
+	mux.Handle("GET /login", c.open(c.signInPage))
+	mux.Handle("POST /login", c.open(c.signIn))
+	mux.Handle("POST /logout", c.open(c.signOut))
+	mux.Handle("GET /invitations/{secret}", c.open(c.invitationPage))
+	mux.Handle("POST /invitations/{secret}", c.open(c.join))
+
+	mux.Handle("GET /{$}", c.signedIn(c.home))
+	mux.Handle("GET /account", c.signedIn(c.accountPage))
+	mux.Handle("POST /account/password", c.signedIn(c.changePassword))
+	mux.Handle("GET /organizations", c.signedIn(c.organizationsPage))
+	mux.Handle("POST /organizations", c.signedIn(c.setFeature))
+
+	mux.Handle("GET /o/{org}", c.within(accounts.Viewer, c.overviewPage))
+	mux.Handle("GET /o/{org}/changes", c.within(accounts.Viewer, c.changesPage))
+	mux.Handle("GET /o/{org}/users", c.within(accounts.Administrator, c.usersPage))
+	mux.Handle("POST /o/{org}/invitations", c.within(accounts.Administrator, c.invite))
+	mux.Handle("POST /o/{org}/invitations/{invitation}/remove", c.within(accounts.Administrator, c.uninvite))
+	mux.Handle("POST /o/{org}/users/{user}/role", c.within(accounts.Administrator, c.changeRole))
+	mux.Handle("POST /o/{org}/users/{user}/remove", c.within(accounts.Administrator, c.removeUser))
+}
+
+// fail answers with a page that tells what went wrong, and with nothing of the
+// cause.
+func (c *Console) fail(w http.ResponseWriter, r *http.Request, v *visit, err error) {
+	e := reply.Describe(err)
+	if e.Code >= http.StatusInternalServerError {
+		c.Log.ErrorContext(r.Context(), "a page failed", "pattern", r.Pattern, "error", err)
+	}
+	if v == nil {
+		v = &visit{}
+	}
+	c.show(w, r, v, e.Code, "error", "Error", e)
+}
+
+func (c *Console) notFound(_ http.ResponseWriter, _ *http.Request, _ *visit) error {
+	return consent.Errorf(consent.NotFound, "console", "there is no page at this address")
+}
+
+// show writes a page.
+func (c *Console) show(w http.ResponseWriter, r *http.Request, v *visit, status int, name, title string, data any) {
+	p := c.pages[name]
+	var b bytes.Buffer
+	if err := p.execute(&b, shown{visit: v, Title: title, Page: name, Path: r.URL.Path, Done: doneTexts[r.URL.Query().Get("done")], Data: data}); err != nil {
+		c.Log.ErrorContext(r.Context(), "a page cannot be drawn", "page", name, "error", err)
+		http.Error(w, "internal error", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(b.Bytes())
+}
+
+// doneTexts are what the page after a change says of it, by the word that the
+// address carries.
+var doneTexts = map[string]string{
+	"invited": "The invitation is taken back.", "role": "The role is changed.", "removed": "The user is removed.",
+	"password": "The password is changed, and you are signed out everywhere else.", "joined": "Welcome.",
+	"enabled": "The Actito integration is switched on.", "disabled": "The Actito integration is switched off.",
+	"signed-out": "You are signed out.",
+}
+
+// done goes to a page that says what was done.
+func done(w http.ResponseWriter, r *http.Request, to, word string) {
+	if word != "" {
+		to += "?done=" + word
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
+}
+
+// acting gives the context under which a visit changes something.
+func (v *visit) acting(r *http.Request) context.Context {
+	return changes.WithActor(r.Context(), v.Actor.Email)
+}

@@ -1,0 +1,58 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+
+	"consentsync/internal/store"
+)
+
+// record stores changes in the transaction that makes them.
+func record(ctx context.Context, tx *sql.Tx, changes []store.Change) error {
+	for _, c := range changes {
+		details, err := store.ToJSON(c.Details)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO changes (organization, id, integration, at, actor, action, details) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+			c.Organization, c.ID[:], c.Integration, int64(c.At), c.By, c.Action, details); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const (
+	changeColumns = `organization, id, integration, at, actor, action, details`
+	changesSQL    = `SELECT ` + changeColumns + ` FROM changes WHERE organization = ? AND id < ? ORDER BY id DESC LIMIT ?`
+	changesOfSQL  = `SELECT ` + changeColumns + ` FROM changes INDEXED BY changes_by_integration WHERE organization = ? AND integration = ? AND id < ? ORDER BY id DESC LIMIT ?`
+)
+
+// Changes lists the changes in an organization, the newest first, from before
+// one; the zero id is the beginning. With an integration it lists those of it.
+func (e *Engine) Changes(ctx context.Context, organization, integration string, before store.ID, limit int) ([]store.Change, error) {
+	text, args := changesSQL, []any{organization}
+	if integration != "" {
+		text, args = changesOfSQL, []any{organization, integration}
+	}
+	rows, err := e.read.QueryContext(ctx, text, append(args, store.Newest(before), limit)...)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	var found []store.Change
+	for rows.Next() {
+		var c store.Change
+		var id []byte
+		var details string
+		if err := rows.Scan(&c.Organization, &id, &c.Integration, &c.At, &c.By, &c.Action, &details); err != nil {
+			return nil, classify(err)
+		}
+		c.ID = store.ID(id)
+		if err := store.FromJSON(details, &c.Details); err != nil {
+			return nil, err
+		}
+		found = append(found, c)
+	}
+	return found, classify(rows.Err())
+}

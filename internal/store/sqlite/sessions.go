@@ -1,0 +1,162 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+// StartSession stores that a user has signed in, and forgets sessions that have
+// expired.
+func (e *Engine) StartSession(ctx context.Context, s store.Session) error {
+	return e.inTx(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, expiredSessionsSQL, int64(consent.TimeOf(e.now()))); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `INSERT INTO sessions (hash, member, created_at, seen_at, expires_at) VALUES (?, ?, ?, ?, ?)`,
+			s.Hash[:], s.User, int64(s.CreatedAt), int64(s.SeenAt), int64(s.ExpiresAt))
+		return err
+	})
+}
+
+const (
+	expiredSessionsSQL = `DELETE FROM sessions WHERE expires_at <= ?`
+	sessionSQL         = `SELECT s.created_at, s.seen_at, s.expires_at, ` + userColumns + ` FROM sessions s JOIN users u ON u.id = s.member
+		WHERE s.hash = ? AND s.expires_at > ?`
+)
+
+// Session reads a session that has not expired, and whose it is; NotFound if
+// there is none.
+func (e *Engine) Session(ctx context.Context, hash [32]byte) (*store.Session, *store.User, error) {
+	s, u := &store.Session{Hash: hash}, &store.User{}
+	err := e.read.QueryRowContext(ctx, sessionSQL, hash[:], int64(consent.TimeOf(e.now()))).
+		Scan(append([]any{&s.CreatedAt, &s.SeenAt, &s.ExpiresAt}, userFields(u)...)...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil, consent.Errorf(consent.NotFound, "sqlite.Session", "no such session")
+	}
+	if err != nil {
+		return nil, nil, classify(err)
+	}
+	s.User = u.ID
+	return s, u, nil
+}
+
+// KeepSession stores that a session was used, and how long it goes on.
+func (e *Engine) KeepSession(ctx context.Context, hash [32]byte, seen, expires consent.Time) error {
+	return e.inTx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE sessions SET seen_at = ?, expires_at = ? WHERE hash = ?`, int64(seen), int64(expires), hash[:])
+		return err
+	})
+}
+
+// EndSession forgets a session, if it is there.
+func (e *Engine) EndSession(ctx context.Context, hash [32]byte) error {
+	return e.inTx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE hash = ?`, hash[:])
+		return err
+	})
+}
+
+const invitationColumns = `organization, id, hash, role, note, invited_by, created_at, expires_at, first`
+
+func scanInvitation(row interface{ Scan(...any) error }) (store.Invitation, error) {
+	var i store.Invitation
+	var hash []byte
+	err := row.Scan(&i.Organization, &i.ID, &hash, &i.Role, &i.Note, &i.InvitedBy, &i.CreatedAt, &i.ExpiresAt, &i.First)
+	copy(i.Hash[:], hash)
+	return i, err
+}
+
+// Invite stores an invitation, and forgets those of the organization that have
+// expired.
+func (e *Engine) Invite(ctx context.Context, i store.Invitation, changes ...store.Change) error {
+	return e.inTx(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM invitations WHERE organization = ? AND expires_at <= ?`, i.Organization, int64(consent.TimeOf(e.now()))); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO invitations (`+invitationColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			i.Organization, i.ID, i.Hash[:], i.Role, i.Note, i.InvitedBy, int64(i.CreatedAt), int64(i.ExpiresAt), i.First); err != nil {
+			return err
+		}
+		return record(ctx, tx, changes)
+	})
+}
+
+// Invitations lists the invitations of an organization that can still be used,
+// the oldest first. There are few.
+func (e *Engine) Invitations(ctx context.Context, organization string) ([]store.Invitation, error) {
+	rows, err := e.read.QueryContext(ctx, invitationsSQL, organization, int64(consent.TimeOf(e.now())))
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	var found []store.Invitation
+	for rows.Next() {
+		i, err := scanInvitation(rows)
+		if err != nil {
+			return nil, classify(err)
+		}
+		found = append(found, i)
+	}
+	return found, classify(rows.Err())
+}
+
+const (
+	invitationsSQL      = `SELECT ` + invitationColumns + ` FROM invitations WHERE organization = ? AND expires_at > ? ORDER BY id LIMIT 1000`
+	invitationByHashSQL = `SELECT ` + invitationColumns + ` FROM invitations WHERE hash = ? AND expires_at > ?
+		AND (NOT first OR NOT EXISTS (SELECT 1 FROM users WHERE id > ''))`
+)
+
+// Invitation finds one that can be used; NotFound if there is none.
+func (e *Engine) Invitation(ctx context.Context, hash [32]byte) (*store.Invitation, error) {
+	return invitationIn(e.read.QueryRowContext(ctx, invitationByHashSQL, hash[:], int64(consent.TimeOf(e.now()))))
+}
+
+func invitationIn(row *sql.Row) (*store.Invitation, error) {
+	i, err := scanInvitation(row)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, consent.Errorf(consent.NotFound, "sqlite.Invitation", "this invitation is not there: it has been used, has expired or was taken back")
+	}
+	return &i, classify(err)
+}
+
+// Uninvite takes an invitation back; NotFound if it is not there.
+func (e *Engine) Uninvite(ctx context.Context, organization, id string, changes ...store.Change) error {
+	return e.inTx(ctx, func(tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx, `DELETE FROM invitations WHERE organization = ? AND id = ?`, organization, id)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(err, consent.Errorf(consent.NotFound, "sqlite.Uninvite", "no such invitation"))
+		}
+		return record(ctx, tx, changes)
+	})
+}
+
+// Join uses an invitation: the user is made if there is none with that id, and
+// gets the role. NotFound if the invitation cannot be used, Conflict if the
+// address belongs to another user or the user has a role there already. change tells what is recorded.
+func (e *Engine) Join(ctx context.Context, hash [32]byte, u store.User, change func(*store.Invitation) store.Change) error {
+	return e.inTx(ctx, func(tx *sql.Tx) error {
+		now := int64(consent.TimeOf(e.now()))
+		i, err := invitationIn(tx.QueryRowContext(ctx, invitationByHashSQL, hash[:], now))
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM invitations WHERE organization = ? AND id = ?`, i.Organization, i.ID); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO users (id, email, name, password, created_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
+			u.ID, u.Email, u.Name, u.Password, now); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO memberships (organization, member, role, since) VALUES (?, ?, ?, ?)`, i.Organization, u.ID, i.Role, now); err != nil {
+			return err
+		}
+		return record(ctx, tx, []store.Change{change(i)})
+	})
+}

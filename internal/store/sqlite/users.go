@@ -1,0 +1,172 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+const userColumns = `u.id, u.email, u.name, u.password, u.created_at`
+
+func userFields(u *store.User) []any {
+	return []any{&u.ID, &u.Email, &u.Name, &u.Password, &u.CreatedAt}
+}
+
+// AnyUser tells whether somebody can sign in.
+func (e *Engine) AnyUser(ctx context.Context) (any bool, err error) {
+	err = e.read.QueryRowContext(ctx, anyUserSQL).Scan(&any)
+	return any, classify(err)
+}
+
+const anyUserSQL = `SELECT EXISTS (SELECT 1 FROM users WHERE id > '')`
+
+// UserByEmail finds a user by the address, in lower case; NotFound if there is
+// none.
+func (e *Engine) UserByEmail(ctx context.Context, email string) (*store.User, error) {
+	return e.user(ctx, `u.email = ?`, email)
+}
+
+// User reads a user; NotFound if there is none.
+func (e *Engine) User(ctx context.Context, id string) (*store.User, error) {
+	return e.user(ctx, `u.id = ?`, id)
+}
+
+func (e *Engine) user(ctx context.Context, where, arg string) (*store.User, error) {
+	u := &store.User{}
+	err := e.read.QueryRowContext(ctx, `SELECT `+userColumns+` FROM users u WHERE `+where, arg).Scan(userFields(u)...) //nolint:gosec // constants
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, errNoUser("sqlite.User")
+	}
+	return u, classify(err)
+}
+
+func errNoUser(op string) error { return consent.Errorf(consent.NotFound, op, "no such user") }
+
+// Memberships lists the roles of a user, by organization.
+func (e *Engine) Memberships(ctx context.Context, user string) ([]store.Membership, error) {
+	rows, err := e.read.QueryContext(ctx, membershipsSQL, user)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	var found []store.Membership
+	for rows.Next() {
+		var m store.Membership
+		if err := rows.Scan(&m.Organization, &m.Role); err != nil {
+			return nil, classify(err)
+		}
+		found = append(found, m)
+	}
+	return found, classify(rows.Err())
+}
+
+const (
+	membershipsSQL = `SELECT organization, role FROM memberships WHERE member = ? ORDER BY organization`
+	membersSQL     = `SELECT ` + userColumns + `, m.role, m.since FROM memberships m JOIN users u ON u.id = m.member
+		WHERE m.organization = ? AND m.member > ? ORDER BY m.member LIMIT ?`
+)
+
+// Members lists the users of an organization by id, from after one.
+func (e *Engine) Members(ctx context.Context, organization, after string, limit int) ([]store.Member, error) {
+	rows, err := e.read.QueryContext(ctx, membersSQL, organization, after, limit)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	var found []store.Member
+	for rows.Next() {
+		var m store.Member
+		if err := rows.Scan(append(userFields(&m.User), &m.Role, &m.Since)...); err != nil {
+			return nil, classify(err)
+		}
+		found = append(found, m)
+	}
+	return found, classify(rows.Err())
+}
+
+// SetRole changes the role of a member; NotFound for who is none, Conflict
+// where nobody would be left to administer everything.
+func (e *Engine) SetRole(ctx context.Context, organization, user, role string, changes ...store.Change) error {
+	return e.changeMember(ctx, organization, changes, func(tx *sql.Tx) (sql.Result, error) {
+		return tx.ExecContext(ctx, `UPDATE memberships SET role = ? WHERE organization = ? AND member = ?`, role, organization, user)
+	})
+}
+
+// RemoveMember takes an organization from a user, and forgets who has none
+// left; NotFound and Conflict as in SetRole.
+func (e *Engine) RemoveMember(ctx context.Context, organization, user string, changes ...store.Change) error {
+	return e.changeMember(ctx, organization, changes, func(tx *sql.Tx) (sql.Result, error) {
+		res, err := tx.ExecContext(ctx, `DELETE FROM memberships WHERE organization = ? AND member = ?`, organization, user)
+		if err != nil {
+			return nil, err
+		}
+		for _, table := range []string{"sessions", "users"} {
+			column := map[string]string{"sessions": "member", "users": "id"}[table]
+			if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE `+column+` = ?1 AND NOT EXISTS (SELECT 1 FROM memberships WHERE member = ?1)`, user); err != nil { //nolint:gosec // constants
+				return nil, err
+			}
+		}
+		return res, nil
+	})
+}
+
+func (e *Engine) changeMember(ctx context.Context, organization string, changes []store.Change, change func(*sql.Tx) (sql.Result, error)) error {
+	return e.inTx(ctx, func(tx *sql.Tx) error {
+		res, err := change(tx)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(err, errNoUser("sqlite.changeMember"))
+		}
+		if organization == store.Everywhere {
+			var left bool
+			if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM memberships WHERE organization = ? AND role = 'administrator')`, store.Everywhere).Scan(&left); err != nil {
+				return err
+			}
+			if !left {
+				return consent.Errorf(consent.Conflict, "sqlite.changeMember", "nobody would be left who administers the platform: make somebody else a platform administrator first")
+			}
+		}
+		return record(ctx, tx, changes)
+	})
+}
+
+// SetPassword sets the hash of a user's password, and ends all sessions but
+// one. NotFound if there is no such user.
+func (e *Engine) SetPassword(ctx context.Context, user, password string, keep [32]byte) error {
+	return e.inTx(ctx, func(tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx, `UPDATE users SET password = ? WHERE id = ?`, password, user)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(err, errNoUser("sqlite.SetPassword"))
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM sessions WHERE member = ? AND hash <> ?`, user, keep[:])
+		return err
+	})
+}
+
+// Organizations lists those that were created, by id, from after one.
+func (e *Engine) Organizations(ctx context.Context, after string, limit int) ([]store.Organization, error) {
+	rows, err := e.read.QueryContext(ctx, organizationsSQL, after, limit)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	var found []store.Organization
+	for rows.Next() {
+		var o store.Organization
+		if err := rows.Scan(&o.ID, &o.Actito, &o.CreatedAt); err != nil {
+			return nil, classify(err)
+		}
+		found = append(found, o)
+	}
+	return found, classify(rows.Err())
+}
+
+const organizationsSQL = `SELECT organization, actito, created_at FROM organizations WHERE organization > ? ORDER BY organization LIMIT ?`
