@@ -18,6 +18,7 @@ import (
 	"consentsync/internal/api/apitest"
 	"consentsync/internal/auth"
 	"consentsync/internal/consent"
+	"consentsync/internal/events"
 	"consentsync/internal/reply"
 	"consentsync/internal/store"
 )
@@ -106,6 +107,26 @@ func (s *fakeStore) Uninvite(_ context.Context, _, id string, _ ...store.Change)
 	return nil
 }
 
+func (s *fakeStore) Events(context.Context, string, store.EventFilter, store.ID, int) ([]store.Event, store.ID, error) {
+	e := store.Event{Type: consent.EventCreated, Regulation: "gdpr", Outcome: consent.Applied, ArrivedAt: 1}
+	return []store.Event{e}, store.NewID(), nil
+}
+
+func (s *fakeStore) Event(_ context.Context, _ string, id store.ID) (*store.Event, error) {
+	if id != (store.ID{}) {
+		return nil, consent.Errorf(consent.NotFound, "test", "no such event")
+	}
+	return &store.Event{Type: consent.EventCreated, Regulation: "gdpr", Outcome: consent.Applied, ArrivedAt: 1, ConsentAt: 1}, nil
+}
+
+func (s *fakeStore) Payload(context.Context, string, store.ID) (salt [16]byte, body []byte, err error) {
+	return salt, []byte(`{"type":"event.created"}`), nil
+}
+
+func (s *fakeStore) SubjectsOf(context.Context, string, []store.PersonKey) (map[store.PersonKey]consent.Subject, error) {
+	return nil, nil
+}
+
 func (s *fakeStore) Changes(context.Context, string, string, store.ID, int) ([]store.Change, error) {
 	return []store.Change{{Organization: "acme-org", ID: store.NewID(), At: 1, By: "ana@example.com", Action: "user.joined", Details: []store.Detail{{Name: "role", Is: "viewer"}}}}, nil
 }
@@ -122,7 +143,7 @@ func setup(t *testing.T) (url string) {
 	}}
 	mux := http.NewServeMux()
 	(&api.API{
-		Store: fake, Accounts: accounts.New(fake, time.Now), Admin: admin, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		Store: fake, Accounts: accounts.New(fake, time.Now), Events: &events.Service{Store: fake, Hasher: store.NewHasher([]byte("key"))}, Admin: admin, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	}).Register(mux)
 	mux.Handle("POST /oauth/token", &auth.Endpoint{Clients: fake, Tokens: auth.NewTokens([]byte("key"), time.Hour, time.Now)})
 	server := httptest.NewServer(mux)
@@ -185,6 +206,15 @@ func TestAnswersFitTheDocument(t *testing.T) {
 		{"DELETE", "/v1/organizations/acme-org/invitations/i2", "", "admin", 404},
 		{"GET", "/v1/organizations/acme-org/changes", "", "admin", 200},
 		{"GET", "/v1/organizations/acme-org/changes?integration_id=i&cursor=nonsense", "", "admin", 400},
+		{"GET", "/v1/organizations/acme-org/events", "", "admin", 200},
+		{"GET", "/v1/organizations/acme-org/events?organization_user_id=ana&type=event.created&outcome=applied&from=2026-01-01T00:00:00Z", "", "admin", 200},
+		{"GET", "/v1/organizations/acme-org/events?type=x", "", "admin", 400},
+		{"GET", "/v1/organizations/acme-org/events?outcome=x", "", "admin", 400},
+		{"GET", "/v1/organizations/acme-org/events?from=x", "", "admin", 400},
+		{"GET", "/v1/organizations/acme-org/events?cursor=x", "", "admin", 400},
+		{"GET", "/v1/organizations/acme-org/events/00000000-0000-0000-0000-000000000000", "", "admin", 200},
+		{"GET", "/v1/organizations/acme-org/events/x", "", "admin", 404},
+		{"POST", integrations + "/nope/reread", "{}", "admin", 404},
 		{"GET", integrations, "", "admin", 400},
 		{"GET", integrations + "?organization_id=acme-org&limit=0", "", "admin", 400},
 		{"POST", integrations, "{}", "admin", 400},

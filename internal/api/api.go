@@ -14,6 +14,7 @@ import (
 	"consentsync/internal/accounts"
 	"consentsync/internal/auth"
 	"consentsync/internal/changes"
+	"consentsync/internal/events"
 	"consentsync/internal/incoming"
 	"consentsync/internal/integration"
 	"consentsync/internal/people"
@@ -35,6 +36,7 @@ type API struct {
 	Accounts     *accounts.Service
 	Integrations *integration.Service
 	People       *people.Service
+	Events       *events.Service
 	// PublicURL is where the server is reached; empty if that is not known.
 	PublicURL string
 	Log       *slog.Logger
@@ -72,6 +74,9 @@ func (a *API) Register(mux *http.ServeMux) {
 		"POST /v1/organizations/{organization_id}/invitations":                   a.invite,
 		"GET /v1/organizations/{organization_id}/invitations":                    a.listInvitations,
 		"DELETE /v1/organizations/{organization_id}/invitations/{invitation_id}": a.uninvite,
+		"GET /v1/organizations/{organization_id}/events":                         a.listEvents,
+		"GET /v1/organizations/{organization_id}/events/{event_id}":              a.getEvent,
+		"POST /v1/marketplace/integrations/{id}/reread":                          a.rereadIntegration,
 		"GET /v1/organizations/{organization_id}/changes":                        a.listChanges,
 	} {
 		mux.Handle(pattern, a.serve(h))

@@ -22,6 +22,7 @@ import (
 	"consentsync/internal/changes"
 	"consentsync/internal/consent"
 	"consentsync/internal/didomi"
+	"consentsync/internal/events"
 	"consentsync/internal/integration"
 	"consentsync/internal/people"
 	"consentsync/internal/reply"
@@ -209,6 +210,7 @@ func TestSchemasHaveTheFieldsOfTheTypes(t *testing.T) {
 		{schemas["User"], accounts.MemberView{}},
 		{schemas["Invitation"], accounts.InvitationView{}},
 		{schemas["Change"], changes.View{}},
+		{schemas["Event"], events.View{}},
 		{inner(schemas["Change"], "details"), store.Detail{}},
 		{schemas["Integration"], integration.View{}},
 		{schemas["Authentication"], integration.Authentication{}},

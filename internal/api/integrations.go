@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 
 	"consentsync/internal/consent"
@@ -141,6 +142,15 @@ func (a *API) testWebhook(r *http.Request) (int, any, error) {
 }
 
 func (a *API) replayIntegration(r *http.Request) (int, any, error) {
+	return a.withPerson(r, a.Integrations.Replay)
+}
+
+func (a *API) rereadIntegration(r *http.Request) (int, any, error) {
+	return a.withPerson(r, a.Integrations.Reread)
+}
+
+// withPerson makes a handler of what is done with one person in an integration.
+func (a *API) withPerson(r *http.Request, do func(ctx context.Context, k store.IntegrationKey, userID string) error) (int, any, error) {
 	var in struct {
 		OrganizationUserID string `json:"organization_user_id"`
 	}
@@ -151,7 +161,7 @@ func (a *API) replayIntegration(r *http.Request) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	if err := a.Integrations.Replay(r.Context(), k, in.OrganizationUserID); err != nil {
+	if err := do(r.Context(), k, in.OrganizationUserID); err != nil {
 		return 0, nil, err
 	}
 	return http.StatusAccepted, map[string]any{"people": 1}, nil

@@ -22,6 +22,7 @@ import (
 	"consentsync/internal/console"
 	"consentsync/internal/deliver"
 	"consentsync/internal/didomi"
+	"consentsync/internal/events"
 	"consentsync/internal/ingest"
 	"consentsync/internal/integration"
 	"consentsync/internal/outbound"
@@ -130,8 +131,9 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 	a.health = &health{engine: a.engine}
 
 	explainer := &people.Service{Store: a.engine, Hasher: hasher}
+	history := &events.Service{Store: a.engine, Hasher: hasher}
 	pages, err := console.New(console.Options{
-		Accounts: users, Changes: a.engine, Integrations: service, People: explainer, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
+		Accounts: users, Changes: a.engine, Events: history, Integrations: service, People: explainer, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
 	})
 	if err != nil {
 		return fmt.Errorf("console: %w", err)
@@ -139,7 +141,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 	mux := http.NewServeMux()
 	pages.Register(mux)
 	(&api.API{
-		Store: a.engine, Admin: admin, Accounts: users, Integrations: service, People: explainer, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
+		Store: a.engine, Admin: admin, Accounts: users, Integrations: service, People: explainer, Events: history, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
 	}).Register(mux)
 	mux.Handle("POST /oauth/token", &auth.Endpoint{Clients: a.engine, Tokens: tokens})
 	mux.Handle("POST /webhooks/didomi/{organization_id}", ingest.NewDidomi(a.committer, tokens, a.log, metrics))

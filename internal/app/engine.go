@@ -12,6 +12,7 @@ import (
 	"consentsync/internal/auth"
 	"consentsync/internal/backfill"
 	"consentsync/internal/deliver"
+	"consentsync/internal/events"
 	"consentsync/internal/ingest"
 	"consentsync/internal/integration"
 	"consentsync/internal/people"
@@ -28,6 +29,7 @@ type engine interface {
 	auth.KeyStore
 	backfill.Store
 	deliver.Store
+	events.Store
 	ingest.Store
 	ingest.Integrations
 	integration.Store

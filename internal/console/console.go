@@ -19,6 +19,7 @@ import (
 	"consentsync/internal/accounts"
 	"consentsync/internal/changes"
 	"consentsync/internal/consent"
+	"consentsync/internal/events"
 	"consentsync/internal/integration"
 	"consentsync/internal/people"
 	"consentsync/internal/reply"
@@ -30,6 +31,7 @@ type Options struct {
 	Changes      changes.Store
 	Integrations *integration.Service
 	People       *people.Service
+	Events       *events.Service
 	// PublicURL is where browsers reach us; empty if that is not known.
 	PublicURL string
 	Log       *slog.Logger
@@ -114,6 +116,16 @@ func (c *Console) routes(mux *http.ServeMux) {
 	mux.Handle("POST /organizations", c.signedIn(c.setFeature))
 
 	mux.Handle("GET /o/{org}", c.within(accounts.Viewer, c.overviewPage))
+	mux.Handle("GET /o/{org}/people", c.within(accounts.Viewer, c.personPage))
+	mux.Handle("GET /o/{org}/events", c.within(accounts.Viewer, c.eventsPage))
+	mux.Handle("GET /o/{org}/events/{event}", c.within(accounts.Viewer, c.eventPage))
+	mux.Handle("GET /o/{org}/integrations/{id}", c.within(accounts.Viewer, c.integrationPage))
+	mux.Handle("POST /o/{org}/integrations/{id}/pause", c.within(accounts.Operator, c.act(c.Integrations.Pause, "paused")))
+	mux.Handle("POST /o/{org}/integrations/{id}/resume", c.within(accounts.Operator, c.act(c.resume(false), "resumed")))
+	mux.Handle("POST /o/{org}/integrations/{id}/approve", c.within(accounts.Administrator, c.act(c.resume(true), "approved")))
+	mux.Handle("POST /o/{org}/integrations/{id}/refresh", c.within(accounts.Administrator, c.act(c.Integrations.Refresh, "refreshed")))
+	mux.Handle("POST /o/{org}/integrations/{id}/replay", c.within(accounts.Operator, c.repairPerson(c.Integrations.Replay, "replayed")))
+	mux.Handle("POST /o/{org}/integrations/{id}/reread", c.within(accounts.Operator, c.repairPerson(c.Integrations.Reread, "reread")))
 	mux.Handle("GET /o/{org}/changes", c.within(accounts.Viewer, c.changesPage))
 	mux.Handle("GET /o/{org}/users", c.within(accounts.Administrator, c.usersPage))
 	mux.Handle("POST /o/{org}/invitations", c.within(accounts.Administrator, c.invite))
@@ -160,6 +172,9 @@ var doneTexts = map[string]string{
 	"password": "The password is changed, and you are signed out everywhere else.", "joined": "Welcome.",
 	"enabled": "The Actito integration is switched on.", "disabled": "The Actito integration is switched off.",
 	"signed-out": "You are signed out.",
+	"paused":     "Deliveries are paused. What becomes due is kept.", "resumed": "Deliveries go on.",
+	"approved": "The grants go out.", "refreshed": "A new snapshot of the table is taken.",
+	"replayed": "The person is due: what differs is sent now.", "reread": "The profile is read soon, and what differs is sent again.",
 }
 
 // done goes to a page that says what was done.

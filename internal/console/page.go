@@ -75,6 +75,7 @@ func (c *Console) functions() template.FuncMap {
 			}
 			return b
 		},
+		"clock": clock, "outcome": outcomeText, "span": func(seconds float64) string { return span(time.Duration(seconds * float64(time.Second))) },
 		"join": func(parts ...string) string { return strings.Join(parts, "") },
 	}
 }
@@ -89,6 +90,10 @@ func stamp(t any) string {
 
 // machine writes a time for the attribute datetime.
 func machine(t any) string { return timeOf(t).Format(time.RFC3339) }
+
+// clock writes the time of day with its milliseconds, for what follows one upon
+// the other.
+func clock(t consent.Time) string { return t.Std().Format("2 Jan 2006, 15:04:05.000") }
 
 func timeOf(t any) time.Time {
 	switch t := t.(type) {
@@ -155,6 +160,20 @@ func plural(n any, one, many string) string {
 		return "1 " + one
 	}
 	return number(n) + " " + many
+}
+
+// outcomeText says what became of an event, in words.
+func outcomeText(o any) string {
+	if text, known := outcomeTexts[fmt.Sprint(o)]; known {
+		return text
+	}
+	return fmt.Sprint(o)
+}
+
+var outcomeTexts = map[string]string{
+	"applied": "applied", "superseded": "superseded by something newer", "pending_approval": "waits for approval",
+	"regulation_conflict": "not applied: two regulations are named", "no_person": "names nobody",
+	"unlinked": "unlinked a Didomi user", "duplicate": "a duplicate",
 }
 
 // actionText says what a change was, in words.

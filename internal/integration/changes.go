@@ -19,6 +19,7 @@ const (
 	actionApproved      = "integration.grants_approved"
 	actionSecretRotated = "integration.webhook_secret_rotated"
 	actionReplayed      = "person.replayed"
+	actionReread        = "person.reread"
 )
 
 // change makes the record of a change of an integration.

@@ -35,6 +35,7 @@ type Store interface {
 	Reprojection(ctx context.Context, k store.IntegrationKey) (store.Reprojection, bool, error)
 	AdvanceReprojection(ctx context.Context, r store.Reprojection, due []store.Due, changes ...store.Change) error
 	MakeDue(ctx context.Context, k store.DeliveryKey, class store.Class, consentAt consent.Time, changes ...store.Change) error
+	AskRead(ctx context.Context, k store.DeliveryKey, changes ...store.Change) error
 	Plan(ctx context.Context, licence string) ([]byte, error)
 	Loads(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.Load, error)
 	Counts(ctx context.Context, k store.IntegrationKey) (map[string]int64, error)
@@ -300,25 +301,4 @@ func (s *Service) set(ctx context.Context, k store.IntegrationKey, to store.Inte
 	}
 	s.Changed()
 	return s.Get(ctx, k)
-}
-
-// Replay compares a person with an integration again and sends the difference,
-// whatever became of it before.
-func (s *Service) Replay(ctx context.Context, k store.IntegrationKey, userID string) error {
-	if userID == "" {
-		return incoming.RefuseField("organization_user_id", "is required")
-	}
-	if _, err := s.Store.Integration(ctx, k); err != nil {
-		return err
-	}
-	if _, err := store.CaughtUp(ctx, s.Store, k.Organization, store.Patience); err != nil {
-		return err
-	}
-	person := s.Hasher.Person(k.Organization, consent.Subject{OrganizationUserID: userID})
-	err := s.Store.MakeDue(ctx, store.DeliveryKey{Organization: k.Organization, Integration: k.ID, Target: store.TargetActito, Person: person},
-		store.BackfilledRefusal, consent.TimeOf(s.Now()), s.change(ctx, k, actionReplayed, store.Detail{Name: "person", Is: person.String()}))
-	if err == nil {
-		s.Changed()
-	}
-	return err
 }

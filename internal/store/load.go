@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/binary"
 	"slices"
 	"time"
 
@@ -221,8 +220,4 @@ func (r *LoadRow) again(l *Load, d *Delivery, now consent.Time) {
 
 // FirstLoadID is no later than the id of any load that was handed over after a
 // time: ids are in the order in which loads were made, a day before at most.
-func FirstLoadID(after consent.Time) (first ID) {
-	made := max(0, after.Add(-24*time.Hour).Std().UnixMilli())
-	binary.BigEndian.PutUint64(first[:], uint64(made)<<16)
-	return first
-}
+func FirstLoadID(after consent.Time) ID { return FirstID(after.Add(-24 * time.Hour)) }

@@ -141,6 +141,10 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"Organizations":         {organizationsSQL, "SEARCH organizations USING PRIMARY KEY (organization>?)"},
 		"Changes":               {changesSQL, "SEARCH changes USING PRIMARY KEY (organization=? AND id<?)"},
 		"Changes, of one":       {changesOfSQL, "SEARCH changes USING INDEX changes_by_integration (organization=? AND integration=? AND id<?)"},
+		"Events":                {eventsSQL, "SEARCH events USING PRIMARY KEY (organization=? AND id<?)"},
+		"Events, of one":        {eventsOfSQL, "SEARCH events USING INDEX events_by_person (organization=? AND person=? AND id<?)"},
+		"Event":                 {eventSQL, "SEARCH events USING PRIMARY KEY (organization=? AND id=?)"},
+		"SubjectsOf":            {subjectIDsSQL, "SEARCH people USING PRIMARY KEY (organization=? AND person=?)"},
 		"IntegrationsOfLicence": {selectIntegrations + ofLicence, "SEARCH integrations USING INDEX integrations_by_licence (licence=?)"},
 	} {
 		found := x.want == ""

@@ -102,6 +102,10 @@ type People interface {
 	DeliveriesOf(ctx context.Context, organization string, p store.PersonKey) ([]*store.Delivery, error)
 	Trace(ctx context.Context, organization string, subjects []store.PersonKey, limit int) (store.Trace, error)
 	Payload(ctx context.Context, organization string, id store.ID) (salt [16]byte, body []byte, err error)
+	Events(ctx context.Context, organization string, f store.EventFilter, before store.ID, limit int) ([]store.Event, store.ID, error)
+	Event(ctx context.Context, organization string, id store.ID) (*store.Event, error)
+	SubjectsOf(ctx context.Context, organization string, keys []store.PersonKey) (map[store.PersonKey]consent.Subject, error)
+	AskRead(ctx context.Context, k store.DeliveryKey, changes ...store.Change) error
 }
 
 // Integrations is what configuring and re-projecting asks.
@@ -170,7 +174,7 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) Engine) {
 	for area, tests := range map[string]group{
 		"accept": accepting, "inbox": inbox, "events": events, "deletions": deletions, "links": links, "order": order,
 		"due": due, "loads": loads, "ends of loads": loadEnds, "news": news, "queues": queues, "calls": calls, "fence": fence, "reads": reads, "leases": leases,
-		"integrations": integrations, "reprojections": reprojections, "accounts": accounts, "users": users, "changes": recorded, "concurrency": concurrency,
+		"integrations": integrations, "reprojections": reprojections, "accounts": accounts, "users": users, "changes": recorded, "event lists": eventLists, "concurrency": concurrency,
 	} {
 		t.Run(area, func(t *testing.T) {
 			t.Parallel()

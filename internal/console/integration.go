@@ -1,0 +1,56 @@
+package console
+
+import (
+	"context"
+	"net/http"
+
+	"consentsync/internal/changes"
+	"consentsync/internal/integration"
+	"consentsync/internal/store"
+)
+
+// integrationData is what the page of an integration is drawn from.
+type integrationData struct {
+	*integration.View
+	Changes []changes.View
+}
+
+// shownChanges is how many changes the page of an integration shows.
+const shownChanges = 10
+
+func (v *visit) integration(r *http.Request) store.IntegrationKey {
+	return store.IntegrationKey{Organization: v.Organization, ID: r.PathValue("id")}
+}
+
+func (c *Console) integrationPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+	k := v.integration(r)
+	i, err := c.Integrations.Get(r.Context(), k)
+	if err != nil {
+		return err
+	}
+	recent, _, err := changes.List(r.Context(), c.Changes, v.Organization, k.ID, "", shownChanges)
+	if err != nil {
+		return err
+	}
+	c.show(w, r, v, http.StatusOK, "integration", i.Properties.EntityID+" / "+i.Properties.TableName, integrationData{i, recent})
+	return nil
+}
+
+// act does something with an integration and comes back to its page.
+func (c *Console) act(do func(ctx context.Context, k store.IntegrationKey) (*integration.View, error), word string) handler {
+	return func(w http.ResponseWriter, r *http.Request, v *visit) error {
+		k := v.integration(r)
+		if _, err := do(v.acting(r), k); err != nil {
+			return err
+		}
+		done(w, r, v.Base()+"/integrations/"+k.ID, word)
+		return nil
+	}
+}
+
+// resume starts deliveries again; approve also says yes to grants that wait.
+func (c *Console) resume(approve bool) func(ctx context.Context, k store.IntegrationKey) (*integration.View, error) {
+	return func(ctx context.Context, k store.IntegrationKey) (*integration.View, error) {
+		return c.Integrations.Resume(ctx, k, approve)
+	}
+}

@@ -1,0 +1,107 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+const (
+	eventColumns  = `id, type, entity_id, person, regulation, consent_at, arrived_at, outcome`
+	eventsSQL     = `SELECT ` + eventColumns + ` FROM events WHERE organization = ? AND id < ? ORDER BY id DESC LIMIT ?`
+	eventsOfSQL   = `SELECT ` + eventColumns + ` FROM events INDEXED BY events_by_person WHERE organization = ? AND person = ? AND id < ? ORDER BY id DESC LIMIT ?`
+	eventSQL      = `SELECT ` + eventColumns + ` FROM events WHERE organization = ? AND id = ?`
+	subjectIDsSQL = `SELECT user_id, didomi_id FROM people WHERE organization = ? AND person = ?`
+)
+
+func scanHeader(row interface{ Scan(...any) error }, organization string) (store.Event, error) {
+	ev := store.Event{Organization: organization}
+	var id, person []byte
+	if err := row.Scan(&id, &ev.Type, &ev.EntityID, &person, &ev.Regulation, &ev.ConsentAt, &ev.ArrivedAt, &ev.Outcome); err != nil {
+		return ev, err
+	}
+	ev.ID = store.ID(id)
+	copy(ev.Person[:], person)
+	return ev, nil
+}
+
+// Events lists the events that a filter asks for, the newest first, from before
+// one; the zero id is the beginning. A page may hold fewer than limit, or none,
+// where it takes long to find more: next goes on, and is zero at the end.
+func (e *Engine) Events(ctx context.Context, organization string, f store.EventFilter, before store.ID, limit int) ([]store.Event, store.ID, error) {
+	text, args := eventsSQL, []any{organization}
+	if f.Person != (store.PersonKey{}) {
+		text, args = eventsOfSQL, []any{organization, f.Person[:]}
+	}
+	rows, err := e.read.QueryContext(ctx, text, append(args, store.Newest(f.Start(before)), f.Look(limit))...)
+	if err != nil {
+		return nil, store.ID{}, classify(err)
+	}
+	defer rows.Close()
+	var found []store.Event
+	for rows.Next() {
+		ev, err := scanHeader(rows, organization)
+		if err != nil {
+			return nil, store.ID{}, classify(err)
+		}
+		found = append(found, ev)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, store.ID{}, classify(err)
+	}
+	page, next := store.PageOf(found, f, limit)
+	return page, next, nil
+}
+
+// Event reads the header of one event; NotFound if there is none.
+func (e *Engine) Event(ctx context.Context, organization string, id store.ID) (*store.Event, error) {
+	ev, err := scanHeader(e.read.QueryRowContext(ctx, eventSQL, organization, id[:]), organization)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, consent.Errorf(consent.NotFound, "sqlite.Event", "no such event")
+	}
+	return &ev, classify(err)
+}
+
+// SubjectsOf tells whom keys stand for; those that nothing is known of are left
+// out.
+func (e *Engine) SubjectsOf(ctx context.Context, organization string, keys []store.PersonKey) (map[store.PersonKey]consent.Subject, error) {
+	found := make(map[store.PersonKey]consent.Subject, len(keys))
+	stmt, err := e.read.PrepareContext(ctx, subjectIDsSQL)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer stmt.Close() //nolint:errcheck // nothing was written
+	for _, k := range keys {
+		if _, had := found[k]; had {
+			continue
+		}
+		var s consent.Subject
+		switch err := stmt.QueryRowContext(ctx, organization, k[:]).Scan(&s.OrganizationUserID, &s.DidomiUserID); {
+		case err == nil:
+			found[k] = s
+		case !errors.Is(err, sql.ErrNoRows):
+			return nil, classify(err)
+		}
+	}
+	return found, nil
+}
+
+// AskRead has the profile of a person read soon; NotFound if nothing is known of
+// them in the integration.
+func (e *Engine) AskRead(ctx context.Context, k store.DeliveryKey, changes ...store.Change) error {
+	return e.inTx(ctx, func(tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx, `UPDATE deliveries SET readback = max(readback, 1), readback_at = ?
+			WHERE organization = ? AND integration = ? AND target = ? AND person = ?`,
+			int64(consent.TimeOf(e.now())), k.Organization, k.Integration, string(k.Target), k.Person[:])
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(err, consent.Errorf(consent.NotFound, "sqlite.AskRead", "nothing was sent for this person yet"))
+		}
+		return record(ctx, tx, changes)
+	})
+}
