@@ -76,6 +76,10 @@ func (a *API) Register(mux *http.ServeMux) {
 		"DELETE /v1/organizations/{organization_id}/invitations/{invitation_id}": a.uninvite,
 		"GET /v1/organizations/{organization_id}/events":                         a.listEvents,
 		"GET /v1/organizations/{organization_id}/events/{event_id}":              a.getEvent,
+		"GET /v1/marketplace/integrations/{id}/overview":                         a.getOverview,
+		"GET /v1/marketplace/integrations/{id}/troubles":                         a.listTroubles,
+		"GET /v1/marketplace/integrations/{id}/troubled":                         a.listTroubled,
+		"POST /v1/marketplace/integrations/{id}/retry":                           a.retryIntegration,
 		"POST /v1/marketplace/integrations/{id}/reread":                          a.rereadIntegration,
 		"GET /v1/organizations/{organization_id}/changes":                        a.listChanges,
 	} {

@@ -23,6 +23,7 @@ type Store interface {
 	Reprojections(ctx context.Context) ([]store.Reprojection, error)
 	AdvanceReprojection(ctx context.Context, r store.Reprojection, due []store.Due, changes ...store.Change) error
 	PeoplePage(ctx context.Context, organization string, after []byte, limit int) ([]store.PersonKey, error)
+	Troubled(ctx context.Context, k store.IntegrationKey, only store.Only, after store.TroubleCursor, limit int) ([]*store.Delivery, error)
 	Person(ctx context.Context, organization string, key store.PersonKey) (*store.Person, error)
 	Delivery(ctx context.Context, k store.DeliveryKey) (*store.Delivery, error)
 }
@@ -120,15 +121,14 @@ func (r *Reprojector) advance(ctx context.Context, i *store.Integration, p store
 	if err != nil {
 		return err
 	}
-	// A store may give an empty cursor back as nil, which to SQL is no key at
-	// all and not the one before all others.
-	keys, err := r.store.PeoplePage(ctx, p.Organization, append([]byte{}, p.Cursor...), pageSize)
+	keys, next, err := r.people(ctx, &p)
 	if err != nil {
 		return err
 	}
 	var due []store.Due
 	for _, k := range keys {
-		d, state, err := r.compare(ctx, i, k)
+		d, delivery, err := r.compare(ctx, i, k)
+		state := closing(delivery)
 		switch {
 		case err != nil && (consent.KindOf(err) == consent.Transient || ctx.Err() != nil):
 			return err
@@ -137,6 +137,8 @@ func (r *Reprojector) advance(ctx context.Context, i *store.Integration, p store
 			continue
 		case state == store.Pending:
 			continue // and compared under the new settings when its turn comes
+		case retries(&p) && !(p.Only.Takes(delivery) || p.State == store.ReprojectionGranting && delivery.HoldGrants):
+			continue // nobody asked for it
 		}
 		entry, ok := store.Due{Class: store.Ordinary, ConsentAt: now, At: now}, true
 		if state == "" {
@@ -150,8 +152,7 @@ func (r *Reprojector) advance(ctx context.Context, i *store.Integration, p store
 	if len(keys) < pageSize {
 		r.turn(&p)
 	} else {
-		last := keys[len(keys)-1]
-		p.Cursor = last[:]
+		p.Cursor = next
 	}
 	if err := r.store.AdvanceReprojection(ctx, p, due); err != nil {
 		return err
@@ -162,32 +163,58 @@ func (r *Reprojector) advance(ctx context.Context, i *store.Integration, p store
 	return nil
 }
 
+// retries tells whether a re-projection is of some alone.
+func retries(p *store.Reprojection) bool { return p.Only != (store.Only{}) }
+
+// people gives the next of those whom a re-projection is about, and the cursor
+// after them. A retry counts those in trouble; whoever was sent without their
+// grants meanwhile is among all the others when the grants go out.
+func (r *Reprojector) people(ctx context.Context, p *store.Reprojection) (keys []store.PersonKey, next []byte, err error) {
+	if retries(p) && p.State == store.ReprojectionCounting {
+		found, err := r.store.Troubled(ctx, p.IntegrationKey, p.Only, store.TroubleCursorOf(p.Cursor), pageSize)
+		for _, d := range found {
+			keys = append(keys, d.Person)
+			next = store.TroubleCursor{Reason: store.ReasonOf(d.LastError), Person: d.Person}.Bytes()
+		}
+		return keys, next, err
+	}
+	// A store may give an empty cursor back as nil, which to SQL is no key at
+	// all and not the one before all others.
+	keys, err = r.store.PeoplePage(ctx, p.Organization, append([]byte{}, p.Cursor...), pageSize)
+	if len(keys) > 0 {
+		next = keys[len(keys)-1][:]
+	}
+	return keys, next, err
+}
+
 // compare gives the difference between what one person's profile should hold
-// and what it was last known to hold. A state tells that it is about to be
-// closed anyway, because of the person's own live consent, which waits for
-// nobody's yes (R23): it is due, in flight or in a bulk load. What is under way
-// was compared under the old settings, so it has to be compared again after.
-func (r *Reprojector) compare(ctx context.Context, i *store.Integration, k store.PersonKey) (
-	_ consent.Difference, closing store.DeliveryState, _ error,
-) {
+// and what it was last known to hold, and the delivery, as far as there is one.
+func (r *Reprojector) compare(ctx context.Context, i *store.Integration, k store.PersonKey) (consent.Difference, *store.Delivery, error) {
 	person, err := r.store.Person(ctx, i.Organization, k)
 	if err != nil {
-		return consent.Difference{}, "", err
+		return consent.Difference{}, &store.Delivery{}, err
 	}
-	var known consent.Known
 	d, err := r.store.Delivery(ctx, store.DeliveryKey{Organization: i.Organization, Integration: i.ID, Target: store.TargetActito, Person: k})
-	switch {
-	case err == nil:
-		known = d.Known
-		if !d.HoldGrants && slices.Contains([]store.DeliveryState{store.Pending, store.InFlight, store.Sent}, d.State) {
-			closing = d.State
-		}
-	case consent.KindOf(err) != consent.NotFound:
-		return consent.Difference{}, "", err
+	if consent.KindOf(err) == consent.NotFound && err != nil {
+		d, err = &store.Delivery{}, nil
+	}
+	if err != nil {
+		return consent.Difference{}, &store.Delivery{}, err
 	}
 	// It brings no newer consent, so nothing is sent again just because it was
 	// confirmed long ago.
-	return consent.Differ(consent.Project(person.View(), i.Rules()), known, &i.Snapshot, 0), closing, nil
+	return consent.Differ(consent.Project(person.View(), i.Rules()), d.Known, &i.Snapshot, 0), d, nil
+}
+
+// closing gives the state of a delivery whose difference is about to be closed
+// anyway, because of the person's own live consent, which waits for nobody's yes
+// (R23): it is due, in flight or in a bulk load. What is under way was compared
+// under the old settings, so it has to be compared again after.
+func closing(d *store.Delivery) store.DeliveryState {
+	if !d.HoldGrants && slices.Contains([]store.DeliveryState{store.Pending, store.InFlight, store.Sent}, d.State) {
+		return d.State
+	}
+	return ""
 }
 
 // decide says what a person's difference means for the re-projection. While
@@ -205,6 +232,9 @@ func decide(p *store.Reprojection, d consent.Difference, now consent.Time) (stor
 	if d.Withdraws() {
 		p.Withdrawals++
 		due.Class = store.BackfilledRefusal
+	}
+	if retries(p) && !d.Grants() {
+		return due, true // even where nothing differs: it is no failure then
 	}
 	return due, !d.WithoutGrants().Empty()
 }

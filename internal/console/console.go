@@ -116,6 +116,12 @@ func (c *Console) routes(mux *http.ServeMux) {
 	mux.Handle("POST /organizations", c.signedIn(c.setFeature))
 
 	mux.Handle("GET /o/{org}", c.within(accounts.Viewer, c.overviewPage))
+	mux.Handle("GET /o/{org}/live", c.within(accounts.Viewer, c.overviewPart))
+	mux.Handle("GET /o/{org}/troubles", c.within(accounts.Viewer, c.troublesHome))
+	mux.Handle("GET /o/{org}/integrations/{id}/troubles", c.within(accounts.Viewer, c.troublesPage))
+	mux.Handle("GET /o/{org}/integrations/{id}/troubles/part", c.within(accounts.Viewer, c.troublesPart))
+	mux.Handle("GET /o/{org}/integrations/{id}/troubles/export", c.within(accounts.Operator, c.exportTroubles))
+	mux.Handle("POST /o/{org}/integrations/{id}/troubles/retry", c.within(accounts.Operator, c.retry))
 	mux.Handle("GET /o/{org}/people", c.within(accounts.Viewer, c.personPage))
 	mux.Handle("GET /o/{org}/events", c.within(accounts.Viewer, c.eventsPage))
 	mux.Handle("GET /o/{org}/events/{event}", c.within(accounts.Viewer, c.eventPage))
@@ -174,7 +180,8 @@ var doneTexts = map[string]string{
 	"signed-out": "You are signed out.",
 	"paused":     "Deliveries are paused. What becomes due is kept.", "resumed": "Deliveries go on.",
 	"approved": "The grants go out.", "refreshed": "A new snapshot of the table is taken.",
-	"replayed": "The person is due: what differs is sent now.", "reread": "The profile is read soon, and what differs is sent again.",
+	"replayed": "The person is due: what differs is sent now.", "retried": "They are being tried again.",
+	"reread": "The profile is read soon, and what differs is sent again.",
 }
 
 // done goes to a page that says what was done.

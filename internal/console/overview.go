@@ -1,29 +1,124 @@
 package console
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"net/http"
+	"time"
 
 	"consentsync/internal/integration"
+	"consentsync/internal/store"
 )
 
 // overviewData is what the overview of an organization is drawn from.
 type overviewData struct {
+	*visit
 	Feature      bool // whether the organization may use the Actito integration
-	Integrations []*integration.View
+	Integrations []overviewIntegration
+	Have         string // what of the part that moves the browser has
+}
+
+type overviewIntegration struct {
+	*integration.View
+	Name  string
+	Goes  *integration.OverviewView
+	Plan  *integration.PlanView
+	Chart *chart
+	Due   int64
+	Saved int64
+	// SavedPart is how many of 100 calls were spared.
+	SavedPart int64
+	Load      *integration.LoadView // that is under way
 }
 
 // mostIntegrations bounds what one overview shows.
 const mostIntegrations = 100
 
-func (c *Console) overviewPage(w http.ResponseWriter, r *http.Request, v *visit) error {
-	var data overviewData
+func (c *Console) overview(r *http.Request, v *visit) (*overviewData, error) {
+	data := &overviewData{visit: v}
 	var err error
 	if _, data.Feature, err = c.Accounts.Organization(r.Context(), v.Organization); err != nil {
+		return nil, err
+	}
+	views, _, err := c.Integrations.List(r.Context(), v.Organization, "", mostIntegrations)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range views {
+		o := overviewIntegration{View: i, Name: i.Properties.EntityID + " / " + i.Properties.TableName}
+		k := store.IntegrationKey{Organization: v.Organization, ID: i.ID}
+		if o.Goes, err = c.Integrations.Overview(r.Context(), k); err != nil {
+			return nil, err
+		}
+		if o.Plan, err = c.Integrations.Plan(r.Context(), k); err != nil {
+			return nil, err
+		}
+		o.Chart = drawEffects(o.Goes, c.Now().Truncate(time.Minute))
+		for _, q := range o.Plan.Due {
+			o.Due += q.People
+		}
+		saved := o.Plan.Spent.Saved
+		o.Saved = saved.Coalesced + saved.Unchanged + saved.Bulk
+		if all := o.Saved + o.Plan.Spent.Calls; all > 0 {
+			o.SavedPart = 100 * o.Saved / all
+		}
+		for n := range o.Plan.Loads {
+			if l := &o.Plan.Loads[n]; l.State != store.LoadDone && o.Load == nil {
+				o.Load = l
+			}
+		}
+		data.Integrations = append(data.Integrations, o)
+	}
+	return data, nil
+}
+
+func (c *Console) overviewPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+	data, err := c.overview(r, v)
+	if err != nil {
 		return err
 	}
-	if data.Integrations, _, err = c.Integrations.List(r.Context(), v.Organization, "", mostIntegrations); err != nil {
+	if data.Have, err = c.seen("overview", "live", data); err != nil {
 		return err
 	}
 	c.show(w, r, v, http.StatusOK, "overview", "Overview", data)
+	return nil
+}
+
+// overviewPart is the part of the overview that moves.
+func (c *Console) overviewPart(w http.ResponseWriter, r *http.Request, v *visit) error {
+	data, err := c.overview(r, v)
+	if err != nil {
+		return err
+	}
+	if data.Have, err = c.seen("overview", "live", data); err != nil {
+		return err
+	}
+	return c.showPart(w, r, "overview", "live", data, data.Have)
+}
+
+// seen gives a mark of what a part of a page looks like; data has none yet.
+func (c *Console) seen(page, part string, data any) (string, error) {
+	var b bytes.Buffer
+	if err := c.pages[page].part(&b, part, data); err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(b.Bytes())
+	return hex.EncodeToString(sum[:8]), nil
+}
+
+// showPart answers with a part of a page, or with nothing if it looks as what
+// the browser has.
+func (c *Console) showPart(w http.ResponseWriter, r *http.Request, page, part string, data any, have string) error {
+	if r.URL.Query().Get("have") == have {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	var b bytes.Buffer
+	if err := c.pages[page].part(&b, part, data); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = w.Write(b.Bytes())
 	return nil
 }

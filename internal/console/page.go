@@ -190,6 +190,7 @@ var actionTexts = map[string]string{
 	"integration.paused": "paused the integration", "integration.resumed": "resumed the integration",
 	"integration.grants_approved":        "approved grants",
 	"integration.webhook_secret_rotated": "gave Actito's webhook a new secret",
+	"people.retried":                     "tried those again who failed or are unmatched",
 	"person.replayed":                    "sent a person again", "person.reread": "had a person read again",
 	"user.joined": "joined", "user.invited": "invited somebody", "user.uninvited": "took an invitation back",
 	"user.role_changed": "changed a role", "user.removed": "removed a user",

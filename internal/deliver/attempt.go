@@ -54,7 +54,9 @@ func (c *courier) attempt(ctx context.Context, j *job, now consent.Time) {
 	}
 	a.guarded(ctx, call)
 	if a.record(ctx, a.finish) {
-		a.metrics.finished(a.job, &a.finish, a.clock())
+		if now := a.clock(); a.metrics.finished(a.job, &a.finish, now) {
+			a.effects.add(a.job.IntegrationKey(), a.job.send.Withdraws(), a.job.DueAt, now)
+		}
 	}
 }
 

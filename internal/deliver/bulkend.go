@@ -214,7 +214,8 @@ func (c *courier) endRows(ctx context.Context, load *store.Load, state store.Row
 			return left, err
 		}
 		if load.Outcome == store.LoadConfirmed && state == store.RowOpen {
-			c.metrics.loaded(page, c.clock())
+			now := c.clock()
+			c.metrics.loaded(page, now, func(r store.LoadRow) { c.effects.add(load.IntegrationKey, r.Withdraws(), r.DueAt, now) })
 		}
 		left += len(page) - moved
 		after = page[len(page)-1].Row

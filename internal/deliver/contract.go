@@ -29,6 +29,7 @@ type Store interface {
 	Release(ctx context.Context, node string) error
 	Block(ctx context.Context, l store.Lease, until consent.Time) error
 	ReportPlan(ctx context.Context, l store.Lease, plan []byte) error
+	AddEffects(ctx context.Context, l store.Lease, k store.IntegrationKey, effects []store.Effect) error
 
 	IntegrationsOfLicence(ctx context.Context, licence string) ([]*store.Integration, error)
 	SetStatus(ctx context.Context, k store.IntegrationKey, from, to store.IntegrationStatus, reason string) (bool, error)

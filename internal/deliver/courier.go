@@ -54,6 +54,7 @@ type courier struct {
 
 	node     string
 	reported report
+	effects  effects
 }
 
 func (c *courier) clock() consent.Time { return consent.TimeOf(c.now()) }
@@ -117,6 +118,7 @@ func (c *courier) run(ctx, calls context.Context) {
 	defer c.calls.Wait()
 	for ctx.Err() == nil {
 		c.report(ctx)
+		c.tellEffects(ctx)
 		wait, err := c.step(ctx, calls)
 		if err != nil && ctx.Err() == nil {
 			c.log.ErrorContext(ctx, "looking for work failed", "error", err)

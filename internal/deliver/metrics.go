@@ -65,10 +65,12 @@ func (m *metrics) loadEnded(l *store.Load) {
 	m.rows.WithLabelValues(string(l.Outcome)).Add(float64(l.People))
 }
 
-// loaded observes how long it took until people of a load were in effect.
-func (m *metrics) loaded(rows []store.LoadRow, now consent.Time) {
+// loaded observes how long it took until people of a load were in effect, each
+// of whom it gives to effect.
+func (m *metrics) loaded(rows []store.LoadRow, now consent.Time, effect func(store.LoadRow)) {
 	for _, r := range rows {
 		if r.Refused == "" {
+			effect(r)
 			m.delay.WithLabelValues(kindOf(r.Withdraws())).Observe(now.Sub(r.DueAt).Seconds())
 		}
 	}
@@ -88,10 +90,13 @@ func (m *metrics) called(operation, outcome string) {
 	m.calls.WithLabelValues(operation, outcome).Inc()
 }
 
-func (m *metrics) finished(j *job, f *store.Finish, now consent.Time) {
+// finished counts how an attempt ended, and tells whether what it sent came into
+// effect.
+func (m *metrics) finished(j *job, f *store.Finish, now consent.Time) bool {
 	m.finishes.WithLabelValues(string(f.State)).Inc()
 	if f.State != store.Synced || f.LastError != "" {
-		return
+		return false
 	}
 	m.delay.WithLabelValues(kindOf(j.send.Withdraws())).Observe(now.Sub(j.DueAt).Seconds())
+	return true
 }

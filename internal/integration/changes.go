@@ -20,6 +20,7 @@ const (
 	actionSecretRotated = "integration.webhook_secret_rotated"
 	actionReplayed      = "person.replayed"
 	actionReread        = "person.reread"
+	actionRetried       = "people.retried"
 )
 
 // change makes the record of a change of an integration.

@@ -35,6 +35,12 @@ type Store interface {
 	Reprojection(ctx context.Context, k store.IntegrationKey) (store.Reprojection, bool, error)
 	AdvanceReprojection(ctx context.Context, r store.Reprojection, due []store.Due, changes ...store.Change) error
 	MakeDue(ctx context.Context, k store.DeliveryKey, class store.Class, consentAt consent.Time, changes ...store.Change) error
+	Troubles(ctx context.Context, k store.IntegrationKey) ([]store.Trouble, error)
+	Troubled(ctx context.Context, k store.IntegrationKey, only store.Only, after store.TroubleCursor, limit int) ([]*store.Delivery, error)
+	SubjectsOf(ctx context.Context, organization string, keys []store.PersonKey) (map[store.PersonKey]consent.Subject, error)
+	StartRetry(ctx context.Context, k store.IntegrationKey, only store.Only, changes ...store.Change) error
+	States(ctx context.Context, k store.IntegrationKey) (map[store.DeliveryState]int64, error)
+	Effects(ctx context.Context, k store.IntegrationKey, since consent.Time) ([]store.Effect, error)
 	AskRead(ctx context.Context, k store.DeliveryKey, changes ...store.Change) error
 	Plan(ctx context.Context, licence string) ([]byte, error)
 	Loads(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.Load, error)

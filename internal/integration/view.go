@@ -49,6 +49,9 @@ type ReprojectionView struct {
 	People      int64                   `json:"people"`
 	Withdrawals int64                   `json:"withdrawals"`
 	Grants      int64                   `json:"grants"`
+	// A retry is of those alone who are in a state, for a reason if there is one.
+	OnlyStatus store.DeliveryState `json:"only_status,omitempty"`
+	OnlyReason string              `json:"only_reason,omitempty"`
 }
 
 // RestoredView tells that the database was brought back to an older state.
@@ -81,7 +84,7 @@ func (s *Service) view(ctx context.Context, i *store.Integration) (*View, error)
 		v.Webhook = s.webhookView(i)
 	}
 	if running {
-		v.Reprojection = &ReprojectionView{r.State, r.People, r.Withdrawals, r.Grants}
+		v.Reprojection = &ReprojectionView{r.State, r.People, r.Withdrawals, r.Grants, r.Only.State, r.Only.Reason}
 	}
 	if at := i.Snapshot.RestoredAt; at > 0 {
 		v.Restored = &RestoredView{at, i.Snapshot.HoldsGrants()}

@@ -13,7 +13,7 @@ const (
 	DeliveryColumns = `organization, integration, target, person, state, class, consent_at, due_at, next_at, version, attempts, calls,
 	epoch, known, left_out, last_error, held, readback, readback_at, updated_at, profile`
 	IntegrationColumns  = `organization, id, status, status_reason, revision, licence, settings, sealed, snapshot, created_at, updated_at, webhook`
-	ReprojectionColumns = `organization, integration, state, cursor, people, withdrawals, grants, started_at`
+	ReprojectionColumns = `organization, integration, state, cursor, people, withdrawals, grants, started_at, only_since, only_state, only_reason`
 	LoadColumns         = `organization, integration, id, state, epoch, columns, people, withdrawals, refused, execution, outcome, reason,
 	created_at, started_at, ended_at`
 	LoadRowColumns = `r.number, r.person, r.version, r.class, r.due_at, r.cells, r.rest, r.stranger, r.refused, r.doubtful, r.state, coalesce(p.user_id, '')`
@@ -27,6 +27,7 @@ const (
 // nobody joins a load without a delivery.
 var Remains = []struct{ Table, Key string }{
 	{"news", "id"}, {"deliveries", "target, person"}, {"load_rows", "load, number"}, {"loads", "id"}, {"left_out", "name, reason"}, {"counts", "name"},
+	{"effects", "at, withdrawal, step"},
 }
 
 // Row is a row that an engine has found.
@@ -78,7 +79,14 @@ func ScanIntegrationKey(row Row) (k IntegrationKey, err error) {
 
 // ScanReprojection reads ReprojectionColumns.
 func ScanReprojection(row Row) (r Reprojection, err error) {
-	err = row.Scan(&r.Organization, &r.ID, &r.State, &r.Cursor, &r.People, &r.Withdrawals, &r.Grants, &r.StartedAt)
+	// A program that knows nothing of retries starts one of everybody in its
+	// place, and leaves what the retry was about: that holds for its own start.
+	var since consent.Time
+	var only Only
+	err = row.Scan(&r.Organization, &r.ID, &r.State, &r.Cursor, &r.People, &r.Withdrawals, &r.Grants, &r.StartedAt, &since, &only.State, &only.Reason)
+	if since == r.StartedAt {
+		r.Only = only
+	}
 	return r, err
 }
 
@@ -190,4 +198,10 @@ func ScanRowWritten(row Row) (w Written, err error) {
 	}
 	w.Subscriptions = (&LoadRow{On: fromCells(cells)}).Difference(names).Subscriptions
 	return w, nil
+}
+
+// ScanEffect reads an interval, whether it is of withdrawals, a step, people.
+func ScanEffect(row Row) (e Effect, err error) {
+	err = row.Scan(&e.At, &e.Withdrawal, &e.Step, &e.People)
+	return e, err
 }

@@ -139,6 +139,8 @@ type Reprojection struct {
 	Withdrawals int64
 	Grants      int64 // people of whom a subscription would be turned on
 	StartedAt   consent.Time
+	// Only says whom it is about; the zero value is everybody.
+	Only Only
 }
 
 // Behind tells whether r is what a node makes of a re-projection that others

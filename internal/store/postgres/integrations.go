@@ -88,7 +88,8 @@ func (e *Engine) saveIntegration(ctx context.Context, i *store.Integration, chan
 			return consent.Errorf(consent.Conflict, "postgres.saveIntegration", "the integration was changed at the same time: read it again")
 		}
 		_, err = tx.Exec(ctx, `INSERT INTO reprojections (organization, integration, state, cursor, started_at) VALUES ($1, $2, 'counting', '', $3)
-			ON CONFLICT (organization, integration) DO UPDATE SET state = 'counting', cursor = '', people = 0, withdrawals = 0, grants = 0, started_at = excluded.started_at`,
+			ON CONFLICT (organization, integration) DO UPDATE SET state = 'counting', cursor = '', people = 0, withdrawals = 0, grants = 0, started_at = excluded.started_at,
+				only_since = 0`,
 			i.Organization, i.ID, int64(i.UpdatedAt))
 		if err != nil {
 			return err

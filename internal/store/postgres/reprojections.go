@@ -42,6 +42,11 @@ func (e *Engine) AdvanceReprojection(ctx context.Context, r store.Reprojection, 
 		if len(due) > 0 {
 			queueMarks(&b, r.ID, store.TargetActito, due, nil)
 		}
+		if r.Only != (store.Only{}) { // a retry: what was refused is tried again
+			if err := tx.forgiveAll(ctx, &b, r, due); err != nil {
+				return err
+			}
+		}
 		if r.State == store.ReprojectionDone {
 			b.Queue(`DELETE FROM reprojections WHERE organization = $1 AND integration = $2`, r.Organization, r.ID)
 		} else {
@@ -96,4 +101,24 @@ func (e *Engine) MakeDue(ctx context.Context, k store.DeliveryKey, class store.C
 		}
 		return tx.record(ctx, changes)
 	})
+}
+
+// forgiveAll forgets which values Actito refused of all who are made due.
+func (t *tx) forgiveAll(ctx context.Context, b *pgx.Batch, r store.Reprojection, due []store.Due) error {
+	people := make([][]byte, len(due))
+	for i := range due {
+		people[i] = due[i].Person[:]
+	}
+	deliveries, err := collect(ctx, t, scanDelivery, lockDeliveriesSQL, r.Organization, r.ID, string(store.TargetActito), people)
+	if err != nil {
+		return err
+	}
+	for _, d := range deliveries {
+		known, err := store.ToJSON(d.Known.Forgive())
+		if err != nil {
+			return err
+		}
+		b.Queue(`UPDATE deliveries SET known = $5 WHERE `+oneDelivery, append(deliveryKey(d.DeliveryKey), known)...)
+	}
+	return nil
 }

@@ -65,8 +65,8 @@ func TestEveryKeyStartsWithTheOrganization(t *testing.T) {
 		}
 	}
 	// Texts in keys compare by their bytes, as in the program.
-	n := number(t, e, `SELECT count(*) FROM pg_index x JOIN pg_class t ON t.oid = x.indrelid JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = ANY(x.indkey)
-		JOIN pg_collation c ON c.oid = a.attcollation WHERE t.relnamespace = 'public'::regnamespace AND c.collname <> 'C'`)
+	n := number(t, e, `SELECT count(*) FROM pg_index x JOIN pg_class t ON t.oid = x.indrelid, unnest(x.indcollation) i JOIN pg_collation c ON c.oid = i
+		WHERE t.relnamespace = 'public'::regnamespace AND c.collname <> 'C'`)
 	if n > 0 {
 		t.Errorf("%d columns of keys compare by the locale", n)
 	}
@@ -199,6 +199,14 @@ func hotQueries(t *testing.T, e *Engine) {
 		"Event":                 {eventSQL, "events_pkey: organization id"},
 		"SubjectsOf":            {subjectIDsSQL, "people_pkey: organization person"},
 		"AskRead":               {askReadSQL, one},
+		"Troubles":              {firstReasonSQL, "deliveries_troubled: organization integration target state"},
+		"Troubles, next":        {nextReasonSQL, "deliveries_troubled: organization integration target state last_error"},
+		"Troubles, how many":    {countReasonSQL, "deliveries_troubled: organization integration target state last_error"},
+		"Troubled":              {troubledSQL, "deliveries_troubled: organization integration target state last_error person"},
+		"Troubled, for one":     {troubledByWhy, "deliveries_troubled: organization integration target state last_error person"},
+		"States":                {countInFlightSQL, "deliveries_in_flight: organization integration"},
+		"States, in trouble":    {countTroubleSQL, "deliveries_troubled: organization integration target state"},
+		"Effects":               {effectsSQL, "effects_pkey: organization integration at"},
 		"IntegrationsOfLicence": {selectIntegrations + ofLicence, "integrations_by_licence: licence"},
 		"Begin, holds":          {holdsSQL, "licences_pkey: licence"},
 		"Holdings":              {holdingsSQL, "licences_pkey: licence"},
@@ -252,7 +260,7 @@ ANALYZE`
 
 var (
 	usesIndex = regexp.MustCompile(`(?:Index Scan Backward|Index Only Scan Backward|Index Scan|Index Only Scan)(?: using| on)? (\w+)[^\n]*\n\s+Index Cond: ([^\n]*)`)
-	column    = regexp.MustCompile(`[^.\w](organization|integration|target|person|profile|class|tried|consent_at|readback_at|next_at|entity|content|id|lane|seq|load|number|licence|updated_at|email|member|hash|expires_at)\b(?:\)?\s*(?:=|>|<|,|\)))`)
+	column    = regexp.MustCompile(`[^.\w](organization|integration|target|person|profile|class|tried|consent_at|readback_at|next_at|entity|content|id|lane|seq|load|number|licence|updated_at|email|member|hash|expires_at|state|last_error|at)\b(?:\)?\s*(?:=|>|<|,|\)))`)
 )
 
 // unique keeps the first of each.

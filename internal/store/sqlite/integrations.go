@@ -83,7 +83,8 @@ func (e *Engine) saveIntegration(ctx context.Context, i *store.Integration, chan
 			return err
 		}
 		if _, err = tx.ExecContext(ctx, `INSERT INTO reprojections (organization, integration, state, cursor, started_at) VALUES (?, ?, 'counting', x'', ?)
-			ON CONFLICT DO UPDATE SET state = 'counting', cursor = x'', people = 0, withdrawals = 0, grants = 0, started_at = excluded.started_at`,
+			ON CONFLICT DO UPDATE SET state = 'counting', cursor = x'', people = 0, withdrawals = 0, grants = 0, started_at = excluded.started_at,
+				only_since = 0`,
 			i.Organization, i.ID, int64(i.UpdatedAt)); err != nil {
 			return err
 		}

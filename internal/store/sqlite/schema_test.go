@@ -145,6 +145,14 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"Events, of one":        {eventsOfSQL, "SEARCH events USING INDEX events_by_person (organization=? AND person=? AND id<?)"},
 		"Event":                 {eventSQL, "SEARCH events USING PRIMARY KEY (organization=? AND id=?)"},
 		"SubjectsOf":            {subjectIDsSQL, "SEARCH people USING PRIMARY KEY (organization=? AND person=?)"},
+		"Troubles":              {firstReasonSQL, "SEARCH deliveries USING COVERING INDEX deliveries_troubled (organization=? AND integration=? AND target=? AND state=?)"},
+		"Troubles, next":        {nextReasonSQL, "SEARCH deliveries USING COVERING INDEX deliveries_troubled (organization=? AND integration=? AND target=? AND state=? AND <expr>>?)"},
+		"Troubles, how many":    {countReasonSQL, "SEARCH deliveries USING COVERING INDEX deliveries_troubled (organization=? AND integration=? AND target=? AND state=? AND <expr>=?)"},
+		"Troubled":              {troubledSQL, "SEARCH deliveries USING INDEX deliveries_troubled (organization=? AND integration=? AND target=? AND state=? AND <expr>>?)"},
+		"Troubled, for one":     {troubledByWhy, "SEARCH deliveries USING INDEX deliveries_troubled (organization=? AND integration=? AND target=? AND state=? AND <expr>=? AND person>?)"},
+		"States":                {countInFlightSQL, "SEARCH deliveries USING COVERING INDEX deliveries_in_flight (organization=? AND integration=?)"},
+		"States, in trouble":    {countTroubleSQL, "SEARCH deliveries USING COVERING INDEX deliveries_troubled (organization=? AND integration=? AND target=? AND state=?)"},
+		"Effects":               {effectsSQL, "SEARCH effects USING PRIMARY KEY (organization=? AND integration=? AND at>?)"},
 		"IntegrationsOfLicence": {selectIntegrations + ofLicence, "SEARCH integrations USING INDEX integrations_by_licence (licence=?)"},
 	} {
 		found := x.want == ""

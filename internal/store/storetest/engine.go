@@ -105,6 +105,12 @@ type People interface {
 	Events(ctx context.Context, organization string, f store.EventFilter, before store.ID, limit int) ([]store.Event, store.ID, error)
 	Event(ctx context.Context, organization string, id store.ID) (*store.Event, error)
 	SubjectsOf(ctx context.Context, organization string, keys []store.PersonKey) (map[store.PersonKey]consent.Subject, error)
+	Troubles(ctx context.Context, k store.IntegrationKey) ([]store.Trouble, error)
+	Troubled(ctx context.Context, k store.IntegrationKey, only store.Only, after store.TroubleCursor, limit int) ([]*store.Delivery, error)
+	States(ctx context.Context, k store.IntegrationKey) (map[store.DeliveryState]int64, error)
+	StartRetry(ctx context.Context, k store.IntegrationKey, only store.Only, changes ...store.Change) error
+	AddEffects(ctx context.Context, l store.Lease, k store.IntegrationKey, effects []store.Effect) error
+	Effects(ctx context.Context, k store.IntegrationKey, since consent.Time) ([]store.Effect, error)
 	AskRead(ctx context.Context, k store.DeliveryKey, changes ...store.Change) error
 }
 
@@ -174,7 +180,8 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) Engine) {
 	for area, tests := range map[string]group{
 		"accept": accepting, "inbox": inbox, "events": events, "deletions": deletions, "links": links, "order": order,
 		"due": due, "loads": loads, "ends of loads": loadEnds, "news": news, "queues": queues, "calls": calls, "fence": fence, "reads": reads, "leases": leases,
-		"integrations": integrations, "reprojections": reprojections, "accounts": accounts, "users": users, "changes": recorded, "event lists": eventLists, "concurrency": concurrency,
+		"integrations": integrations, "reprojections": reprojections, "accounts": accounts, "users": users, "changes": recorded,
+		"event lists": eventLists, "troubles": troubles, "concurrency": concurrency,
 	} {
 		t.Run(area, func(t *testing.T) {
 			t.Parallel()

@@ -1,0 +1,50 @@
+package api
+
+import "net/http"
+
+func (a *API) getOverview(r *http.Request) (int, any, error) {
+	k, err := a.key(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	v, err := a.Integrations.Overview(r.Context(), k)
+	return http.StatusOK, v, err
+}
+
+func (a *API) listTroubles(r *http.Request) (int, any, error) {
+	k, err := a.key(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	found, err := a.Integrations.Troubles(r.Context(), k)
+	return page(found, "", err)
+}
+
+func (a *API) listTroubled(r *http.Request) (int, any, error) {
+	limit, err := limitOf(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	k, err := a.key(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	q := r.URL.Query()
+	return page(a.Integrations.Troubled(r.Context(), k, q.Get("status"), q.Get("reason"), q.Get("cursor"), limit))
+}
+
+func (a *API) retryIntegration(r *http.Request) (int, any, error) {
+	var in struct {
+		Status string `json:"status"`
+		Reason string `json:"reason"`
+	}
+	if err := readFields(r, &in); err != nil {
+		return 0, nil, err
+	}
+	k, err := a.key(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	v, err := a.Integrations.Retry(r.Context(), k, in.Status, in.Reason)
+	return http.StatusAccepted, v, err
+}

@@ -1,0 +1,108 @@
+package integration
+
+import (
+	"context"
+	"encoding/base64"
+	"slices"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/incoming"
+	"consentsync/internal/store"
+)
+
+// TroubleView is the people who failed or are unmatched for one reason.
+type TroubleView struct {
+	Status store.DeliveryState `json:"status"`
+	Reason string              `json:"reason"`
+	People int64               `json:"people"`
+	More   bool                `json:"more"` // there are more than were counted
+}
+
+// Troubles groups those who failed or are unmatched by the reason.
+func (s *Service) Troubles(ctx context.Context, k store.IntegrationKey) ([]TroubleView, error) {
+	if _, err := s.Store.Integration(ctx, k); err != nil {
+		return nil, err
+	}
+	found, err := s.Store.Troubles(ctx, k)
+	views := []TroubleView{}
+	for _, t := range found {
+		views = append(views, TroubleView{t.State, t.Reason, t.People, t.People == store.MostTroubled})
+	}
+	return views, err
+}
+
+// TroubledView is one person who failed or is unmatched.
+type TroubledView struct {
+	OrganizationUserID string              `json:"organization_user_id"`
+	Status             store.DeliveryState `json:"status"`
+	LastError          string              `json:"last_error"`
+	Calls              int64               `json:"calls"`
+	UpdatedAt          *consent.Time       `json:"updated_at"`
+	NextAt             *consent.Time       `json:"next_at"`
+}
+
+// only checks whom somebody asks for.
+func only(status, reason string) (store.Only, error) {
+	o := store.Only{State: store.DeliveryState(status), Reason: store.ReasonOf(reason)}
+	if !slices.Contains(store.TroubleStates, o.State) {
+		return o, incoming.RefuseField("status", "must be failed or unmatched")
+	}
+	return o, nil
+}
+
+// Troubled lists those who are in a state, for a reason if that is not empty,
+// from after a cursor; next is empty at the end.
+func (s *Service) Troubled(ctx context.Context, k store.IntegrationKey, status, reason, cursor string, limit int) (views []TroubledView, next string, err error) {
+	o, err := only(status, reason)
+	if err != nil {
+		return nil, "", err
+	}
+	after, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil {
+		return nil, "", incoming.RefuseField("cursor", "must be the next of the page before")
+	}
+	if _, err := s.Store.Integration(ctx, k); err != nil {
+		return nil, "", err
+	}
+	found, err := s.Store.Troubled(ctx, k, o, store.TroubleCursorOf(after), limit+1)
+	if err != nil {
+		return nil, "", err
+	}
+	if len(found) > limit {
+		found = found[:limit]
+		last := found[limit-1]
+		next = base64.RawURLEncoding.EncodeToString(store.TroubleCursor{Reason: store.ReasonOf(last.LastError), Person: last.Person}.Bytes())
+	}
+	var keys []store.PersonKey
+	for _, d := range found {
+		keys = append(keys, d.Person)
+	}
+	who, err := s.Store.SubjectsOf(ctx, k.Organization, keys)
+	if err != nil {
+		return nil, "", err
+	}
+	views = []TroubledView{}
+	for _, d := range found {
+		views = append(views, TroubledView{who[d.Person].OrganizationUserID, d.State, d.LastError, d.Calls, d.UpdatedAt.OrNil(), d.NextAt.OrNil()})
+	}
+	return views, next, nil
+}
+
+// Retry compares those who are in a state, for a reason if that is not empty,
+// again in the background, and sends what differs. It asks for a yes before it
+// turns on subscriptions of many (R23). Conflict while everybody is compared.
+func (s *Service) Retry(ctx context.Context, k store.IntegrationKey, status, reason string) (*View, error) {
+	o, err := only(status, reason)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.Store.Integration(ctx, k); err != nil {
+		return nil, err
+	}
+	if err := s.Store.StartRetry(ctx, k, o, s.change(ctx, k, actionRetried,
+		store.Detail{Name: "status", Is: status}, store.Detail{Name: "reason", Is: o.Reason})); err != nil {
+		return nil, err
+	}
+	s.Changed()
+	return s.Get(ctx, k)
+}

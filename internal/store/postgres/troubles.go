@@ -1,0 +1,115 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+// What is asked of people in trouble. The condition on both states, in the words
+// of the index, lets it be used.
+const (
+	troubled = `organization = $1 AND integration = $2 AND target = 'actito' AND left(state, 9) IN ('failed', 'unmatched') AND (state COLLATE "C") = $3`
+	why      = `(left(last_error, 200) COLLATE "C")`
+
+	firstReasonSQL   = `SELECT ` + why + ` FROM deliveries WHERE ` + troubled + ` ORDER BY ` + why + ` LIMIT 1`
+	nextReasonSQL    = `SELECT ` + why + ` FROM deliveries WHERE ` + troubled + ` AND ` + why + ` > $4 ORDER BY ` + why + ` LIMIT 1`
+	countReasonSQL   = `SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE ` + troubled + ` AND ` + why + ` = $4 LIMIT $5) x`
+	countTroubleSQL  = `SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE ` + troubled + ` LIMIT $4) x`
+	troubledSQL      = selectDeliveries + troubled + ` AND (` + why + `, person) > ($4, $5) ORDER BY ` + why + `, person LIMIT $6`
+	troubledByWhy    = selectDeliveries + troubled + ` AND ` + why + ` = $4 AND person > $5 ORDER BY person LIMIT $6`
+	countInFlightSQL = `SELECT count(*) FROM deliveries WHERE organization = $1 AND integration = $2 AND state = 'in_flight'`
+	effectsSQL       = `SELECT at, withdrawal, step, people FROM effects WHERE organization = $1 AND integration = $2 AND at >= $3 ORDER BY at`
+)
+
+// Troubles groups the people of an integration who failed or are unmatched by
+// the reason, at most MostReasons of each state.
+func (e *Engine) Troubles(ctx context.Context, k store.IntegrationKey) ([]store.Trouble, error) {
+	var found []store.Trouble
+	for _, state := range store.TroubleStates {
+		reason, more, err := one(ctx, e, pgx.RowTo[string], firstReasonSQL, k.Organization, k.ID, string(state))
+		for n := 0; err == nil && more && n < store.MostReasons; n++ {
+			t := store.Trouble{State: state, Reason: reason}
+			if t.People, _, err = one(ctx, e, pgx.RowTo[int64], countReasonSQL, k.Organization, k.ID, string(state), reason, store.MostTroubled); err != nil {
+				break
+			}
+			found = append(found, t)
+			reason, more, err = one(ctx, e, pgx.RowTo[string], nextReasonSQL, k.Organization, k.ID, string(state), reason)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// Troubled lists those whom only names, by reason and key, from after one.
+func (e *Engine) Troubled(ctx context.Context, k store.IntegrationKey, only store.Only, after store.TroubleCursor, limit int) ([]*store.Delivery, error) {
+	text, reason := troubledSQL, after.Reason
+	if only.Reason != "" {
+		text, reason = troubledByWhy, only.Reason
+	}
+	return query(ctx, e, scanDelivery, text, k.Organization, k.ID, string(only.State), plain(reason), after.Person[:], limit)
+}
+
+// States counts the people of an integration who are in flight, failed or
+// unmatched, up to MostTroubled.
+func (e *Engine) States(ctx context.Context, k store.IntegrationKey) (map[store.DeliveryState]int64, error) {
+	n, _, err := one(ctx, e, pgx.RowTo[int64], countInFlightSQL, k.Organization, k.ID)
+	if err != nil {
+		return nil, err
+	}
+	counts := map[store.DeliveryState]int64{store.InFlight: n}
+	for _, state := range store.TroubleStates {
+		if counts[state], _, err = one(ctx, e, pgx.RowTo[int64], countTroubleSQL, k.Organization, k.ID, string(state), store.MostTroubled); err != nil {
+			return nil, err
+		}
+	}
+	return counts, nil
+}
+
+// StartRetry begins a re-projection of those alone whom only names. Conflict
+// while another compares everybody, or waits for a yes about everybody.
+func (e *Engine) StartRetry(ctx context.Context, k store.IntegrationKey, only store.Only, changes ...store.Change) error {
+	return e.inTx(ctx, func(ctx context.Context, tx *tx) error {
+		tag, err := tx.Exec(ctx, `INSERT INTO reprojections AS r (organization, integration, state, cursor, started_at, only_since, only_state, only_reason)
+			SELECT $1, $2, 'counting', '', $3, $3, $4, $5 WHERE EXISTS (SELECT 1 FROM integrations WHERE organization = $1 AND id = $2)
+			ON CONFLICT (organization, integration) DO UPDATE SET state = 'counting', cursor = '', people = 0, withdrawals = 0, grants = 0,
+				started_at = greatest(excluded.started_at, r.started_at + 1), only_since = greatest(excluded.started_at, r.started_at + 1), only_state = excluded.only_state, only_reason = excluded.only_reason
+			WHERE r.only_since = r.started_at`, k.Organization, k.ID, int64(tx.now), string(only.State), plain(only.Reason))
+		if err != nil {
+			return err
+		}
+		if tag.RowsAffected() == 0 {
+			return consent.Errorf(consent.Conflict, "postgres.StartRetry", "everybody is being compared, or waits for a yes: try again when that is done")
+		}
+		return tx.record(ctx, changes)
+	})
+}
+
+// AddEffects counts what came into effect, and forgets what is old. Nothing is
+// counted of an integration that is deleted. Conflict if the lease has gone.
+func (e *Engine) AddEffects(ctx context.Context, l store.Lease, k store.IntegrationKey, effects []store.Effect) error {
+	return e.underLease(ctx, l, "postgres.AddEffects", func(ctx context.Context, tx *tx) error {
+		if err := tx.shareOrganization(ctx, k.Organization); err != nil {
+			return err
+		}
+		var b pgx.Batch
+		for _, x := range effects {
+			b.Queue(`INSERT INTO effects AS e (organization, integration, at, withdrawal, step, people)
+				SELECT $1, $2, $3, $4, $5, $6 WHERE EXISTS (SELECT 1 FROM integrations WHERE organization = $1 AND id = $2)
+				ON CONFLICT (organization, integration, at, withdrawal, step) DO UPDATE SET people = e.people + excluded.people`,
+				k.Organization, k.ID, int64(x.At), x.Withdrawal, int16(x.Step), x.People) //nolint:gosec // there are few steps
+		}
+		b.Queue(`DELETE FROM effects WHERE organization = $1 AND integration = $2 AND at < $3`, k.Organization, k.ID, int64(tx.now.Add(-store.EffectsKept)))
+		return tx.run(ctx, &b)
+	})
+}
+
+// Effects gives what came into effect from a time on, the oldest first.
+func (e *Engine) Effects(ctx context.Context, k store.IntegrationKey, since consent.Time) ([]store.Effect, error) {
+	return query(ctx, e, scanned(store.ScanEffect), effectsSQL, k.Organization, k.ID, int64(since))
+}

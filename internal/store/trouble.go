@@ -1,0 +1,101 @@
+package store
+
+import (
+	"slices"
+	"time"
+
+	"consentsync/internal/consent"
+)
+
+// TroubleStates are the states of deliveries that somebody may want to look at.
+var TroubleStates = []DeliveryState{Failed, Unmatched}
+
+// Trouble is the people of an integration who are in one of those states for
+// one reason.
+type Trouble struct {
+	State  DeliveryState
+	Reason string
+	People int64 // counted up to MostTroubled
+}
+
+// MostTroubled bounds how far people are counted for a page.
+const MostTroubled = 10_000
+
+// MostReasons bounds how many reasons are told apart.
+const MostReasons = 50
+
+// reasonRunes is how much of a reason tells it from others.
+const reasonRunes = 200
+
+// ReasonOf gives the part of an error that tells it from others.
+func ReasonOf(lastError string) string {
+	if r := []rune(lastError); len(r) > reasonRunes {
+		return string(r[:reasonRunes])
+	}
+	return lastError
+}
+
+// Only says whom a re-projection is about: those in a state, for a reason if
+// that is not empty. The zero Only is everybody.
+type Only struct {
+	State  DeliveryState
+	Reason string
+}
+
+// Takes tells whether a delivery is one of those.
+func (o Only) Takes(d *Delivery) bool {
+	return d.State == o.State && (o.Reason == "" || ReasonOf(d.LastError) == o.Reason)
+}
+
+// TroubleCursor is a place among people in trouble: after the one given.
+type TroubleCursor struct {
+	Reason string
+	Person PersonKey
+}
+
+// Bytes gives the cursor in a form that sorts as the list does.
+func (c TroubleCursor) Bytes() []byte { return append(append([]byte(c.Reason), 0), c.Person[:]...) }
+
+// TroubleCursorOf reads what Bytes gave; what it did not give is the beginning.
+func TroubleCursorOf(b []byte) (c TroubleCursor) {
+	if n := len(b) - len(c.Person) - 1; n >= 0 && b[n] == 0 {
+		c.Reason = string(b[:n])
+		copy(c.Person[:], b[n+1:])
+	}
+	return c
+}
+
+// Effect counts people whose choice came into effect, by how long it took.
+type Effect struct {
+	At         consent.Time // beginning of the interval
+	Withdrawal bool
+	Step       int // the first of EffectSteps that is not exceeded
+	People     int64
+}
+
+// EffectEvery is the interval in which effects are counted together, EffectsKept
+// how long they are kept.
+const (
+	EffectEvery = 5 * time.Minute
+	EffectsKept = 7 * 24 * time.Hour
+)
+
+// EffectSteps are the times that are told apart. What took longer than the last
+// counts as the last.
+var EffectSteps = []time.Duration{
+	100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second,
+	30 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour, 7 * 24 * time.Hour,
+}
+
+// EffectStep gives the step of a time.
+func EffectStep(took time.Duration) int {
+	if i := slices.IndexFunc(EffectSteps, func(step time.Duration) bool { return took <= step }); i >= 0 {
+		return i
+	}
+	return len(EffectSteps) - 1
+}
+
+// EffectInterval gives the beginning of the interval of a time.
+func EffectInterval(t consent.Time) consent.Time {
+	return t - t%consent.Time(EffectEvery/time.Microsecond)
+}
