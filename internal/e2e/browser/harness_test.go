@@ -20,6 +20,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
@@ -318,7 +319,7 @@ func (w *window) at() string {
 var axe string
 
 // looksGood has axe look at the page, light and dark, wide and narrow, and
-// keeps a picture under the name where that is asked for.
+// keeps a picture under the name where CONSENTSYNC_SCREENS says in which folder.
 func (w *window) looksGood(name string) {
 	w.Helper()
 	for _, look := range []struct {
@@ -333,12 +334,12 @@ func (w *window) looksGood(name string) {
 		if script[bool](w, `document.documentElement.scrollWidth > innerWidth`) {
 			w.Errorf("%s is wider than a screen of %d", name, look.width)
 		}
-		if folder := os.Getenv("CONSENTSYNC_SCREENS"); folder != "" {
-			suffix := map[bool]string{true: "", false: "-" + look.scheme}[look.scheme == "light"]
-			if look.width < 600 {
-				suffix = "-narrow"
-			}
-			w.picture(filepath.Join(folder, name+suffix+".png"))
+		suffix := ""
+		if look.scheme != "light" || look.width < 600 {
+			suffix = fmt.Sprintf("-%s-%d", look.scheme, look.width)
+		}
+		if folder := os.Getenv("CONSENTSYNC_SCREENS"); folder != "" && (suffix == "" || name == "overview") {
+			w.picture(filepath.Join(folder, name+suffix+".webp"))
 		}
 	}
 	call(w, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{})
@@ -364,7 +365,9 @@ func (w *window) axe(where string) {
 
 func (w *window) picture(path string) {
 	w.Helper()
-	if err := os.WriteFile(path, get(w, chromedp.CaptureScreenshot()), 0o644); err != nil {
+	quality := int64(75)
+	image := call(w, page.CaptureScreenshot, page.CaptureScreenshotParams{Format: "webp", Quality: &quality}).Data
+	if err := os.WriteFile(path, image, 0o644); err != nil {
 		w.Fatal(err)
 	}
 }

@@ -146,6 +146,10 @@ func TestOverview(t *testing.T) {
 		t.Error("the chart has no point")
 	}
 	v.open("/o/acme-org")
+	part := script[string](v, `document.getElementById("live").getAttribute("hx-get")`)
+	if status, _ := v.fetch(http.MethodGet, part); status != http.StatusNoContent {
+		t.Errorf("a part that is the same is answered %d", status)
+	}
 	v.press("the chart as a table")
 	v.looksGood("overview")
 	if status, _ := v.fetch(http.MethodGet, "/o/globex/live"); status != 404 {
