@@ -6,8 +6,6 @@ TOOL    = go tool -modfile=tools/go.mod
 .DEFAULT_GOAL := help
 .PHONY: help build run test watch check lint fmt fmt-check fuzz vuln bench soak screens
 
-.PHONY: help build run test watch check lint fmt fmt-check fuzz vuln bench screens
-
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 

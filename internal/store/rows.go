@@ -20,6 +20,11 @@ const (
 	EventColumns   = `id, type, entity_id, regulation, consent_at, arrived_at, outcome, commitment`
 	CallColumns    = `id, integration, operation, subscriptions, attributes, started_at, answered_at, outcome, detail`
 	NewsColumns    = `id, arrived_at, attempts, body`
+
+	HeaderColumns     = `id, type, entity_id, person, regulation, consent_at, arrived_at, outcome`
+	UserColumns       = `u.id, u.email, u.name, u.password, u.created_at`
+	InvitationColumns = `organization, id, hash, role, note, invited_by, created_at, expires_at, first`
+	ChangeColumns     = `organization, id, integration, at, actor, action, details`
 )
 
 // Remains are the tables in which something stays of an integration that is

@@ -23,16 +23,15 @@ func queueChanges(b *pgx.Batch, changes []store.Change) error {
 		if err != nil {
 			return err
 		}
-		b.Queue(`INSERT INTO changes (organization, id, integration, at, actor, action, details) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		b.Queue(`INSERT INTO changes (`+store.ChangeColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
 			c.Organization, c.ID[:], c.Integration, int64(c.At), plain(c.By), c.Action, plain(details))
 	}
 	return nil
 }
 
 const (
-	changeColumns = `organization, id, integration, at, actor, action, details`
-	changesSQL    = `SELECT ` + changeColumns + ` FROM changes WHERE organization = $1 AND id < $2 ORDER BY id DESC LIMIT $3`
-	changesOfSQL  = `SELECT ` + changeColumns + ` FROM changes WHERE organization = $1 AND integration = $4 AND id < $2 ORDER BY id DESC LIMIT $3`
+	changesSQL   = `SELECT ` + store.ChangeColumns + ` FROM changes WHERE organization = $1 AND id < $2 ORDER BY id DESC LIMIT $3`
+	changesOfSQL = `SELECT ` + store.ChangeColumns + ` FROM changes WHERE organization = $1 AND integration = $4 AND id < $2 ORDER BY id DESC LIMIT $3`
 )
 
 // Changes lists the changes in an organization, the newest first, from before
@@ -42,13 +41,5 @@ func (e *Engine) Changes(ctx context.Context, organization, integration string, 
 	if integration != "" {
 		text, args = changesOfSQL, append(args, integration)
 	}
-	return query(ctx, e, func(row pgx.CollectableRow) (c store.Change, err error) {
-		var id []byte
-		var details string
-		if err := row.Scan(&c.Organization, &id, &c.Integration, &c.At, &c.By, &c.Action, &details); err != nil {
-			return c, err
-		}
-		copy(c.ID[:], id)
-		return c, store.FromJSON(details, &c.Details)
-	}, text, args...)
+	return query(ctx, e, scanned(store.ScanChange), text, args...)
 }

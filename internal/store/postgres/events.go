@@ -10,24 +10,12 @@ import (
 )
 
 const (
-	eventColumns  = `id, type, entity_id, person, regulation, consent_at, arrived_at, outcome`
-	eventsSQL     = `SELECT ` + eventColumns + ` FROM events WHERE organization = $1 AND id < $2 ORDER BY id DESC LIMIT $3`
-	eventsOfSQL   = `SELECT ` + eventColumns + ` FROM events WHERE organization = $1 AND person = $4 AND id < $2 ORDER BY id DESC LIMIT $3`
-	eventSQL      = `SELECT ` + eventColumns + ` FROM events WHERE organization = $1 AND id = $2`
+	eventsSQL     = `SELECT ` + store.HeaderColumns + ` FROM events WHERE organization = $1 AND id < $2 ORDER BY id DESC LIMIT $3`
+	eventsOfSQL   = `SELECT ` + store.HeaderColumns + ` FROM events WHERE organization = $1 AND person = $4 AND id < $2 ORDER BY id DESC LIMIT $3`
+	eventSQL      = `SELECT ` + store.HeaderColumns + ` FROM events WHERE organization = $1 AND id = $2`
 	subjectIDsSQL = `SELECT person, user_id, didomi_id FROM people WHERE organization = $1 AND person = ANY($2::bytea[])`
 	askReadSQL    = `UPDATE deliveries SET readback = greatest(readback, 1), readback_at = $5 WHERE ` + oneDelivery
 )
-
-func scanHeader(organization string) pgx.RowToFunc[store.Event] {
-	return func(row pgx.CollectableRow) (store.Event, error) {
-		ev := store.Event{Organization: organization}
-		var id, person []byte
-		err := row.Scan(&id, &ev.Type, &ev.EntityID, &person, &ev.Regulation, &ev.ConsentAt, &ev.ArrivedAt, &ev.Outcome)
-		copy(ev.ID[:], id)
-		copy(ev.Person[:], person)
-		return ev, err
-	}
-}
 
 // Events lists the events that a filter asks for, the newest first, from before
 // one; the zero id is the beginning. A page may hold fewer than limit, or none,
@@ -37,7 +25,7 @@ func (e *Engine) Events(ctx context.Context, organization string, f store.EventF
 	if f.Person != (store.PersonKey{}) {
 		text, args = eventsOfSQL, append(args, f.Person[:])
 	}
-	found, err := query(ctx, e, scanHeader(organization), text, args...)
+	found, err := query(ctx, e, scanned(store.ScanHeader(organization)), text, args...)
 	if err != nil {
 		return nil, store.ID{}, err
 	}
@@ -47,7 +35,7 @@ func (e *Engine) Events(ctx context.Context, organization string, f store.EventF
 
 // Event reads the header of one event; NotFound if there is none.
 func (e *Engine) Event(ctx context.Context, organization string, id store.ID) (*store.Event, error) {
-	ev, ok, err := one(ctx, e, scanHeader(organization), eventSQL, organization, id[:])
+	ev, ok, err := one(ctx, e, scanned(store.ScanHeader(organization)), eventSQL, organization, id[:])
 	if err == nil && !ok {
 		err = consent.Errorf(consent.NotFound, "postgres.Event", "no such event")
 	}

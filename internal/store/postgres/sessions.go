@@ -11,11 +11,10 @@ import (
 
 const (
 	expiredSessionsSQL = `DELETE FROM sessions WHERE expires_at <= $1`
-	sessionSQL         = `SELECT s.created_at, s.seen_at, s.expires_at, ` + userColumns + ` FROM sessions s JOIN users u ON u.id = s.member WHERE s.hash = $1`
+	sessionSQL         = `SELECT s.created_at, s.seen_at, s.expires_at, ` + store.UserColumns + ` FROM sessions s JOIN users u ON u.id = s.member WHERE s.hash = $1`
 
-	invitationColumns   = `organization, id, hash, role, note, invited_by, created_at, expires_at, first`
-	invitationsSQL      = `SELECT ` + invitationColumns + ` FROM invitations WHERE organization = $1 AND expires_at > $2 ORDER BY id LIMIT 1000`
-	invitationByHashSQL = `SELECT ` + invitationColumns + ` FROM invitations WHERE hash = $1 AND expires_at > $2
+	invitationsSQL      = `SELECT ` + store.InvitationColumns + ` FROM invitations WHERE organization = $1 AND expires_at > $2 ORDER BY id LIMIT 1000`
+	invitationByHashSQL = `SELECT ` + store.InvitationColumns + ` FROM invitations WHERE hash = $1 AND expires_at > $2
 		AND (NOT first OR NOT EXISTS (SELECT 1 FROM users))`
 )
 
@@ -34,18 +33,14 @@ func (e *Engine) StartSession(ctx context.Context, s store.Session) error {
 // Session reads a session that has not expired, and whose it is; NotFound if
 // there is none.
 func (e *Engine) Session(ctx context.Context, hash [32]byte) (*store.Session, *store.User, error) {
-	s, u := &store.Session{Hash: hash}, &store.User{}
-	_, ok, err := one(ctx, e, func(row pgx.CollectableRow) (struct{}, error) {
-		return struct{}{}, row.Scan(append([]any{&s.CreatedAt, &s.SeenAt, &s.ExpiresAt}, userFields(u)...)...)
-	}, sessionSQL, hash[:])
+	s, ok, err := one(ctx, e, scanned(store.ScanSession(hash)), sessionSQL, hash[:])
 	if err == nil && (!ok || s.ExpiresAt <= consent.TimeOf(e.Clock())) {
 		err = consent.Errorf(consent.NotFound, "postgres.Session", "no such session")
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	s.User = u.ID
-	return s, u, nil
+	return &s.Session, &s.Whose, nil
 }
 
 // KeepSession stores that a session was used, and how long it goes on.
@@ -64,12 +59,7 @@ func (e *Engine) EndSession(ctx context.Context, hash [32]byte) error {
 	})
 }
 
-func scanInvitation(row pgx.CollectableRow) (i store.Invitation, err error) {
-	var hash []byte
-	err = row.Scan(&i.Organization, &i.ID, &hash, &i.Role, &i.Note, &i.InvitedBy, &i.CreatedAt, &i.ExpiresAt, &i.First)
-	copy(i.Hash[:], hash)
-	return i, err
-}
+var scanInvitation = scanned(store.ScanInvitation)
 
 // Invite stores an invitation, and forgets those of the organization that have
 // expired.
@@ -77,7 +67,7 @@ func (e *Engine) Invite(ctx context.Context, i store.Invitation, changes ...stor
 	return e.inTx(ctx, func(ctx context.Context, tx *tx) error {
 		var b pgx.Batch
 		b.Queue(`DELETE FROM invitations WHERE organization = $1 AND expires_at <= $2`, i.Organization, int64(tx.now))
-		b.Queue(`INSERT INTO invitations (`+invitationColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		b.Queue(`INSERT INTO invitations (`+store.InvitationColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
 			i.Organization, i.ID, i.Hash[:], i.Role, plain(i.Note), plain(i.InvitedBy), int64(i.CreatedAt), int64(i.ExpiresAt), i.First)
 		if err := queueChanges(&b, changes); err != nil {
 			return err

@@ -10,18 +10,12 @@ import (
 	"consentsync/internal/store"
 )
 
-const userColumns = `u.id, u.email, u.name, u.password, u.created_at`
-
-func userFields(u *store.User) []any {
-	return []any{&u.ID, &u.Email, &u.Name, &u.Password, &u.CreatedAt}
-}
-
 const (
 	anyUserSQL     = `SELECT EXISTS (SELECT 1 FROM users)`
-	byEmailSQL     = `SELECT ` + userColumns + ` FROM users u WHERE u.email = $1`
-	userSQL        = `SELECT ` + userColumns + ` FROM users u WHERE u.id = $1`
+	byEmailSQL     = `SELECT ` + store.UserColumns + ` FROM users u WHERE u.email = $1`
+	userSQL        = `SELECT ` + store.UserColumns + ` FROM users u WHERE u.id = $1`
 	membershipsSQL = `SELECT organization, role FROM memberships WHERE member = $1 ORDER BY organization`
-	membersSQL     = `SELECT ` + userColumns + `, m.role, m.since FROM memberships m JOIN users u ON u.id = m.member
+	membersSQL     = `SELECT ` + store.UserColumns + `, m.role, m.since FROM memberships m JOIN users u ON u.id = m.member
 		WHERE m.organization = $1 AND m.member > $2 ORDER BY m.member LIMIT $3`
 	organizationsSQL = `SELECT organization, actito, created_at FROM organizations WHERE organization > $1 ORDER BY organization LIMIT $2`
 )
@@ -44,10 +38,7 @@ func (e *Engine) User(ctx context.Context, id string) (*store.User, error) {
 }
 
 func (e *Engine) user(ctx context.Context, text, arg string) (*store.User, error) {
-	u, ok, err := one(ctx, e, func(row pgx.CollectableRow) (*store.User, error) {
-		u := &store.User{}
-		return u, row.Scan(userFields(u)...)
-	}, text, arg)
+	u, ok, err := one(ctx, e, scanned(store.ScanUser), text, arg)
 	if err == nil && !ok {
 		err = errNoUser("postgres.User")
 	}
@@ -58,15 +49,12 @@ func errNoUser(op string) error { return consent.Errorf(consent.NotFound, op, "n
 
 // Memberships lists the roles of a user, by organization.
 func (e *Engine) Memberships(ctx context.Context, user string) ([]store.Membership, error) {
-	return query(ctx, e, pgx.RowToStructByPos[store.Membership], membershipsSQL, user)
+	return query(ctx, e, scanned(store.ScanMembership), membershipsSQL, user)
 }
 
 // Members lists the users of an organization by id, from after one.
 func (e *Engine) Members(ctx context.Context, organization, after string, limit int) ([]store.Member, error) {
-	return query(ctx, e, func(row pgx.CollectableRow) (m store.Member, err error) {
-		err = row.Scan(append(userFields(&m.User), &m.Role, &m.Since)...)
-		return m, err
-	}, membersSQL, organization, plain(after), limit)
+	return query(ctx, e, scanned(store.ScanMember), membersSQL, organization, plain(after), limit)
 }
 
 // SetRole changes the role of a member; NotFound for who is none, Conflict
@@ -143,5 +131,5 @@ func (e *Engine) SetPassword(ctx context.Context, user, password string, keep [3
 
 // Organizations lists those that were created, by id, from after one.
 func (e *Engine) Organizations(ctx context.Context, after string, limit int) ([]store.Organization, error) {
-	return query(ctx, e, pgx.RowToStructByPos[store.Organization], organizationsSQL, plain(after), limit)
+	return query(ctx, e, scanned(store.ScanOrganization), organizationsSQL, plain(after), limit)
 }

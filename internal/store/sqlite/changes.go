@@ -14,7 +14,7 @@ func record(ctx context.Context, tx *sql.Tx, changes []store.Change) error {
 		if err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO changes (organization, id, integration, at, actor, action, details) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		if _, err := tx.ExecContext(ctx, `INSERT INTO changes (`+store.ChangeColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?)`,
 			c.Organization, c.ID[:], c.Integration, int64(c.At), c.By, c.Action, details); err != nil {
 			return err
 		}
@@ -23,9 +23,8 @@ func record(ctx context.Context, tx *sql.Tx, changes []store.Change) error {
 }
 
 const (
-	changeColumns = `organization, id, integration, at, actor, action, details`
-	changesSQL    = `SELECT ` + changeColumns + ` FROM changes WHERE organization = ? AND id < ? ORDER BY id DESC LIMIT ?`
-	changesOfSQL  = `SELECT ` + changeColumns + ` FROM changes INDEXED BY changes_by_integration WHERE organization = ? AND integration = ? AND id < ? ORDER BY id DESC LIMIT ?`
+	changesSQL   = `SELECT ` + store.ChangeColumns + ` FROM changes WHERE organization = ? AND id < ? ORDER BY id DESC LIMIT ?`
+	changesOfSQL = `SELECT ` + store.ChangeColumns + ` FROM changes INDEXED BY changes_by_integration WHERE organization = ? AND integration = ? AND id < ? ORDER BY id DESC LIMIT ?`
 )
 
 // Changes lists the changes in an organization, the newest first, from before
@@ -35,24 +34,5 @@ func (e *Engine) Changes(ctx context.Context, organization, integration string, 
 	if integration != "" {
 		text, args = changesOfSQL, []any{organization, integration}
 	}
-	rows, err := e.read.QueryContext(ctx, text, append(args, store.Newest(before), limit)...)
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer rows.Close()
-	var found []store.Change
-	for rows.Next() {
-		var c store.Change
-		var id []byte
-		var details string
-		if err := rows.Scan(&c.Organization, &id, &c.Integration, &c.At, &c.By, &c.Action, &details); err != nil {
-			return nil, classify(err)
-		}
-		c.ID = store.ID(id)
-		if err := store.FromJSON(details, &c.Details); err != nil {
-			return nil, err
-		}
-		found = append(found, c)
-	}
-	return found, classify(rows.Err())
+	return query(ctx, e.read, store.ScanChange, text, append(args, store.Newest(before), limit)...)
 }

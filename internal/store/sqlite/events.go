@@ -10,23 +10,11 @@ import (
 )
 
 const (
-	eventColumns  = `id, type, entity_id, person, regulation, consent_at, arrived_at, outcome`
-	eventsSQL     = `SELECT ` + eventColumns + ` FROM events WHERE organization = ? AND id < ? ORDER BY id DESC LIMIT ?`
-	eventsOfSQL   = `SELECT ` + eventColumns + ` FROM events INDEXED BY events_by_person WHERE organization = ? AND person = ? AND id < ? ORDER BY id DESC LIMIT ?`
-	eventSQL      = `SELECT ` + eventColumns + ` FROM events WHERE organization = ? AND id = ?`
+	eventsSQL     = `SELECT ` + store.HeaderColumns + ` FROM events WHERE organization = ? AND id < ? ORDER BY id DESC LIMIT ?`
+	eventsOfSQL   = `SELECT ` + store.HeaderColumns + ` FROM events INDEXED BY events_by_person WHERE organization = ? AND person = ? AND id < ? ORDER BY id DESC LIMIT ?`
+	eventSQL      = `SELECT ` + store.HeaderColumns + ` FROM events WHERE organization = ? AND id = ?`
 	subjectIDsSQL = `SELECT user_id, didomi_id FROM people WHERE organization = ? AND person = ?`
 )
-
-func scanHeader(row interface{ Scan(...any) error }, organization string) (store.Event, error) {
-	ev := store.Event{Organization: organization}
-	var id, person []byte
-	if err := row.Scan(&id, &ev.Type, &ev.EntityID, &person, &ev.Regulation, &ev.ConsentAt, &ev.ArrivedAt, &ev.Outcome); err != nil {
-		return ev, err
-	}
-	ev.ID = store.ID(id)
-	copy(ev.Person[:], person)
-	return ev, nil
-}
 
 // Events lists the events that a filter asks for, the newest first, from before
 // one; the zero id is the beginning. A page may hold fewer than limit, or none,
@@ -36,21 +24,9 @@ func (e *Engine) Events(ctx context.Context, organization string, f store.EventF
 	if f.Person != (store.PersonKey{}) {
 		text, args = eventsOfSQL, []any{organization, f.Person[:]}
 	}
-	rows, err := e.read.QueryContext(ctx, text, append(args, store.Newest(f.Start(before)), f.Look(limit))...)
+	found, err := query(ctx, e.read, store.ScanHeader(organization), text, append(args, store.Newest(f.Start(before)), f.Look(limit))...)
 	if err != nil {
-		return nil, store.ID{}, classify(err)
-	}
-	defer rows.Close()
-	var found []store.Event
-	for rows.Next() {
-		ev, err := scanHeader(rows, organization)
-		if err != nil {
-			return nil, store.ID{}, classify(err)
-		}
-		found = append(found, ev)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, store.ID{}, classify(err)
+		return nil, store.ID{}, err
 	}
 	page, next := store.PageOf(found, f, limit)
 	return page, next, nil
@@ -58,11 +34,11 @@ func (e *Engine) Events(ctx context.Context, organization string, f store.EventF
 
 // Event reads the header of one event; NotFound if there is none.
 func (e *Engine) Event(ctx context.Context, organization string, id store.ID) (*store.Event, error) {
-	ev, err := scanHeader(e.read.QueryRowContext(ctx, eventSQL, organization, id[:]), organization)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, consent.Errorf(consent.NotFound, "sqlite.Event", "no such event")
+	ev, ok, err := one(ctx, e.read, store.ScanHeader(organization), eventSQL, organization, id[:])
+	if err == nil && !ok {
+		err = consent.Errorf(consent.NotFound, "sqlite.Event", "no such event")
 	}
-	return &ev, classify(err)
+	return &ev, err
 }
 
 // SubjectsOf tells whom keys stand for; those that nothing is known of are left

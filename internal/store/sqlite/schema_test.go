@@ -131,7 +131,7 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"PeopleOf":              {peopleOfSQL, "SEARCH l USING PRIMARY KEY (organization=? AND entity=?)"},
 		"Trace, events":         {traceEventsSQL, "SEARCH events USING INDEX events_by_person (organization=? AND person=?)"},
 		"Trace, calls":          {traceCallsSQL, "SEARCH calls USING PRIMARY KEY (organization=? AND person=?)"},
-		"UserByEmail":           {`SELECT ` + userColumns + ` FROM users u WHERE u.email = ?`, "SEARCH u USING INDEX users_by_email (email=?)"},
+		"UserByEmail":           {selectUser + `u.email = ?`, "SEARCH u USING INDEX users_by_email (email=?)"},
 		"Memberships":           {membershipsSQL, "SEARCH memberships USING INDEX memberships_by_user (member=?)"},
 		"Members":               {membersSQL, "SEARCH m USING PRIMARY KEY (organization=? AND member>?)"},
 		"Session":               {sessionSQL, "SEARCH s USING PRIMARY KEY (hash=?)"},

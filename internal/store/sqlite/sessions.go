@@ -24,24 +24,21 @@ func (e *Engine) StartSession(ctx context.Context, s store.Session) error {
 
 const (
 	expiredSessionsSQL = `DELETE FROM sessions WHERE expires_at <= ?`
-	sessionSQL         = `SELECT s.created_at, s.seen_at, s.expires_at, ` + userColumns + ` FROM sessions s JOIN users u ON u.id = s.member
+	sessionSQL         = `SELECT s.created_at, s.seen_at, s.expires_at, ` + store.UserColumns + ` FROM sessions s JOIN users u ON u.id = s.member
 		WHERE s.hash = ? AND s.expires_at > ?`
 )
 
 // Session reads a session that has not expired, and whose it is; NotFound if
 // there is none.
 func (e *Engine) Session(ctx context.Context, hash [32]byte) (*store.Session, *store.User, error) {
-	s, u := &store.Session{Hash: hash}, &store.User{}
-	err := e.read.QueryRowContext(ctx, sessionSQL, hash[:], int64(consent.TimeOf(e.now()))).
-		Scan(append([]any{&s.CreatedAt, &s.SeenAt, &s.ExpiresAt}, userFields(u)...)...)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil, consent.Errorf(consent.NotFound, "sqlite.Session", "no such session")
+	s, ok, err := one(ctx, e.read, store.ScanSession(hash), sessionSQL, hash[:], int64(consent.TimeOf(e.now())))
+	if err == nil && !ok {
+		err = consent.Errorf(consent.NotFound, "sqlite.Session", "no such session")
 	}
 	if err != nil {
-		return nil, nil, classify(err)
+		return nil, nil, err
 	}
-	s.User = u.ID
-	return s, u, nil
+	return &s.Session, &s.Whose, nil
 }
 
 // KeepSession stores that a session was used, and how long it goes on.
@@ -60,16 +57,6 @@ func (e *Engine) EndSession(ctx context.Context, hash [32]byte) error {
 	})
 }
 
-const invitationColumns = `organization, id, hash, role, note, invited_by, created_at, expires_at, first`
-
-func scanInvitation(row interface{ Scan(...any) error }) (store.Invitation, error) {
-	var i store.Invitation
-	var hash []byte
-	err := row.Scan(&i.Organization, &i.ID, &hash, &i.Role, &i.Note, &i.InvitedBy, &i.CreatedAt, &i.ExpiresAt, &i.First)
-	copy(i.Hash[:], hash)
-	return i, err
-}
-
 // Invite stores an invitation, and forgets those of the organization that have
 // expired.
 func (e *Engine) Invite(ctx context.Context, i store.Invitation, changes ...store.Change) error {
@@ -77,7 +64,7 @@ func (e *Engine) Invite(ctx context.Context, i store.Invitation, changes ...stor
 		if _, err := tx.ExecContext(ctx, `DELETE FROM invitations WHERE organization = ? AND expires_at <= ?`, i.Organization, int64(consent.TimeOf(e.now()))); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO invitations (`+invitationColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		if _, err := tx.ExecContext(ctx, `INSERT INTO invitations (`+store.InvitationColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			i.Organization, i.ID, i.Hash[:], i.Role, i.Note, i.InvitedBy, int64(i.CreatedAt), int64(i.ExpiresAt), i.First); err != nil {
 			return err
 		}
@@ -88,39 +75,26 @@ func (e *Engine) Invite(ctx context.Context, i store.Invitation, changes ...stor
 // Invitations lists the invitations of an organization that can still be used,
 // the oldest first. There are few.
 func (e *Engine) Invitations(ctx context.Context, organization string) ([]store.Invitation, error) {
-	rows, err := e.read.QueryContext(ctx, invitationsSQL, organization, int64(consent.TimeOf(e.now())))
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer rows.Close()
-	var found []store.Invitation
-	for rows.Next() {
-		i, err := scanInvitation(rows)
-		if err != nil {
-			return nil, classify(err)
-		}
-		found = append(found, i)
-	}
-	return found, classify(rows.Err())
+	return query(ctx, e.read, store.ScanInvitation, invitationsSQL, organization, int64(consent.TimeOf(e.now())))
 }
 
 const (
-	invitationsSQL      = `SELECT ` + invitationColumns + ` FROM invitations WHERE organization = ? AND expires_at > ? ORDER BY id LIMIT 1000`
-	invitationByHashSQL = `SELECT ` + invitationColumns + ` FROM invitations WHERE hash = ? AND expires_at > ?
+	invitationsSQL      = `SELECT ` + store.InvitationColumns + ` FROM invitations WHERE organization = ? AND expires_at > ? ORDER BY id LIMIT 1000`
+	invitationByHashSQL = `SELECT ` + store.InvitationColumns + ` FROM invitations WHERE hash = ? AND expires_at > ?
 		AND (NOT first OR NOT EXISTS (SELECT 1 FROM users WHERE id > ''))`
 )
 
 // Invitation finds one that can be used; NotFound if there is none.
 func (e *Engine) Invitation(ctx context.Context, hash [32]byte) (*store.Invitation, error) {
-	return invitationIn(e.read.QueryRowContext(ctx, invitationByHashSQL, hash[:], int64(consent.TimeOf(e.now()))))
+	return e.invitationIn(ctx, e.read, hash)
 }
 
-func invitationIn(row *sql.Row) (*store.Invitation, error) {
-	i, err := scanInvitation(row)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, consent.Errorf(consent.NotFound, "sqlite.Invitation", "this invitation is not there: it has been used, has expired or was taken back")
+func (e *Engine) invitationIn(ctx context.Context, r reader, hash [32]byte) (*store.Invitation, error) {
+	i, ok, err := one(ctx, r, store.ScanInvitation, invitationByHashSQL, hash[:], int64(consent.TimeOf(e.now())))
+	if err == nil && !ok {
+		err = consent.Errorf(consent.NotFound, "sqlite.Invitation", "this invitation is not there: it has been used, has expired or was taken back")
 	}
-	return &i, classify(err)
+	return &i, err
 }
 
 // Uninvite takes an invitation back; NotFound if it is not there.
@@ -143,7 +117,7 @@ func (e *Engine) Uninvite(ctx context.Context, organization, id string, changes 
 func (e *Engine) Join(ctx context.Context, hash [32]byte, u store.User, change func(*store.Invitation) store.Change) error {
 	return e.inTx(ctx, func(tx *sql.Tx) error {
 		now := int64(consent.TimeOf(e.now()))
-		i, err := invitationIn(tx.QueryRowContext(ctx, invitationByHashSQL, hash[:], now))
+		i, err := e.invitationIn(ctx, tx, hash)
 		if err != nil {
 			return err
 		}

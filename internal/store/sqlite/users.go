@@ -9,12 +9,6 @@ import (
 	"consentsync/internal/store"
 )
 
-const userColumns = `u.id, u.email, u.name, u.password, u.created_at`
-
-func userFields(u *store.User) []any {
-	return []any{&u.ID, &u.Email, &u.Name, &u.Password, &u.CreatedAt}
-}
-
 // AnyUser tells whether somebody can sign in.
 func (e *Engine) AnyUser(ctx context.Context) (any bool, err error) {
 	err = e.read.QueryRowContext(ctx, anyUserSQL).Scan(&any)
@@ -35,56 +29,31 @@ func (e *Engine) User(ctx context.Context, id string) (*store.User, error) {
 }
 
 func (e *Engine) user(ctx context.Context, where, arg string) (*store.User, error) {
-	u := &store.User{}
-	err := e.read.QueryRowContext(ctx, `SELECT `+userColumns+` FROM users u WHERE `+where, arg).Scan(userFields(u)...) //nolint:gosec // constants
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, errNoUser("sqlite.User")
+	u, ok, err := one(ctx, e.read, store.ScanUser, selectUser+where, arg)
+	if err == nil && !ok {
+		err = errNoUser("sqlite.User")
 	}
-	return u, classify(err)
+	return u, err
 }
+
+const selectUser = `SELECT ` + store.UserColumns + ` FROM users u WHERE `
 
 func errNoUser(op string) error { return consent.Errorf(consent.NotFound, op, "no such user") }
 
 // Memberships lists the roles of a user, by organization.
 func (e *Engine) Memberships(ctx context.Context, user string) ([]store.Membership, error) {
-	rows, err := e.read.QueryContext(ctx, membershipsSQL, user)
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer rows.Close()
-	var found []store.Membership
-	for rows.Next() {
-		var m store.Membership
-		if err := rows.Scan(&m.Organization, &m.Role); err != nil {
-			return nil, classify(err)
-		}
-		found = append(found, m)
-	}
-	return found, classify(rows.Err())
+	return query(ctx, e.read, store.ScanMembership, membershipsSQL, user)
 }
 
 const (
 	membershipsSQL = `SELECT organization, role FROM memberships WHERE member = ? ORDER BY organization`
-	membersSQL     = `SELECT ` + userColumns + `, m.role, m.since FROM memberships m JOIN users u ON u.id = m.member
+	membersSQL     = `SELECT ` + store.UserColumns + `, m.role, m.since FROM memberships m JOIN users u ON u.id = m.member
 		WHERE m.organization = ? AND m.member > ? ORDER BY m.member LIMIT ?`
 )
 
 // Members lists the users of an organization by id, from after one.
 func (e *Engine) Members(ctx context.Context, organization, after string, limit int) ([]store.Member, error) {
-	rows, err := e.read.QueryContext(ctx, membersSQL, organization, after, limit)
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer rows.Close()
-	var found []store.Member
-	for rows.Next() {
-		var m store.Member
-		if err := rows.Scan(append(userFields(&m.User), &m.Role, &m.Since)...); err != nil {
-			return nil, classify(err)
-		}
-		found = append(found, m)
-	}
-	return found, classify(rows.Err())
+	return query(ctx, e.read, store.ScanMember, membersSQL, organization, after, limit)
 }
 
 // SetRole changes the role of a member; NotFound for who is none, Conflict
@@ -153,20 +122,7 @@ func (e *Engine) SetPassword(ctx context.Context, user, password string, keep [3
 
 // Organizations lists those that were created, by id, from after one.
 func (e *Engine) Organizations(ctx context.Context, after string, limit int) ([]store.Organization, error) {
-	rows, err := e.read.QueryContext(ctx, organizationsSQL, after, limit)
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer rows.Close()
-	var found []store.Organization
-	for rows.Next() {
-		var o store.Organization
-		if err := rows.Scan(&o.ID, &o.Actito, &o.CreatedAt); err != nil {
-			return nil, classify(err)
-		}
-		found = append(found, o)
-	}
-	return found, classify(rows.Err())
+	return query(ctx, e.read, store.ScanOrganization, organizationsSQL, after, limit)
 }
 
 const organizationsSQL = `SELECT organization, actito, created_at FROM organizations WHERE organization > ? ORDER BY organization LIMIT ?`
