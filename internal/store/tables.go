@@ -62,7 +62,7 @@ var Tables = []Table{
 	{"integrations", text("organization", "id"), all(
 		text("status", "status_reason"), ints("revision"), text("licence", "settings"), raw("sealed"), text("snapshot", "webhook"), ints("created_at", "updated_at"))},
 	{"reprojections", text("organization", "integration"), all(
-		text("state"), raw("cursor"), ints("people", "withdrawals", "grants", "started_at"))},
+		text("state", "only_state", "only_reason"), raw("cursor"), ints("people", "withdrawals", "grants", "started_at", "only_since"))},
 	{"ledger", all(text("organization"), raw("entity", "content")), all(raw("person"), ints("seen_at"))},
 	{"tombstones", all(text("organization"), raw("entity", "deletion")), ints("at")},
 	{"events", all(text("organization"), raw("id")), all(
@@ -82,12 +82,18 @@ var Tables = []Table{
 		raw("person"), ints("version", "class", "due_at", "state"), text("cells", "refused"), flags("rest", "stranger", "doubtful"))},
 	{"counts", text("organization", "integration", "name"), ints("n")},
 	{"news", all(text("organization", "integration"), raw("id")), all(ints("arrived_at", "next_at", "attempts"), text("body"))},
+	{"users", text("id"), all(text("email", "name", "password"), ints("created_at"))},
+	{"memberships", text("organization", "member"), all(text("role"), ints("since"))},
+	{"invitations", text("organization", "id"), all(raw("hash"), text("role", "note", "invited_by"), ints("created_at", "expires_at"), flags("first"))},
+	{"effects", all(text("organization", "integration"), ints("at"), flags("withdrawal"), ints("step")), ints("people")},
+	{"changes", all(text("organization"), raw("id")), all(text("integration", "actor", "action", "details"), ints("at"))},
 }
 
 // NotCopied is what an engine has beside Tables, a table or table.column, and
 // why it stays where it is.
 var NotCopied = map[string]string{
 	"goose_db_version":    "the version of the engine's own schema",
+	"sessions":            "whoever is signed in signs in again",
 	"pings":               "written to see whether the database can be written",
 	"nodes":               "the nodes that run",
 	"licences.owner":      "the node that holds the lease",
