@@ -1,13 +1,14 @@
 package accounts
 
 import (
-	"consentsync/internal/incoming"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"consentsync/internal/incoming"
 
 	"golang.org/x/crypto/argon2"
 )

@@ -137,8 +137,8 @@ func (r *Reprojector) advance(ctx context.Context, i *store.Integration, p store
 			continue
 		case state == store.Pending:
 			continue // and compared under the new settings when its turn comes
-		case retries(&p) && !(p.Only.Takes(delivery) || p.State == store.ReprojectionGranting && delivery.HoldGrants):
-			continue // nobody asked for it
+		case retries(&p) && !asked(&p, delivery):
+			continue
 		}
 		entry, ok := store.Due{Class: store.Ordinary, ConsentAt: now, At: now}, true
 		if state == "" {
@@ -165,6 +165,12 @@ func (r *Reprojector) advance(ctx context.Context, i *store.Integration, p store
 
 // retries tells whether a re-projection is of some alone.
 func retries(p *store.Reprojection) bool { return p.Only != (store.Only{}) }
+
+// asked tells whether a retry is about a delivery, or has sent it already but for
+// its grants.
+func asked(p *store.Reprojection, d *store.Delivery) bool {
+	return p.Only.Takes(d) || p.State == store.ReprojectionGranting && d.HoldGrants
+}
 
 // people gives the next of those whom a re-projection is about, and the cursor
 // after them. A retry counts those in trouble; whoever was sent without their

@@ -28,13 +28,27 @@ func TestLocalAddresses(t *testing.T) {
 func TestNumbersAndTimes(t *testing.T) {
 	t.Parallel()
 	for _, x := range []struct{ got, want string }{
-		{number(0), "0"}, {number(999), "999"}, {number(1000), "1,000"}, {number(int64(1234567)), "1,234,567"}, {number(-1000), "-1,000"},
-		{plural(1, "call", "calls"), "1 call"}, {plural(2000, "call", "calls"), "2,000 calls"},
-		{span(80 * time.Millisecond), "80 ms"}, {span(1500 * time.Millisecond), "1.5 s"}, {span(2 * time.Second), "2 s"}, {span(90 * time.Second), "90 s"},
-		{span(3 * time.Hour), "3 h"}, {span(72 * time.Hour), "3 days"},
-		{ago(time.Unix(100, 0), consent.TimeOf(time.Unix(40, 0))), "60 s ago"}, {ago(time.Unix(100, 0), 0), "never"},
+		{number(0), "0"},
+		{number(999), "999"},
+		{number(1000), "1,000"},
+		{number(int64(1234567)), "1,234,567"},
+		{number(-1000), "-1,000"},
+		{plural(1, "call", "calls"), "1 call"},
+		{plural(2000, "call", "calls"), "2,000 calls"},
+		{span(80 * time.Millisecond), "80 ms"},
+		{span(1500 * time.Millisecond), "1.5 s"},
+		{span(2 * time.Second), "2 s"},
+		{span(90 * time.Second), "90 s"},
+		{span(3 * time.Hour), "3 h"},
+		{span(72 * time.Hour), "3 days"},
+		{ago(time.Unix(100, 0), consent.TimeOf(time.Unix(40, 0))), "60 s ago"},
+		{ago(time.Unix(100, 0), 0), "never"},
 		{ago(time.Unix(100, 0), consent.TimeOf(time.Unix(160, 0))), "in 60 s"},
-		{sentence("too long"), "Too long."}, {sentence("Done!"), "Done!"}, {cell("=1+1"), "'=1+1"}, {cell("anna"), "anna"}, {cell(""), ""},
+		{sentence("too long"), "Too long."},
+		{sentence("Done!"), "Done!"},
+		{cell("=1+1"), "'=1+1"},
+		{cell("anna"), "anna"},
+		{cell(""), ""},
 	} {
 		if x.got != x.want {
 			t.Errorf("got %q, want %q", x.got, x.want)

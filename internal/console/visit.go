@@ -112,7 +112,7 @@ func (c *Console) cookieName() string {
 // It stays until the browser is closed: how long it is worth something is for
 // the session to say.
 func (c *Console) keep(w http.ResponseWriter, secret string) {
-	cookie := &http.Cookie{
+	cookie := &http.Cookie{ //nolint:gosec // Secure wherever browsers reach us by https
 		Name: c.cookieName(), Value: secret, Path: "/", HttpOnly: true, Secure: c.secure(), SameSite: http.SameSiteLaxMode,
 	}
 	if secret == "" {

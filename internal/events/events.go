@@ -9,6 +9,7 @@ package events
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/incoming"
@@ -64,10 +65,10 @@ func (s *Service) filter(organization string, q Query) (f store.EventFilter, err
 		f.Person = s.Hasher.Person(organization, consent.Subject{OrganizationUserID: q.OrganizationUserID})
 	}
 	f.Type, f.Outcome, f.From, f.To = consent.MessageType(q.Type), consent.Outcome(q.Outcome), q.From, q.To
-	if q.Type != "" && !contains(consent.MessageTypes, f.Type) {
+	if q.Type != "" && !slices.Contains(consent.MessageTypes, f.Type) {
 		problems["type"] = "must be one of event.created, event.updated, event.deleted, user.created, user.updated, user.deleted"
 	}
-	if q.Outcome != "" && !contains(Outcomes, f.Outcome) {
+	if q.Outcome != "" && !slices.Contains(Outcomes, f.Outcome) {
 		problems["outcome"] = "must be one of applied, superseded, pending_approval, regulation_conflict, no_person, unlinked, duplicate"
 	}
 	if q.From > 0 && q.To > 0 && q.From >= q.To {
@@ -77,15 +78,6 @@ func (s *Service) filter(organization string, q Query) (f store.EventFilter, err
 		return f, incoming.Refuse(consent.Invalid, problems)
 	}
 	return f, nil
-}
-
-func contains[T comparable](list []T, x T) bool {
-	for _, y := range list {
-		if x == y {
-			return true
-		}
-	}
-	return false
 }
 
 // List gives the events of an organization that a query asks for, the newest

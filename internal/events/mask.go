@@ -3,6 +3,7 @@ package events
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -53,7 +54,7 @@ func mask(v any, path []string) any {
 	switch v := v.(type) {
 	case map[string]any:
 		for name, inner := range v {
-			v[name] = mask(inner, append(path[:len(path):len(path)], strings.Split(strings.ToLower(name), "__")...))
+			v[name] = mask(inner, append(slices.Clip(path), strings.Split(strings.ToLower(name), "__")...))
 		}
 		return v
 	case []any:
@@ -87,11 +88,4 @@ func harmless(path []string) bool {
 	return false
 }
 
-func within(path []string, name string) bool {
-	for _, p := range path {
-		if p == name {
-			return true
-		}
-	}
-	return false
-}
+func within(path []string, name string) bool { return slices.Contains(path, name) }

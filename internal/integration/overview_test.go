@@ -14,7 +14,8 @@ func TestIntervals(t *testing.T) {
 	t.Parallel()
 	noon := consent.TimeOf(time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC))
 	got := intervals([]store.Effect{
-		{At: noon, Withdrawal: true, Step: 3, People: 90}, {At: noon, Step: 0, People: 1},
+		{At: noon, Withdrawal: true, Step: 3, People: 90},
+		{At: noon, Step: 0, People: 1},
 		{At: noon.Add(5 * time.Minute), Withdrawal: true, Step: 8, People: 10},
 		{At: noon.Add(time.Hour), Step: 14, People: 2},
 	})

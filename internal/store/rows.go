@@ -31,7 +31,12 @@ const (
 // gone, with the rest of their keys. A load's rows come after the deliveries:
 // nobody joins a load without a delivery.
 var Remains = []struct{ Table, Key string }{
-	{"news", "id"}, {"deliveries", "target, person"}, {"load_rows", "load, number"}, {"loads", "id"}, {"left_out", "name, reason"}, {"counts", "name"},
+	{"news", "id"},
+	{"deliveries", "target, person"},
+	{"load_rows", "load, number"},
+	{"loads", "id"},
+	{"left_out", "name, reason"},
+	{"counts", "name"},
 	{"effects", "at, withdrawal, step"},
 }
 

@@ -14,7 +14,7 @@ func record(ctx context.Context, tx *sql.Tx, changes []store.Change) error {
 		if err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO changes (`+store.ChangeColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		if _, err := tx.ExecContext(ctx, insertChangeSQL,
 			c.Organization, c.ID[:], c.Integration, int64(c.At), c.By, c.Action, details); err != nil {
 			return err
 		}
@@ -23,8 +23,9 @@ func record(ctx context.Context, tx *sql.Tx, changes []store.Change) error {
 }
 
 const (
-	changesSQL   = `SELECT ` + store.ChangeColumns + ` FROM changes WHERE organization = ? AND id < ? ORDER BY id DESC LIMIT ?`
-	changesOfSQL = `SELECT ` + store.ChangeColumns + ` FROM changes INDEXED BY changes_by_integration WHERE organization = ? AND integration = ? AND id < ? ORDER BY id DESC LIMIT ?`
+	insertChangeSQL = `INSERT INTO changes (` + store.ChangeColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?)`
+	changesSQL      = `SELECT ` + store.ChangeColumns + ` FROM changes WHERE organization = ? AND id < ? ORDER BY id DESC LIMIT ?`
+	changesOfSQL    = `SELECT ` + store.ChangeColumns + ` FROM changes INDEXED BY changes_by_integration WHERE organization = ? AND integration = ? AND id < ? ORDER BY id DESC LIMIT ?`
 )
 
 // Changes lists the changes in an organization, the newest first, from before

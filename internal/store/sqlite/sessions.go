@@ -64,7 +64,7 @@ func (e *Engine) Invite(ctx context.Context, i store.Invitation, changes ...stor
 		if _, err := tx.ExecContext(ctx, `DELETE FROM invitations WHERE organization = ? AND expires_at <= ?`, i.Organization, int64(consent.TimeOf(e.now()))); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO invitations (`+store.InvitationColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		if _, err := tx.ExecContext(ctx, inviteSQL,
 			i.Organization, i.ID, i.Hash[:], i.Role, i.Note, i.InvitedBy, int64(i.CreatedAt), int64(i.ExpiresAt), i.First); err != nil {
 			return err
 		}
@@ -79,6 +79,7 @@ func (e *Engine) Invitations(ctx context.Context, organization string) ([]store.
 }
 
 const (
+	inviteSQL           = `INSERT INTO invitations (` + store.InvitationColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	invitationsSQL      = `SELECT ` + store.InvitationColumns + ` FROM invitations WHERE organization = ? AND expires_at > ? ORDER BY id LIMIT 1000`
 	invitationByHashSQL = `SELECT ` + store.InvitationColumns + ` FROM invitations WHERE hash = ? AND expires_at > ?
 		AND (NOT first OR NOT EXISTS (SELECT 1 FROM users WHERE id > ''))`

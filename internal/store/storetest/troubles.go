@@ -46,8 +46,11 @@ func troubleGroups(b *bench) {
 	k := b.someInTrouble()
 	got, err := b.Troubles(b.Context(), k)
 	b.must(err)
-	b.same("groups", got, []store.Trouble{{State: store.Failed, Reason: "invalid: x", People: 2}, {State: store.Failed, Reason: "invalid: y", People: 1},
-		{State: store.Unmatched, Reason: "no profile", People: 1}})
+	b.same("groups", got, []store.Trouble{
+		{State: store.Failed, Reason: "invalid: x", People: 2},
+		{State: store.Failed, Reason: "invalid: y", People: 1},
+		{State: store.Unmatched, Reason: "no profile", People: 1},
+	})
 	none, err := b.Troubles(b.Context(), b.integrate(acme, "j"))
 	b.must(err)
 	b.same("of another", len(none), 0)
@@ -73,7 +76,9 @@ func troublePages(b *bench) {
 		only store.Only
 		want int
 	}{
-		{store.Only{State: store.Failed}, 3}, {store.Only{State: store.Failed, Reason: "invalid: x"}, 2}, {store.Only{State: store.Unmatched}, 1},
+		{store.Only{State: store.Failed}, 3},
+		{store.Only{State: store.Failed, Reason: "invalid: x"}, 2},
+		{store.Only{State: store.Unmatched}, 1},
 		{store.Only{State: store.Unmatched, Reason: "invalid: x"}, 0},
 	} {
 		var seen []string
