@@ -184,12 +184,12 @@ func actionText(action string) string {
 	return strings.NewReplacer(".", " ", "_", " ").Replace(action)
 }
 
-var actionTexts = map[string]string{
+var actionTexts = map[string]string{ //nolint:gosec // words, no secret
 	"integration.created": "created the integration", "integration.changed": "changed the integration",
 	"integration.refreshed": "took a new snapshot", "integration.deleted": "deleted the integration",
 	"integration.paused": "paused the integration", "integration.resumed": "resumed the integration",
 	"integration.grants_approved":        "approved grants",
-	"integration.webhook_secret_rotated": "gave Actito's webhook a new secret", //nolint:gosec // words, no secret
+	"integration.webhook_secret_rotated": "gave Actito's webhook a new secret",
 	"people.retried":                     "tried those again who failed or are unmatched",
 	"person.replayed":                    "sent a person again", "person.reread": "had a person read again",
 	"user.joined": "joined", "user.invited": "invited somebody", "user.uninvited": "took an invitation back",
