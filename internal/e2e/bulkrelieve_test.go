@@ -25,7 +25,7 @@ func TestR22WithdrawalsLeaveASlowLoad(t *testing.T) {
 			for _, fault := range faults {
 				b.actito.Inject(fault)
 			}
-			id := b.integrate(bulky(func(p object) { p["bulk_withdrawals_after_seconds"] = 20 }))
+			id := b.integrate(bulky(nil))
 			w, granting, refusing := b.mixed(id, 115, 85)
 			b.begun(id)
 			b.sees(id, "the load runs", loadView.running)
@@ -33,6 +33,8 @@ func TestR22WithdrawalsLeaveASlowLoad(t *testing.T) {
 			if len(granting) < 50 || len(refusing) < 10 {
 				t.Fatalf("%d granting and %d refusing people were in the load", len(granting), len(refusing))
 			}
+			// Only now, so that none leaves before it was seen in the load.
+			b.change(id, `{"properties":{"bulk_withdrawals_after_seconds":1}}`)
 			b.looks("withdrawals in the load are in effect", func() bool {
 				for _, email := range refusing {
 					if p, _ := b.profile(email); p.Subscriptions["Promotions"] {
