@@ -73,6 +73,9 @@ type site struct {
 
 func start(t *testing.T) *site {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("a browser takes most of the time, and the race detector does not see into it")
+	}
 	s := &site{T: t, actito: simulator.NewActito(simulator.ActitoOptions{CallsPerMinute: -1})}
 	ends := httptest.NewServer(s.actito)
 	s.actitoURL = ends.URL
