@@ -226,7 +226,7 @@ func TestNodesThatDieAndFreeze(t *testing.T) {
 	}
 	for _, n := range c.nodes {
 		c.end(n)
-		for line := range strings.Lines(n.process.stderr.String()) {
+		for line := range strings.Lines(n.process.complaints()) {
 			if strings.Contains(line, "SQLSTATE") && !strings.Contains(line, "25P03") { // ended for it was frozen
 				t.Errorf("a node said: %s", line)
 			}
@@ -322,8 +322,8 @@ func TestNodesStartAtOnce(t *testing.T) {
 	}
 	for _, p := range processes {
 		p.terminate()
-		if code := p.exit(); code != 0 || p.stderr.String() != "" {
-			t.Errorf("exit code %d: %s", code, &p.stderr)
+		if code := p.exit(); code != 0 || p.complaints() != "" {
+			t.Errorf("exit code %d: %s", code, p.complaints())
 		}
 	}
 }

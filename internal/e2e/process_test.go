@@ -100,6 +100,18 @@ func (o *output) String() string {
 	return o.buf.String()
 }
 
+// complaints is what the program has said on its standard error, but for the
+// link that makes the first administrator.
+func (p *process) complaints() string {
+	said := p.stderr.String()
+	before, link, found := strings.Cut(said, "Nobody can sign in to the console yet.")
+	if !found {
+		return said
+	}
+	lines := strings.SplitN(link, "\n", 3)
+	return before + lines[len(lines)-1]
+}
+
 // launch starts the program; it is killed at the end of the test at the
 // latest.
 func launch(t *testing.T, args ...string) *process {

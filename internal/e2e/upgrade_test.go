@@ -101,7 +101,7 @@ func TestRollingUpgrade(t *testing.T) {
 	t.Logf("%d events of %d people acknowledged in %d posts, %d calls", s.sent.Load(), len(s.people), s.posts.Load(), c.actito.CallCount())
 
 	for _, n := range c.nodes {
-		if said := n.process.stderr.String(); said != "" {
+		if said := n.process.complaints(); said != "" {
 			t.Errorf("a node said: %s", said)
 		}
 	}
