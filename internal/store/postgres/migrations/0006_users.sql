@@ -5,12 +5,11 @@
 -- found by themselves; the roles that users have belong to organizations.
 CREATE TABLE users (
   id         text COLLATE "C" PRIMARY KEY,
-  email      text COLLATE "C" NOT NULL,   -- in lower case
+  email      text COLLATE "C" NOT NULL CONSTRAINT users_by_email UNIQUE, -- in lower case
   name       text NOT NULL,
   password   text NOT NULL,               -- hash, '' for who signs in elsewhere
   created_at bigint NOT NULL
 );
-CREATE UNIQUE INDEX users_by_email ON users (email);
 
 CREATE TABLE memberships (
   organization text COLLATE "C" NOT NULL, -- '*' is all of them
@@ -34,7 +33,7 @@ CREATE INDEX sessions_by_end ON sessions (expires_at);
 CREATE TABLE invitations (
   organization text COLLATE "C" NOT NULL,
   id           text COLLATE "C" NOT NULL,
-  hash         bytea NOT NULL,            -- of what stands in the link
+  hash         bytea NOT NULL CONSTRAINT invitations_by_hash UNIQUE, -- of what stands in the link
   role         text NOT NULL,
   note         text NOT NULL,
   invited_by   text NOT NULL,
@@ -43,7 +42,6 @@ CREATE TABLE invitations (
   first        boolean NOT NULL,          -- for the first user of all
   PRIMARY KEY (organization, id)
 );
-CREATE UNIQUE INDEX invitations_by_hash ON invitations (hash);
 
 -- Who changed what, for ever.
 CREATE TABLE changes (
