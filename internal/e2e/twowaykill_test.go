@@ -48,7 +48,9 @@ func killWhileActitoTells(w *twoWay) {
 	client := &http.Client{Timeout: 10 * time.Second}
 	w.t.Cleanup(client.CloseIdleConnections)
 
-	var acknowledged, posts atomic.Int64
+	// How far Actito has come in its telling when the program dies is left to
+	// chance, but each teller stops short of its end until it died often enough.
+	var acknowledged, posts, deaths atomic.Int64
 	var telling sync.WaitGroup
 	over := make(chan struct{})
 	for i := range tellers {
@@ -57,6 +59,9 @@ func killWhileActitoTells(w *twoWay) {
 		telling.Go(func() {
 			for len(own) > 0 {
 				n := min(len(own), 1+random.IntN(4))
+				for int64(len(own)-n) < ofEach-ofEach*(deaths.Load()+1)/(atLeast+1) {
+					pause(5 * time.Millisecond)
+				}
 				body, err := w.refusals(own[:n])
 				if err != nil {
 					w.t.Error(err)
@@ -76,22 +81,21 @@ func killWhileActitoTells(w *twoWay) {
 		close(over)
 	}()
 	random := rand.New(rand.NewPCG(seed, 0))
-	kills := 0
 	for done := false; !done; {
 		select {
 		case <-over:
 			done = true
-		case <-time.After(time.Duration(100+random.IntN(300)) * time.Millisecond):
+		case <-time.After(time.Duration(20+random.IntN(200)) * time.Millisecond):
 		}
 		p.kill()
-		kills++
+		deaths.Add(1)
 		p = w.spawn()
 		w.leads.Store(p.ready())
 	}
 	w.url, _ = w.leads.Load().(string)
-	w.t.Logf("%d kills, %d refusals acknowledged in %d posts", kills, acknowledged.Load(), posts.Load())
-	if kills < atLeast || acknowledged.Load() != int64(len(people)) {
-		w.t.Errorf("%d kills, %d of %d acknowledged: this tests too little", kills, acknowledged.Load(), len(people))
+	w.t.Logf("%d kills, %d refusals acknowledged in %d posts", deaths.Load(), acknowledged.Load(), posts.Load())
+	if deaths.Load() < atLeast || acknowledged.Load() != int64(len(people)) {
+		w.t.Errorf("%d kills, %d of %d acknowledged: this tests too little", deaths.Load(), acknowledged.Load(), len(people))
 	}
 
 	w.within(60*time.Second, "Didomi was told of all", func() bool { return len(w.didomi.Events()) >= len(people) })
