@@ -19,6 +19,7 @@ import (
 
 	"consentsync/internal/accounts"
 	"consentsync/internal/api"
+	"consentsync/internal/backfill"
 	"consentsync/internal/changes"
 	"consentsync/internal/consent"
 	"consentsync/internal/didomi"
@@ -226,6 +227,18 @@ func TestSchemasHaveTheFieldsOfTheTypes(t *testing.T) {
 		{schemas["Reprojection"], integration.ReprojectionView{}},
 		{inner(schemas["Integration"], "left_out"), store.LeftOutTotal{}},
 		{schemas["LicenceHolder"], api.LicenceHolder{}},
+		{schemas["Simulation"], backfill.Simulation{}},
+		{inner(schemas["Simulation"], "structure"), backfill.Structure{}},
+		{schemas["SimulatedPeople"], backfill.SimulatedPeople{}},
+		{schemas["SimulatedTotal"], backfill.SimulatedTotal{}},
+		{schemas["SimulatedSubscription"], backfill.SimulatedField{}},
+		{schemas["SimulatedAttribute"], backfill.SimulatedText{}},
+		{schemas["SimulatedLeftOut"], backfill.SimulatedLeftOut{}},
+		{schemas["SimulatedExample"], backfill.Example{}},
+		{schemas["SimulatedCost"], backfill.Cost{}},
+		{inner(schemas["SimulatedCost"], "single"), backfill.SingleCost{}},
+		{inner(schemas["SimulatedCost"], "bulk"), backfill.BulkCost{}},
+		{schemas["SimulatedApproval"], backfill.Approval{}},
 		{schemas["Person"], people.Person{}},
 		{schemas["Choice"], people.Choice{}},
 		{schemas["PersonIntegration"], people.Integration{}},
@@ -350,6 +363,8 @@ func TestDocumentHoldsTheConstants(t *testing.T) {
 		{"Attribute.kind", schemas["Attribute"].Value.Properties["kind"].Value.Enum, words(consent.String, consent.Integer, consent.Decimal,
 			consent.Boolean, consent.Date, consent.Timestamp)},
 		{"Integration.status", schemas["Integration"].Value.Properties["status"].Value.Enum, words(store.Active, store.Paused, store.Suspended)},
+		{"Simulation.source", schemas["Simulation"].Value.Properties["structure"].Value.Properties["source"].Value.Enum,
+			words(backfill.FromLive, backfill.FromSnapshot, backfill.FromMapping)},
 		{"PersonIntegration.status", schemas["PersonIntegration"].Value.Properties["status"].Value.Enum, words(store.Pending, store.InFlight, store.Sent,
 			store.Waiting, store.Synced, store.Unmatched, store.Failed)},
 		{"TraceOfAnswer.outcome", schemas["TraceOfAnswer"].Value.Properties["outcome"].Value.Enum, outcomes},

@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"consentsync/internal/consent"
-	"consentsync/internal/incoming"
 	"consentsync/internal/integration"
 	"consentsync/internal/store"
 )
@@ -15,13 +14,9 @@ func (a *API) createIntegration(r *http.Request) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	dryRun := false
-	switch v := r.URL.Query().Get("dry_run"); v {
-	case "", "false":
-	case "true":
-		dryRun = true
-	default:
-		return 0, nil, incoming.RefuseField("dry_run", "must be true or false")
+	dryRun, err := flag(r, "dry_run", false)
+	if err != nil {
+		return 0, nil, err
 	}
 	body, err := readBody(r)
 	if err != nil {

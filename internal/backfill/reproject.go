@@ -9,7 +9,6 @@ package backfill
 import (
 	"context"
 	"log/slog"
-	"slices"
 	"time"
 
 	"consentsync/internal/consent"
@@ -22,10 +21,14 @@ type Store interface {
 	Integration(ctx context.Context, k store.IntegrationKey) (*store.Integration, error)
 	Reprojections(ctx context.Context) ([]store.Reprojection, error)
 	AdvanceReprojection(ctx context.Context, r store.Reprojection, due []store.Due, changes ...store.Change) error
-	PeoplePage(ctx context.Context, organization string, after []byte, limit int) ([]store.PersonKey, error)
 	Troubled(ctx context.Context, k store.IntegrationKey, only store.Only, after store.TroubleCursor, limit int) ([]*store.Delivery, error)
 	Person(ctx context.Context, organization string, key store.PersonKey) (*store.Person, error)
-	Delivery(ctx context.Context, k store.DeliveryKey) (*store.Delivery, error)
+	People
+}
+
+// People is everybody beside what an integration knows of their profiles.
+type People interface {
+	ComparePage(ctx context.Context, k store.IntegrationKey, after []byte, limit int) ([]*store.Compared, error)
 }
 
 // Reprojector compares everyone again after a new mapping, snapshot or
@@ -121,35 +124,26 @@ func (r *Reprojector) advance(ctx context.Context, i *store.Integration, p store
 	if err != nil {
 		return err
 	}
-	keys, next, err := r.people(ctx, &p)
+	people, next, err := r.people(ctx, i, &p)
 	if err != nil {
 		return err
 	}
 	var due []store.Due
-	for _, k := range keys {
-		d, delivery, err := r.compare(ctx, i, k)
-		state := closing(delivery)
-		switch {
-		case err != nil && (consent.KindOf(err) == consent.Transient || ctx.Err() != nil):
-			return err
-		case err != nil:
-			r.log.ErrorContext(ctx, "a person cannot be compared and is left out", "person", k.String(), "error", err)
-			continue
-		case state == store.Pending:
-			continue // and compared under the new settings when its turn comes
-		case retries(&p) && !asked(&p, delivery):
+	rules := i.Rules()
+	for _, c := range people {
+		if c.Err != nil {
+			r.log.ErrorContext(ctx, "a person cannot be compared and is left out", "person", c.Key.String(), "error", c.Err)
 			continue
 		}
-		entry, ok := store.Due{Class: store.Ordinary, ConsentAt: now, At: now}, true
-		if state == "" {
-			entry, ok = decide(&p, d, now)
+		if retries(&p) && !asked(&p, c.Standing) {
+			continue
 		}
-		if ok {
-			entry.SubjectKey = store.SubjectKey{Organization: p.Organization, Person: k}
+		if entry, ok := look(&p, c, gap(c, rules).difference, now); ok {
+			entry.SubjectKey = store.SubjectKey{Organization: p.Organization, Person: c.Key}
 			due = append(due, entry)
 		}
 	}
-	if len(keys) < pageSize {
+	if len(people) < pageSize {
 		r.turn(&p)
 	} else {
 		p.Cursor = next
@@ -168,59 +162,74 @@ func retries(p *store.Reprojection) bool { return p.Only != (store.Only{}) }
 
 // asked tells whether a retry is about a delivery, or has sent it already but for
 // its grants.
-func asked(p *store.Reprojection, d *store.Delivery) bool {
-	return p.Only.Takes(d) || p.State == store.ReprojectionGranting && d.HoldGrants
+func asked(p *store.Reprojection, s store.Standing) bool {
+	return p.Only.Takes(s) || p.State == store.ReprojectionGranting && s.HoldGrants
 }
 
 // people gives the next of those whom a re-projection is about, and the cursor
 // after them. A retry counts those in trouble; whoever was sent without their
 // grants meanwhile is among all the others when the grants go out.
-func (r *Reprojector) people(ctx context.Context, p *store.Reprojection) (keys []store.PersonKey, next []byte, err error) {
+func (r *Reprojector) people(ctx context.Context, i *store.Integration, p *store.Reprojection) (people []*store.Compared, next []byte, err error) {
 	if retries(p) && p.State == store.ReprojectionCounting {
-		found, err := r.store.Troubled(ctx, p.IntegrationKey, p.Only, store.TroubleCursorOf(p.Cursor), pageSize)
-		for _, d := range found {
-			keys = append(keys, d.Person)
-			next = store.TroubleCursor{Reason: store.ReasonOf(d.LastError), Person: d.Person}.Bytes()
-		}
-		return keys, next, err
+		return r.troubled(ctx, i, p)
 	}
 	// A store may give an empty cursor back as nil, which to SQL is no key at
 	// all and not the one before all others.
-	keys, err = r.store.PeoplePage(ctx, p.Organization, append([]byte{}, p.Cursor...), pageSize)
-	if len(keys) > 0 {
-		next = keys[len(keys)-1][:]
+	people, err = r.store.ComparePage(ctx, p.IntegrationKey, append([]byte{}, p.Cursor...), pageSize)
+	if len(people) > 0 {
+		next = people[len(people)-1].Key[:]
 	}
-	return keys, next, err
+	return people, next, err
 }
 
-// compare gives the difference between what one person's profile should hold
-// and what it was last known to hold, and the delivery, as far as there is one.
-func (r *Reprojector) compare(ctx context.Context, i *store.Integration, k store.PersonKey) (consent.Difference, *store.Delivery, error) {
-	person, err := r.store.Person(ctx, i.Organization, k)
-	if err != nil {
-		return consent.Difference{}, &store.Delivery{}, err
+// troubled gives the next of those in trouble.
+func (r *Reprojector) troubled(ctx context.Context, i *store.Integration, p *store.Reprojection) (people []*store.Compared, next []byte, err error) {
+	found, err := r.store.Troubled(ctx, p.IntegrationKey, p.Only, store.TroubleCursorOf(p.Cursor), pageSize)
+	for _, d := range found {
+		c := &store.Compared{Key: d.Person, Standing: store.StandingOf(d)}
+		person, err := r.store.Person(ctx, i.Organization, d.Person)
+		switch {
+		case err == nil:
+			c.Person = *person
+		case consent.KindOf(err) == consent.Transient || ctx.Err() != nil:
+			return nil, nil, err
+		default:
+			c.Err = err
+		}
+		people = append(people, c)
+		next = store.TroubleCursor{Reason: store.ReasonOf(d.LastError), Person: d.Person}.Bytes()
 	}
-	d, err := r.store.Delivery(ctx, store.DeliveryKey{Organization: i.Organization, Integration: i.ID, Target: store.TargetActito, Person: k})
-	if consent.KindOf(err) == consent.NotFound && err != nil {
-		d, err = &store.Delivery{}, nil
-	}
-	if err != nil {
-		return consent.Difference{}, &store.Delivery{}, err
-	}
-	// It brings no newer consent, so nothing is sent again just because it was
-	// confirmed long ago.
-	return consent.Differ(consent.Project(person.View(), i.Rules()), d.Known, &i.Snapshot, 0), d, nil
+	return people, next, err
 }
 
-// closing gives the state of a delivery whose difference is about to be closed
-// anyway, because of the person's own live consent, which waits for nobody's yes
-// (R23): it is due, in flight or in a bulk load. What is under way was compared
-// under the old settings, so it has to be compared again after.
-func closing(d *store.Delivery) store.DeliveryState {
-	if !d.HoldGrants && slices.Contains([]store.DeliveryState{store.Pending, store.InFlight, store.Sent}, d.State) {
-		return d.State
+// look says whether a person has to be made due. What is about to be closed by
+// the person's own live consent is neither counted nor held (R23): what is due is
+// compared under the new settings when its turn comes; what is under way was
+// compared under the old ones, so it has to be compared again after.
+func look(p *store.Reprojection, c *store.Compared, d consent.Difference, now consent.Time) (store.Due, bool) {
+	switch {
+	case !c.Closing():
+		return decide(p, d, now)
+	case c.State == store.Pending:
+		return store.Due{}, false
 	}
-	return ""
+	return store.Due{Class: store.Ordinary, ConsentAt: now, At: now}, true
+}
+
+// compared is what comparing one person gives.
+type compared struct {
+	view       consent.View
+	projection consent.Projection
+	difference consent.Difference
+}
+
+// gap compares what one person's profile should hold with what it was last
+// known to hold. It brings no newer consent, so nothing differs just because it
+// was confirmed long ago.
+func gap(c *store.Compared, rules consent.Rules) compared {
+	view := c.Person.View()
+	projection := consent.Project(view, rules)
+	return compared{view, projection, consent.Differ(projection, c.Known, &rules.Snapshot, 0)}
 }
 
 // decide says what a person's difference means for the re-projection. While
@@ -252,7 +261,7 @@ func (r *Reprojector) turn(p *store.Reprojection) {
 	switch {
 	case p.State == store.ReprojectionGranting || p.Grants == 0:
 		p.State = store.ReprojectionDone
-	case p.Grants > max(100, p.People/100):
+	case p.Grants > MostGrants(p.People):
 		p.State = store.ReprojectionAsking
 		r.log.Warn("a re-projection would turn on subscriptions of many people and asks first",
 			"integration", p.ID, "people", p.People, "grants", p.Grants)
@@ -260,3 +269,7 @@ func (r *Reprojector) turn(p *store.Reprojection) {
 		p.State = store.ReprojectionGranting
 	}
 }
+
+// MostGrants is of how many people subscriptions may be turned on without a yes,
+// among so many (R23).
+func MostGrants(people int64) int64 { return max(100, people/100) }

@@ -76,12 +76,15 @@ func (d Difference) WithoutGrants() Difference {
 	return Difference{Subscriptions: off, Attributes: d.Attributes}
 }
 
+// ReasonRefused is why a value is left out that the CRM refused.
+const ReasonRefused = "Actito refused the value"
+
 // Refusals lists the wanted attributes that the CRM refused.
 func (k Known) Refusals(p Projection) []LeftOut {
 	var out []LeftOut
 	for name, want := range p.Attributes {
 		if f := k.Attributes[name]; f.refuses(want.Value) {
-			out = append(out, LeftOut{Name: name, Reason: "Actito refused the value", Detail: f.Why, Attribute: true})
+			out = append(out, LeftOut{Name: name, Reason: ReasonRefused, Detail: f.Why, Attribute: true})
 		}
 	}
 	slices.SortFunc(out, func(a, b LeftOut) int { return strings.Compare(a.Name, b.Name) })

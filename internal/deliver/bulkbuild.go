@@ -93,27 +93,12 @@ func (b *builder) columns(ctx context.Context) ([]string, error) {
 	return sets[best], err
 }
 
-// fits tells whether a person can go by bulk at all. A profile that is not
-// known to exist goes only where the file cannot make one against the
-// customer's will, nor one that lacks what every profile must have.
+// fits tells whether a person can go by bulk at all.
 func (b *builder) fits(j *job) bool {
 	if len(j.whole.Subscriptions) == 0 || j.Readback > 0 || j.ReadbackAt > 0 || b.isBusy(j) || b.bulk.RowBytes(j.userID, 1) == 0 {
 		return false
 	}
-	switch {
-	case j.Known.Confirmed():
-		return true
-	case b.i.Settings.UpsertMode:
-		return !b.needsAttributes()
-	}
-	return b.i.Settings.Properties.ETLUpdatesOnly
-}
-
-// needsAttributes tells whether a new profile needs more than its key.
-func (b *builder) needsAttributes() bool {
-	return slices.ContainsFunc(b.i.Snapshot.Attributes, func(a consent.Attribute) bool {
-		return a.Mandatory && !a.Generated && a.Name != b.i.Settings.Properties.UserUniqueKey
-	})
+	return plan.Loadable(b.i, j.Known)
 }
 
 // row gives what a person has in a file with these columns. What the file has

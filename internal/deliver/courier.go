@@ -207,7 +207,7 @@ func (c *courier) refresh(ctx context.Context) ([]*store.Integration, error) {
 	if len(integrations) == 0 {
 		return nil, nil
 	}
-	c.adapt(ceiling(integrations))
+	c.adapt(plan.CeilingOf(integrations))
 	return integrations, nil
 }
 

@@ -9,23 +9,6 @@ import (
 	"consentsync/internal/store"
 )
 
-// ceiling gives the limits that all integrations of a licence agree to, less
-// what each leaves to the customer's other tools.
-func ceiling(integrations []*store.Integration) plan.Ceiling {
-	var c plan.Ceiling
-	for n, i := range integrations {
-		p := i.Settings.Properties
-		perMinute := max(1, p.CallsPerMinute-p.ReservedCallsPerMinute)
-		if n == 0 || perMinute < c.PerMinute {
-			c.PerMinute = perMinute
-		}
-		if n == 0 || p.Concurrency < c.Width {
-			c.Width = p.Concurrency
-		}
-	}
-	return c
-}
-
 // adapt brings the budget to what the integrations allow and the other end
 // takes well. The caller holds c.mu.
 func (c *courier) adapt(most plan.Ceiling) {

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"consentsync/internal/consent"
+	"consentsync/internal/deliver/plan"
 	"consentsync/internal/store"
 )
 
@@ -54,7 +55,7 @@ func (c *courier) report(ctx context.Context) {
 func (c *courier) plan() store.LicencePlan {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	most := ceiling(c.current)
+	most := plan.CeilingOf(c.current)
 	force := c.pace.Now(c.clock())
 	p := store.LicencePlan{
 		Node: c.node, Since: c.lease.HeldSince, CallsPerMinute: force.PerMinute, MostCallsPerMinute: most.PerMinute,

@@ -16,15 +16,7 @@ import (
 // result against the live account and takes a new snapshot. What makes it an
 // integration of another table has to be a new one (R12).
 func (s *Service) Change(ctx context.Context, k store.IntegrationKey, patch []byte) (*View, error) {
-	i, err := s.Store.Integration(ctx, k)
-	if err != nil {
-		return nil, err
-	}
-	secrets, err := s.Secrets(i)
-	if err != nil {
-		return nil, err
-	}
-	in, err := s.patched(i, secrets, patch)
+	i, in, err := s.patch(ctx, k, patch)
 	if err != nil {
 		return nil, err
 	}
@@ -32,8 +24,6 @@ func (s *Service) Change(ctx context.Context, k store.IntegrationKey, patch []by
 	if err != nil {
 		return nil, err
 	}
-	in.Authentication = in.Authentication.unmasked(secrets)
-	in.complete()
 	if err := s.adopt(ctx, i, in); err != nil {
 		return nil, err
 	}
@@ -50,6 +40,25 @@ func (s *Service) Change(ctx context.Context, k store.IntegrationKey, patch []by
 	return s.save(ctx, i, actionChanged, was, func(ctx context.Context, i *store.Integration, changes ...store.Change) error {
 		return s.own(ctx, i, changes[0], s.Store.UpdateIntegration)
 	})
+}
+
+// patch gives an integration with the input that a merge patch makes of it.
+func (s *Service) patch(ctx context.Context, k store.IntegrationKey, patch []byte) (*store.Integration, *input, error) {
+	i, err := s.Store.Integration(ctx, k)
+	if err != nil {
+		return nil, nil, err
+	}
+	secrets, err := s.Secrets(i)
+	if err != nil {
+		return nil, nil, err
+	}
+	in, err := s.patched(i, secrets, patch)
+	if err != nil {
+		return nil, nil, err
+	}
+	in.Authentication = in.Authentication.unmasked(secrets)
+	in.complete()
+	return i, in, nil
 }
 
 // Refresh takes a new snapshot of the table. Subscriptions that are mapped and

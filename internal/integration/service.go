@@ -7,12 +7,14 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
 
 	"consentsync/internal/actito"
 	"consentsync/internal/auth"
+	"consentsync/internal/backfill"
 	"consentsync/internal/consent"
 	"consentsync/internal/didomi"
 	"consentsync/internal/incoming"
@@ -47,6 +49,7 @@ type Store interface {
 	Counts(ctx context.Context, k store.IntegrationKey) (map[string]int64, error)
 	SetWebhook(ctx context.Context, k store.IntegrationKey, w store.Webhook) error
 	AllIntegrations(ctx context.Context, after store.IntegrationKey, limit int) ([]*store.Integration, error)
+	backfill.People
 	// Alone runs f while nobody else, on whichever node, runs anything in Alone.
 	Alone(ctx context.Context, f func(context.Context) error) error
 	store.Backlogs
@@ -71,6 +74,8 @@ type Service struct {
 	// Changed is called after every change that delivery has to know of.
 	Changed func()
 	Now     func() time.Time
+
+	simulating sync.Mutex // held by the one simulation under way
 }
 
 // Create checks an integration against the live account and activates it. With
@@ -79,14 +84,9 @@ func (s *Service) Create(ctx context.Context, organization string, body []byte, 
 	if err := s.gate(ctx, organization); err != nil {
 		return nil, err
 	}
-	in, err := decode(body)
+	i, in, err := s.fresh(organization, body)
 	if err != nil {
 		return nil, err
-	}
-	in.complete()
-	now := consent.TimeOf(s.Now())
-	i := &store.Integration{
-		Organization: organization, ID: uuid.Must(uuid.NewV7()).String(), Status: store.Active, Revision: 1, CreatedAt: now, UpdatedAt: now,
 	}
 	if in.Enabled != nil && !*in.Enabled {
 		i.Status = store.Paused
@@ -126,6 +126,19 @@ func (s *Service) Create(ctx context.Context, organization string, body []byte, 
 	return v, err
 }
 
+// fresh gives a new integration with its input.
+func (s *Service) fresh(organization string, body []byte) (*store.Integration, *input, error) {
+	in, err := decode(body)
+	if err != nil {
+		return nil, nil, err
+	}
+	in.complete()
+	now := consent.TimeOf(s.Now())
+	return &store.Integration{
+		Organization: organization, ID: uuid.Must(uuid.NewV7()).String(), Status: store.Active, Revision: 1, CreatedAt: now, UpdatedAt: now,
+	}, in, nil
+}
+
 // gate refuses organizations that may not use the integration.
 func (s *Service) gate(ctx context.Context, organization string) error {
 	_, enabled, err := s.Store.Feature(ctx, organization)
@@ -143,13 +156,7 @@ func (s *Service) gate(ctx context.Context, organization string) error {
 // adopt checks in against the live account and makes it the content of i, with
 // a new snapshot.
 func (s *Service) adopt(ctx context.Context, i *store.Integration, in *input) error {
-	if in.OrganizationID != "" && in.OrganizationID != i.Organization {
-		return incoming.RefuseField("organization_id", "is another organization than that of the address")
-	}
-	if err := in.validate(s.AllowPrivate); err != nil {
-		return err
-	}
-	if err := sameNames(i, in.Properties); err != nil {
+	if err := s.check(i, in); err != nil {
 		return err
 	}
 	table, err := s.readTable(ctx, in)
@@ -165,7 +172,24 @@ func (s *Service) adopt(ctx context.Context, i *store.Integration, in *input) er
 	if err := s.checkDidomi(ctx, i.Organization, in.Authentication); err != nil {
 		return err
 	}
+	return s.take(ctx, i, in, snapshotOf(table, i.Snapshot, consent.TimeOf(s.Now())))
+}
+
+// check refuses what can be refused without asking Actito.
+func (s *Service) check(i *store.Integration, in *input) error {
+	if in.OrganizationID != "" && in.OrganizationID != i.Organization {
+		return incoming.RefuseField("organization_id", "is another organization than that of the address")
+	}
+	if err := in.validate(s.AllowPrivate); err != nil {
+		return err
+	}
+	return sameNames(i, in.Properties)
+}
+
+// take makes in the content of i.
+func (s *Service) take(ctx context.Context, i *store.Integration, in *input, snapshot consent.Snapshot) error {
 	var secrets sealed
+	var err error
 	if i.Sealed != nil { // else it is new
 		if secrets, err = s.open(i); err != nil {
 			return err
@@ -180,7 +204,7 @@ func (s *Service) adopt(ctx context.Context, i *store.Integration, in *input) er
 	}
 	i.Settings = in.Settings
 	i.Licence = in.licence(i.Organization)
-	i.Snapshot = snapshotOf(table, i.Snapshot, consent.TimeOf(s.Now()))
+	i.Snapshot = snapshot
 	return s.checkOwners(ctx, i)
 }
 

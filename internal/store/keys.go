@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
@@ -17,6 +18,8 @@ type PersonKey [16]byte
 
 // String gives the key in hexadecimal.
 func (k PersonKey) String() string { return hex.EncodeToString(k[:]) }
+
+func (k PersonKey) compare(o PersonKey) int { return bytes.Compare(k[:], o[:]) }
 
 // Digest is a keyed hash of an entity id or of a payload (R29: ledgers that
 // last for ever keep nothing else).

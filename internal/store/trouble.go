@@ -43,8 +43,8 @@ type Only struct {
 }
 
 // Takes tells whether a delivery is one of those.
-func (o Only) Takes(d *Delivery) bool {
-	return d.State == o.State && (o.Reason == "" || ReasonOf(d.LastError) == o.Reason)
+func (o Only) Takes(s Standing) bool {
+	return s.State == o.State && (o.Reason == "" || ReasonOf(s.LastError) == o.Reason)
 }
 
 // TroubleCursor is a place among people in trouble: after the one given.

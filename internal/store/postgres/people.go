@@ -10,8 +10,7 @@ import (
 )
 
 const (
-	subjectsSQL   = `SELECT ` + subjectColumns + ` FROM people p WHERE p.organization = $1 AND p.person = ANY($2::bytea[])`
-	peoplePageSQL = `SELECT person FROM people WHERE organization = $1 AND person > $2 AND user_id <> '' ORDER BY person LIMIT $3`
+	subjectsSQL = `SELECT ` + subjectColumns + ` FROM people p WHERE p.organization = $1 AND p.person = ANY($2::bytea[])`
 	// The newest of a subject; Trace puts them in order.
 	traceEventsSQL = `SELECT ` + store.EventColumns + ` FROM events
 		WHERE organization = $1 AND person = $2 ORDER BY id DESC LIMIT $3`
@@ -44,17 +43,6 @@ func (e *Engine) Person(ctx context.Context, organization string, key store.Pers
 		return nil, err
 	}
 	return store.NewPerson(own[0], users), nil
-}
-
-// PeoplePage lists the keys of identified people, from after a key; an empty
-// one is the start.
-func (e *Engine) PeoplePage(ctx context.Context, organization string, after []byte, limit int) ([]store.PersonKey, error) {
-	return query(ctx, e, func(row pgx.CollectableRow) (k store.PersonKey, err error) {
-		var b []byte
-		err = row.Scan(&b)
-		copy(k[:], b)
-		return k, err
-	}, peoplePageSQL, organization, blob(after), limit)
 }
 
 // Trace reads the newest events and calls of some subjects, at most limit of

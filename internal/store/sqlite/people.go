@@ -39,14 +39,6 @@ func (e *Engine) Person(ctx context.Context, organization string, key store.Pers
 	return store.NewPerson(own, users), nil
 }
 
-const peoplePageSQL = `SELECT person FROM people WHERE organization = ? AND person > ? AND user_id <> '' ORDER BY person LIMIT ?`
-
-// PeoplePage lists the keys of identified people, from after a key; an empty
-// one is the start.
-func (e *Engine) PeoplePage(ctx context.Context, organization string, after []byte, limit int) ([]store.PersonKey, error) {
-	return query(ctx, e.read, scanPerson, peoplePageSQL, organization, blob(after), limit)
-}
-
 func scanPerson(row store.Row) (k store.PersonKey, err error) {
 	var b []byte
 	err = row.Scan(&b)

@@ -229,8 +229,7 @@ func apart(b *bench) {
 	b.same("globex, bob", b.says(globex, "bob"), []string{"-q"})
 
 	for org, k := range map[string]store.IntegrationKey{acme: ka, globex: kg} {
-		keys, err := b.PeoplePage(b.Context(), org, nil, 100)
-		b.must(err)
+		keys := b.page(org, nil, 100)
 		wanted := map[string]int{acme: 1, globex: 2}[org]
 		b.same("people of "+org, len(keys), wanted)
 		var found int
@@ -291,9 +290,7 @@ func fullBatch(b *bench) {
 		ids[r.Event] = true
 	}
 	b.same("ids", len(ids), len(batch))
-	keys, err := b.PeoplePage(b.Context(), acme, nil, 1000)
-	b.must(err)
-	b.same("people", len(keys), len(batch))
+	b.same("people", len(b.page(acme, nil, 1000)), len(batch))
 	b.same("choices of the last", b.says(acme, batch[255].OrganizationUserID), []string{"-p"})
 	for _, r := range b.accept(acme, batch...) {
 		if r.Outcome != duplicate {

@@ -97,7 +97,7 @@ type Telling interface {
 // People is what explaining and comparing people asks.
 type People interface {
 	Person(ctx context.Context, organization string, key store.PersonKey) (*store.Person, error)
-	PeoplePage(ctx context.Context, organization string, after []byte, limit int) ([]store.PersonKey, error)
+	ComparePage(ctx context.Context, k store.IntegrationKey, after []byte, limit int) ([]*store.Compared, error)
 	Delivery(ctx context.Context, k store.DeliveryKey) (*store.Delivery, error)
 	DeliveriesOf(ctx context.Context, organization string, p store.PersonKey) ([]*store.Delivery, error)
 	Trace(ctx context.Context, organization string, subjects []store.PersonKey, limit int) (store.Trace, error)
@@ -179,7 +179,7 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) Engine) {
 	t.Helper()
 	for area, tests := range map[string]group{
 		"accept": accepting, "inbox": inbox, "events": events, "deletions": deletions, "links": links, "order": order,
-		"due": due, "loads": loads, "ends of loads": loadEnds, "news": news, "queues": queues, "calls": calls, "fence": fence, "reads": reads, "leases": leases,
+		"due": due, "loads": loads, "ends of loads": loadEnds, "news": news, "queues": queues, "compared": compared, "calls": calls, "fence": fence, "reads": reads, "leases": leases,
 		"integrations": integrations, "reprojections": reprojections, "accounts": accounts, "users": users, "changes": recorded,
 		"event lists": eventLists, "troubles": troubles, "concurrency": concurrency,
 	} {

@@ -69,8 +69,7 @@ func reprojectionCursor(b *bench) {
 	seen := 0
 	for range 4 {
 		r := b.running()[0]
-		page, err := b.PeoplePage(b.Context(), r.Organization, r.Cursor, 1)
-		b.must(err)
+		page := b.page(r.Organization, r.Cursor, 1)
 		seen += len(page)
 		if len(page) > 0 {
 			r.Cursor = page[0][:]

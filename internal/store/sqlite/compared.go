@@ -1,0 +1,87 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+const (
+	comparePageSQL = `SELECT p.person, p.user_id, p.didomi_id, p.state, p.didomi_users, coalesce(d.state, ''), coalesce(d.held, 0),
+			coalesce(d.readback > 0 OR d.readback_at > 0, 0), coalesce(d.known, ''), coalesce(d.last_error, ''), coalesce(d.updated_at, 0)
+		FROM people p LEFT JOIN deliveries d ON d.organization = p.organization AND d.integration = ? AND d.target = 'actito' AND d.person = p.person
+		WHERE p.organization = ? AND p.person > ? AND p.user_id <> '' ORDER BY p.person LIMIT ?`
+	linkedUsersSQL = `SELECT person, state FROM people WHERE organization = ? AND person IN (?`
+)
+
+// ComparePage lists identified people with their delivery to Actito of an
+// integration, by key, from after one; an empty key is the start, an unknown
+// integration has no deliveries. One page is one reading of the database.
+func (e *Engine) ComparePage(ctx context.Context, k store.IntegrationKey, after []byte, limit int) ([]*store.Compared, error) {
+	tx, err := e.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer tx.Rollback() // nothing was written
+	rows, err := tx.QueryContext(ctx, comparePageSQL, k.ID, k.Organization, blob(after), limit)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	var page []*store.Compared
+	for rows.Next() {
+		var r store.StoredComparison
+		var person, binary sql.RawBytes
+		if err := rows.Scan(&person, &r.UserID, &r.DidomiID, &binary, &r.Users, &r.State, &r.HoldGrants, &r.Readback, &r.Known, &r.LastError, &r.UpdatedAt); err != nil {
+			return nil, classify(err)
+		}
+		r.Person, r.Binary = person, binary
+		page = append(page, r.Compared(k.Organization))
+	}
+	if err := rows.Err(); err != nil {
+		return nil, classify(err)
+	}
+	users, err := linkedUsers(ctx, tx, k.Organization, store.LinkedUsers(e.hasher, page))
+	if err != nil {
+		return nil, classify(err)
+	}
+	store.Link(e.hasher, page, users)
+	return page, nil
+}
+
+// linkedUsers reads the states of Didomi users, for store.Link.
+func linkedUsers(ctx context.Context, tx *sql.Tx, organization string, keys []store.PersonKey) (map[store.PersonKey]*consent.State, error) {
+	const most = 500 // of the parameters of one query
+	users := make(map[store.PersonKey]*consent.State, len(keys))
+	for len(keys) > 0 {
+		some := keys[:min(most, len(keys))]
+		keys = keys[len(some):]
+		args := []any{organization}
+		for _, k := range some {
+			args = append(args, k[:])
+		}
+		if err := readUsers(ctx, tx, users, linkedUsersSQL+strings.Repeat(",?", len(some)-1)+`)`, args); err != nil {
+			return nil, err
+		}
+	}
+	return users, nil
+}
+
+func readUsers(ctx context.Context, tx *sql.Tx, users map[store.PersonKey]*consent.State, query string, args []any) error {
+	rows, err := tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var person, binary sql.RawBytes
+		if err := rows.Scan(&person, &binary); err != nil {
+			return err
+		}
+		users[store.PersonKey(person)] = store.ReadUser(binary)
+	}
+	return rows.Err()
+}
