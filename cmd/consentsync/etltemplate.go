@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,19 +65,13 @@ func (e *etlTemplateCommand) settings(in io.Reader) (store.Settings, error) {
 	if e.File == "" {
 		return e.byHand()
 	}
-	name, read := e.File, func() ([]byte, error) { return os.ReadFile(e.File) }
-	if e.File == "-" {
-		name, read = "the standard input", func() ([]byte, error) { return io.ReadAll(in) }
-	}
-	body, err := read()
+	name, body, err := readFile(e.File, in)
 	if err != nil {
-		return store.Settings{}, fmt.Errorf("--file: %w", err)
+		return store.Settings{}, err
 	}
 	s, err := integration.ReadSettings(body)
-	if known, ok := errors.AsType[*consent.Error](err); ok && len(known.Fields) > 0 {
-		return s, problems(name+": ", known.Fields)
-	} else if err != nil {
-		return s, fmt.Errorf("%s: %s", name, cmp.Or(consent.MessageOf(err), err.Error()))
+	if err != nil {
+		return s, inFile(name, err)
 	}
 	fields := required(s, "properties.user_unique_key", "mappings")
 	maps.Copy(fields, consent.CheckMappings(s.Mappings, nil))

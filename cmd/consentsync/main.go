@@ -20,6 +20,7 @@ var version = "dev"
 type commands struct {
 	Serve       serveCommand       `cmd:"" help:"Take webhooks of Didomi and deliver to Actito."`
 	Status      statusCommand      `cmd:"" help:"Show what is due on a running server, and how it goes."`
+	Simulate    simulateCommand    `cmd:"" help:"Say what an integration would make of events in a file, with neither a server nor Actito."`
 	ETLTemplate etlTemplateCommand `cmd:"" name:"etl-template" help:"Say what has to be set up in Actito for bulk loads, with a sample file."`
 	Copy        copyCommand        `cmd:"" help:"Move everything from a data directory to PostgreSQL, or back."`
 	Backup      backupCommand      `cmd:"" help:"Back up a data directory, also while a server runs on it."`

@@ -46,6 +46,7 @@ var parts = []part{
 	{"lanes", (*bench).lanes},
 	{"bulk", (*bench).bulk},
 	{"postgres", (*bench).postgres},
+	{"simulate", (*bench).simulate},
 }
 
 func main() {
@@ -55,7 +56,7 @@ func main() {
 		}
 	}
 	var o options
-	flag.StringVar(&o.only, "only", "", "run one part only: accept (with memory and start), calls, twoway, lanes, bulk or postgres")
+	flag.StringVar(&o.only, "only", "", "run one part only: accept (with memory and start), calls, twoway, lanes, bulk, postgres or simulate")
 	flag.IntVar(&o.people, "people", 1_000_000, "people in the store before anything is measured")
 	flag.IntVar(&o.profiles, "profiles", 1_000_000, "changed profiles that go by bulk")
 	flag.IntVar(&o.clients, "clients", 64, "clients that post webhooks at once")

@@ -48,6 +48,7 @@ type report struct {
 	lanes                *lanes.Figures
 	bulk                 []bulked // a tenth of the profiles, then all
 	postgres             onPostgres
+	simulated            simulated
 }
 
 // ratios gives what each round came to.
@@ -96,6 +97,7 @@ func (r *report) text(ctx context.Context, o options) string {
 	r.laneLines(line)
 	r.bulkLines(line)
 	r.postgresLines(line)
+	r.simulationLines(line)
 	_ = t.Flush()
 	if len(r.ours.perSecond) > 0 {
 		fmt.Fprintf(&b, "\n%d clients, %d people in the store, %d rounds of %s of each server, in turn.", o.clients, o.people, o.rounds, o.round)

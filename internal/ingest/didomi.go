@@ -56,7 +56,7 @@ func (d *Didomi) take(w http.ResponseWriter, r *http.Request) (store.Receipt, er
 	if err != nil {
 		return store.Receipt{}, err
 	}
-	in, err := inbound(organization, body)
+	in, err := Inbound(organization, body)
 	if err != nil {
 		return store.Receipt{}, err
 	}

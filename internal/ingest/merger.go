@@ -175,11 +175,12 @@ func (m *merger) merge(ctx context.Context, k store.InboxKey) (int, error) {
 
 // decode reads a webhook out of the inbox as it was read when it came.
 func decode(q store.Queued) (store.Inbound, error) {
-	return inbound(q.Organization, q.Payload)
+	return Inbound(q.Organization, q.Payload)
 }
 
-// inbound decodes a webhook's body.
-func inbound(organization string, body []byte) (store.Inbound, error) {
+// Inbound decodes the body of a webhook that came to an organization's address;
+// Invalid if it cannot be read.
+func Inbound(organization string, body []byte) (store.Inbound, error) {
 	payload, err := didomi.Parse(body)
 	if err != nil {
 		return store.Inbound{}, err
