@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,11 +18,18 @@ import (
 
 // client calls the API of a running server as the platform administrator. Its
 // errors are sentences that say what to do; they never hold the token.
-type client struct{ url, token string }
+type client struct {
+	url, token string
+	patience   time.Duration // of a call; 0 is answerTime
+}
 
-// answerTime bounds one call; the API makes none that waits for Actito where a
-// client only reads.
-const answerTime = 30 * time.Second
+const (
+	// answerTime bounds one call; the API makes none that waits for Actito where
+	// a client only reads.
+	answerTime = 30 * time.Second
+	// longAnswer bounds one that waits for Actito, or looks at everybody.
+	longAnswer = 2 * time.Minute
+)
 
 // mostAnswer bounds what is read of an answer. A page of integrations with large
 // tables is some megabytes.
@@ -43,7 +51,6 @@ func notFound(err error) bool {
 
 // follows no redirect: the token is for the address that was given.
 var plainHTTP = &http.Client{
-	Timeout:       answerTime,
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
@@ -58,6 +65,8 @@ func (c *client) ask(ctx context.Context, method, path string, in, out any) (tim
 		}
 		body = bytes.NewReader(text)
 	}
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.patience, answerTime))
+	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(c.url, "/")+path, body)
 	if err != nil {
 		return time.Time{}, err
@@ -111,6 +120,9 @@ func (c *client) refusal(resp *http.Response, answer []byte) error {
 		return c.stranger(resp)
 	}
 	message := fmt.Sprintf("the server at %s answers: %s", c.url, printable(e.Message))
+	if len(e.Errors) > 1 {
+		message += "\n" + problems("", e.Errors).Error()
+	}
 	if e.Code == http.StatusUnauthorized {
 		message = fmt.Sprintf("the server at %s refuses the administrator's token: set CONSENTSYNC_ADMIN_TOKEN to the one it was started with, "+
 			"or unset it and give the server's data directory with --data", c.url)

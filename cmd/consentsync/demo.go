@@ -61,7 +61,7 @@ func (d *demoCommand) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	defer a.Stop(context.WithoutCancel(ctx)) //nolint:errcheck // the demo ends
-	admin := &client{a.URL(), demoToken}
+	admin := &client{url: a.URL(), token: demoToken}
 	credentials, id, err := setUp(ctx, admin, actitoURL)
 	if err != nil {
 		return err

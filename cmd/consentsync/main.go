@@ -20,6 +20,7 @@ var version = "dev"
 type commands struct {
 	Serve       serveCommand       `cmd:"" help:"Take webhooks of Didomi and deliver to Actito."`
 	Status      statusCommand      `cmd:"" help:"Show what is due on a running server, and how it goes."`
+	Apply       applyCommand       `cmd:"" help:"Make an integration what a file says, after showing what would differ and follow."`
 	Simulate    simulateCommand    `cmd:"" help:"Say what an integration would make of events in a file, with neither a server nor Actito."`
 	ETLTemplate etlTemplateCommand `cmd:"" name:"etl-template" help:"Say what has to be set up in Actito for bulk loads, with a sample file."`
 	Copy        copyCommand        `cmd:"" help:"Move everything from a data directory to PostgreSQL, or back."`
@@ -79,11 +80,16 @@ func run(ctx context.Context, args []string, std streams) int {
 		complain("Run 'consentsync --help' for what there is.")
 		return 2
 	}
-	if err := k.Run(); err != nil && !errors.Is(err, context.Canceled) {
+	err = k.Run()
+	switch {
+	case err == nil || errors.Is(err, context.Canceled):
+		return 0
+	case misused(err):
 		complain("consentsync:", err)
-		return 1
+		return 2
 	}
-	return 0
+	complain("consentsync:", err)
+	return 1
 }
 
 type versionCommand struct{}

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -18,12 +17,11 @@ import (
 )
 
 type statusCommand struct {
-	URL          string        `help:"Address of the running server." default:"http://127.0.0.1:8080" env:"CONSENTSYNC_URL" name:"url"`
+	remote
 	Organization string        `help:"Show the integrations of this organization." env:"CONSENTSYNC_ORGANIZATION"`
 	Integration  string        `help:"Show this integration alone." placeholder:"ID" env:"CONSENTSYNC_INTEGRATION"`
 	Once         bool          `help:"Print once and end; so it is too when the output is no terminal." env:"CONSENTSYNC_ONCE"`
 	Every        time.Duration `help:"How often to look." default:"2s" env:"CONSENTSYNC_EVERY"`
-	Data         string        `help:"The server's data directory, for the administrator's token, when CONSENTSYNC_ADMIN_TOKEN is not set." type:"path" env:"CONSENTSYNC_DATA"`
 }
 
 // Validate is called by the parser.
@@ -31,8 +29,8 @@ func (s *statusCommand) Validate() error {
 	if s.Organization == "" && s.Integration == "" {
 		return errors.New("--organization: say which organization, or with --integration which integration is to be shown")
 	}
-	if u, err := url.Parse(s.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return errors.New("--url: must be an http or https address, such as http://127.0.0.1:8080")
+	if err := s.checkURL(); err != nil {
+		return err
 	}
 	if s.Every < time.Second {
 		return errors.New("--every: must be 1s or longer")
@@ -42,11 +40,10 @@ func (s *statusCommand) Validate() error {
 
 // Run shows what is due and how it goes, of each integration, until ctx ends.
 func (s *statusCommand) Run(ctx context.Context, std streams) error {
-	token, err := s.token()
+	c, err := s.client()
 	if err != nil {
 		return err
 	}
-	c := &client{s.URL, token}
 	size := func() (columns, rows int) { return terminal(std.out) }
 	if columns, _ := size(); !s.Once && columns > 0 {
 		return s.watch(ctx, c, std.out, size)
@@ -62,6 +59,15 @@ func (s *statusCommand) Run(ctx context.Context, std streams) error {
 // plainWidth is how wide the text is where no terminal says so.
 const plainWidth = 80
 
+// isTerminal tells whether somebody can be asked.
+func isTerminal(f *os.File) bool {
+	if f == nil {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
 // terminal gives the size of a terminal, and 0 of what is none.
 func terminal(w io.Writer) (columns, rows int) {
 	f, ok := w.(*os.File)
@@ -76,27 +82,6 @@ func terminal(w io.Writer) (columns, rows int) {
 		return plainWidth, 0
 	}
 	return int(size.Col), int(size.Row)
-}
-
-// token gives the platform administrator's token. It is never a flag, which
-// others could see.
-func (s *statusCommand) token() (string, error) {
-	if token := os.Getenv("CONSENTSYNC_ADMIN_TOKEN"); token != "" {
-		return token, nil
-	}
-	if s.Data == "" {
-		return "", errors.New("the administrator's token is missing: set CONSENTSYNC_ADMIN_TOKEN, or give the server's data directory with --data")
-	}
-	path := filepath.Join(s.Data, "admin-token")
-	text, err := os.ReadFile(path)
-	if err == nil && strings.TrimSpace(string(text)) == "" {
-		err = errors.New("it is empty")
-	}
-	if err != nil {
-		return "", fmt.Errorf("--data: the administrator's token cannot be read: %w. "+
-			"A server that was started with CONSENTSYNC_ADMIN_TOKEN makes no such file: then set the same variable here", err)
-	}
-	return strings.TrimSpace(string(text)), nil
 }
 
 // watch looks again and again. A server that cannot be reached at first is an
@@ -209,8 +194,12 @@ func (s *statusCommand) one(ctx context.Context, c *client) ([]listed, error) {
 
 // all reads every page of the organization's integrations.
 func (s *statusCommand) all(ctx context.Context, c *client) ([]listed, error) {
+	return listIntegrations(ctx, c, s.Organization)
+}
+
+func listIntegrations(ctx context.Context, c *client, organization string) ([]listed, error) {
 	var found []listed
-	query := url.Values{"organization_id": {s.Organization}, "limit": {"100"}}
+	query := url.Values{"organization_id": {organization}, "limit": {"100"}}
 	for {
 		var page struct {
 			Data []listed `json:"data"`

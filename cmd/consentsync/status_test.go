@@ -67,7 +67,7 @@ func TestStatusOfTheProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, id, err := setUp(ctx, &client{a.URL(), strings.TrimSpace(string(token))}, far.URL)
+	_, id, err := setUp(ctx, &client{url: a.URL(), token: strings.TrimSpace(string(token))}, far.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,8 +165,8 @@ func TestStatusFollowsThePages(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(pages))
 	defer server.Close()
-	s := statusCommand{URL: server.URL, Organization: "acme & co"}
-	seen, err := s.look(t.Context(), &client{server.URL, "a-token"})
+	s := statusCommand{remote: remote{URL: server.URL}, Organization: "acme & co"}
+	seen, err := s.look(t.Context(), &client{url: server.URL, token: "a-token"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,9 +211,9 @@ func TestStatusWatches(t *testing.T) {
 			stop()
 		}
 	}}
-	s := statusCommand{URL: server.URL, Organization: "acme & co", Every: time.Millisecond}
+	s := statusCommand{remote: remote{URL: server.URL}, Organization: "acme & co", Every: time.Millisecond}
 	size := func() (columns, rows int) { return 80, 0 }
-	if err := s.watch(ctx, &client{server.URL, "a-token"}, out, size); err != nil {
+	if err := s.watch(ctx, &client{url: server.URL, token: "a-token"}, out, size); err != nil {
 		t.Fatal(err)
 	}
 	for n, screen := range out.drawn {
@@ -228,7 +228,7 @@ func TestStatusWatches(t *testing.T) {
 		t.Errorf("%d screens", len(out.drawn))
 	}
 	// A server that is not there to begin with is an error.
-	if err := s.watch(t.Context(), &client{server.URL, "a-token"}, out, size); err == nil {
+	if err := s.watch(t.Context(), &client{url: server.URL, token: "a-token"}, out, size); err == nil {
 		t.Error("no error of a server that cannot be reached")
 	}
 }
@@ -243,9 +243,9 @@ func TestStatusIsInterrupted(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	defer server.Close()
-	s := statusCommand{URL: server.URL, Organization: "acme", Every: time.Hour}
+	s := statusCommand{remote: remote{URL: server.URL}, Organization: "acme", Every: time.Hour}
 	none := &screens{on: func(int) { t.Error("something was drawn") }}
-	if err := s.watch(ctx, &client{server.URL, "a-token"}, none, func() (columns, rows int) { return 80, 0 }); err != nil {
+	if err := s.watch(ctx, &client{url: server.URL, token: "a-token"}, none, func() (columns, rows int) { return 80, 0 }); err != nil {
 		t.Error(err)
 	}
 }
