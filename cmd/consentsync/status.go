@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"consentsync/internal/consent"
 	"consentsync/internal/integration"
 )
 
@@ -143,7 +144,11 @@ type listed struct {
 		TableName string `json:"table_name"`
 	} `json:"properties"`
 	Reprojection *integration.ReprojectionView `json:"reprojection"`
-	plan         integration.PlanView
+	Snapshot     struct {
+		LookedAt consent.Time              `json:"looked_at"`
+		Differs  *consent.SchemaDifference `json:"differs"`
+	} `json:"snapshot"`
+	plan integration.PlanView
 }
 
 // look asks the server for all that is shown.

@@ -62,6 +62,9 @@ func (b *sheet) integration(i listed, now consent.Time) {
 	if r := i.Reprojection; r != nil {
 		b.reprojection(r)
 	}
+	if d := i.Snapshot.Differs; d != nil {
+		b.say("table", schemaText(d)+": POST .../refresh takes it over")
+	}
 	p := &i.plan
 	b.licence(p.Licence, now)
 	if p.Licence == nil || p.Lanes.Bulk.Reason == "" { // whoever has looked at it gives a reason
@@ -239,4 +242,30 @@ func savedText(c integration.CountsView) string {
 		return "no calls yet"
 	}
 	return fmt.Sprintf("%s of %s (%s)", count(saved), of(without, "call", "calls"), percent(saved, without))
+}
+
+// schemaText tells what a table has otherwise than its snapshot.
+func schemaText(d *consent.SchemaDifference) string {
+	var parts []string
+	tell := func(what string, names []string) {
+		const most = 5
+		if len(names) == 0 {
+			return
+		}
+		text := strings.Join(names[:min(most, len(names))], ", ")
+		if more := len(names) - most; more > 0 {
+			text += fmt.Sprintf(" and %d more", more)
+		}
+		parts = append(parts, what+" "+text)
+	}
+	tell("it has new subscriptions", d.SubscriptionsAdded)
+	tell("it no longer has the subscriptions", d.SubscriptionsRemoved)
+	tell("it has new attributes", d.AttributesAdded)
+	tell("it no longer has the attributes", d.AttributesRemoved)
+	var changed []string
+	for _, c := range d.AttributesChanged {
+		changed = append(changed, c.Is.Name)
+	}
+	tell("it takes something else for the attributes", changed)
+	return "the snapshot is no longer as the table: " + strings.Join(parts, "; ")
 }

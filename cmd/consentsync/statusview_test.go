@@ -222,3 +222,16 @@ func TestWords(t *testing.T) {
 		}
 	}
 }
+
+func TestTheTableOfTheStatusView(t *testing.T) {
+	t.Parallel()
+	i := busy()
+	i.Snapshot.Differs = &consent.SchemaDifference{
+		SubscriptionsAdded: []string{"a", "b", "c", "d", "e", "f"}, AttributesChanged: []consent.AttributeChange{{Is: consent.Attribute{Name: "age"}}},
+	}
+	text := strings.Join(strings.Fields((&sight{integrations: []listed{i}}).text(100)), " ")
+	want := "the snapshot is no longer as the table: it has new subscriptions a, b, c, d, e and 1 more; it takes something else for the attributes age: POST .../refresh"
+	if !strings.Contains(text, want) {
+		t.Errorf("no %q in %s", want, text)
+	}
+}

@@ -224,6 +224,8 @@ func TestSchemasHaveTheFieldsOfTheTypes(t *testing.T) {
 		{schemas["Mapping"], consent.Mapping{}},
 		{schemas["Snapshot"], integration.SnapshotView{}},
 		{schemas["Attribute"], consent.Attribute{}},
+		{schemas["SchemaDifference"], consent.SchemaDifference{}},
+		{inner(schemas["SchemaDifference"], "attributes_changed"), consent.AttributeChange{}},
 		{schemas["Reprojection"], integration.ReprojectionView{}},
 		{inner(schemas["Integration"], "left_out"), store.LeftOutTotal{}},
 		{schemas["LicenceHolder"], api.LicenceHolder{}},

@@ -118,7 +118,16 @@ func (a *API) resumeIntegration(r *http.Request) (int, any, error) {
 }
 
 func (a *API) refreshIntegration(r *http.Request) (int, any, error) {
-	return a.on(r, func(k store.IntegrationKey) (*integration.View, error) { return a.Integrations.Refresh(r.Context(), k) })
+	dryRun, err := flag(r, "dry_run", false)
+	if err != nil {
+		return 0, nil, err
+	}
+	return a.on(r, func(k store.IntegrationKey) (*integration.View, error) {
+		if dryRun {
+			return a.Integrations.Look(r.Context(), k)
+		}
+		return a.Integrations.Refresh(r.Context(), k)
+	})
 }
 
 func (a *API) rotateWebhookSecret(r *http.Request) (int, any, error) {

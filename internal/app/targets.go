@@ -120,7 +120,7 @@ func (p *profiles) read(ctx context.Context, ref actito.Ref) (deliver.Held, erro
 
 func (p *profiles) Check(ctx context.Context) (deliver.Structure, error) {
 	table, err := p.client.Structure(ctx, p.ref.Entity, p.ref.TableID)
-	return deliver.Structure{Subscriptions: table.Subscriptions}, err
+	return deliver.Structure{Subscriptions: table.Subscriptions, Attributes: integration.AttributesOf(table)}, err
 }
 
 func (p *profiles) Generation() uint64 { return p.client.TokenEpoch() }

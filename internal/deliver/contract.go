@@ -32,6 +32,7 @@ type Store interface {
 	AddEffects(ctx context.Context, l store.Lease, k store.IntegrationKey, effects []store.Effect) error
 
 	IntegrationsOfLicence(ctx context.Context, licence string) ([]*store.Integration, error)
+	SetSeen(ctx context.Context, k store.IntegrationKey, seen consent.Seen) error
 	SetStatus(ctx context.Context, k store.IntegrationKey, from, to store.IntegrationStatus, reason string) (bool, error)
 
 	Promote(ctx context.Context, k store.IntegrationKey, t store.Target) (int64, error)
@@ -138,8 +139,12 @@ type Held struct {
 	Attributes    map[string]any
 }
 
-// Structure is what a table has.
-type Structure struct{ Subscriptions []string }
+// Structure is what a table has. Subscriptions is empty where the answer did not
+// tell them.
+type Structure struct {
+	Subscriptions []string
+	Attributes    []consent.Attribute
+}
 
 // Exchange is one request to the other end as it went.
 type Exchange struct {

@@ -236,8 +236,8 @@ func (c *courier) quietFor(now time.Time) time.Duration {
 	return max(0, consent.TimeOf(now).Sub(c.lease.IdleSince)-store.LeaseLife/3)
 }
 
-// tend promotes what has waited its time, probes suspended integrations, and
-// gives those that can be delivered now.
+// tend promotes what has waited its time, probes suspended integrations, watches
+// the tables, and gives those that can be delivered now.
 func (c *courier) tend(ctx, calls context.Context, integrations []*store.Integration) ([]*store.Integration, error) {
 	var working []*store.Integration
 	now := c.clock()
@@ -253,6 +253,7 @@ func (c *courier) tend(ctx, calls context.Context, integrations []*store.Integra
 		if _, err := c.store.Promote(ctx, k, store.TargetActito); err != nil {
 			return nil, err
 		}
+		c.watch(calls, i)
 		rests := false
 		c.with(i, func(h *health) { rests = h.closed["update"] > now })
 		if !rests {

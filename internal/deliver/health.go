@@ -27,6 +27,7 @@ type health struct {
 	closed     map[string]consent.Time // by operation
 	probeAt    consent.Time
 	probes     int
+	watchAt    consent.Time // when the table may be looked at again for no other reason
 }
 
 const (
@@ -117,6 +118,7 @@ func (c *courier) checkTable(ctx context.Context, i *store.Integration, t Target
 		h.trust = min(mostTrust, max(firstTrust, 2*h.trust))
 		h.trustUntil, h.checkedAt, h.gone = now.Add(h.trust), now, gone
 	})
+	c.saw(ctx, i, structure)
 	if len(gone) > 0 {
 		c.setStatus(ctx, i, store.Active, store.Active, fmt.Sprintf("no longer in the Actito table and not sent: %v; refresh the integration", gone))
 	}

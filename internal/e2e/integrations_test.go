@@ -208,6 +208,56 @@ func TestSnapshotAndRefresh(t *testing.T) {
 	})
 }
 
+// What a table has otherwise than the snapshot is told, and taken over by a
+// refresh alone.
+func TestTheTableDiffersFromTheSnapshot(t *testing.T) {
+	t.Parallel()
+	b := setup(t, simulator.ActitoOptions{})
+	path := "/v1/marketplace/integrations/" + b.integrate(func(in object) { in["upsert_mode"] = false })
+	type view struct {
+		Revision int
+		Snapshot struct {
+			TakenAt       string `json:"taken_at"`
+			LookedAt      string `json:"looked_at"`
+			Subscriptions []string
+			Differs       *struct {
+				Added   []string `json:"subscriptions_added"`
+				Removed []string `json:"subscriptions_removed"`
+			}
+		}
+	}
+	read := func(method, path string) (v view) {
+		b.must(method, path, "", http.StatusOK, &v)
+		return v
+	}
+	if v := read(http.MethodGet, path); v.Snapshot.Differs != nil || v.Snapshot.LookedAt != v.Snapshot.TakenAt {
+		t.Errorf("at first %+v", v)
+	}
+	b.actito.AddSubscription(simulator.SampleEntity, simulator.SampleTableID, "Gazette")
+	b.actito.RemoveSubscription(simulator.SampleEntity, simulator.SampleTableID, "PartnerOffers")
+	if v := read(http.MethodGet, path); v.Snapshot.Differs != nil {
+		t.Errorf("nobody has looked yet: %+v", v)
+	}
+	v := read(http.MethodPost, path+"/refresh?dry_run=true")
+	if d := v.Snapshot.Differs; d == nil || len(d.Added) != 1 || len(d.Removed) != 1 || len(v.Snapshot.Subscriptions) != 4 || v.Revision != 1 || v.Snapshot.LookedAt <= v.Snapshot.TakenAt {
+		t.Errorf("looked at %+v", v)
+	}
+	if v := read(http.MethodGet, path); v.Snapshot.Differs == nil {
+		t.Error("it is forgotten")
+	}
+	b.refused(http.MethodPost, path+"/refresh?dry_run=perhaps", "", http.StatusBadRequest)
+	if v := read(http.MethodPost, path+"/refresh"); v.Snapshot.Differs != nil || v.Revision != 2 {
+		t.Errorf("after a refresh %+v", v)
+	}
+	// A look for another reason tells it too.
+	b.actito.AddSubscription(simulator.SampleEntity, simulator.SampleTableID, "Extra")
+	b.send(event("e1", "nobody@example.com", time.Now(), simulator.Choices{"newsletter": yes()}))
+	b.eventually("a look shows the difference", func() bool {
+		d := read(http.MethodGet, path).Snapshot.Differs
+		return d != nil && len(d.Added) == 1 && d.Added[0] == "Extra"
+	})
+}
+
 func TestPauseResumeDelete(t *testing.T) {
 	t.Parallel()
 	b := setup(t, simulator.ActitoOptions{})

@@ -64,19 +64,8 @@ func (s *Service) patch(ctx context.Context, k store.IntegrationKey, patch []byt
 // Refresh takes a new snapshot of the table. Subscriptions that are mapped and
 // gone are left out from then on.
 func (s *Service) Refresh(ctx context.Context, k store.IntegrationKey) (*View, error) {
-	i, err := s.Store.Integration(ctx, k)
+	i, table, err := s.readAgain(ctx, k)
 	if err != nil {
-		return nil, err
-	}
-	secrets, err := s.Secrets(i)
-	if err != nil {
-		return nil, err
-	}
-	table, err := s.readTable(ctx, &input{Settings: i.Settings, Authentication: secrets})
-	if err != nil {
-		return nil, err
-	}
-	if err := sameTable(i, table); err != nil {
 		return nil, err
 	}
 	was, err := s.shown(i)
@@ -88,6 +77,37 @@ func (s *Service) Refresh(ctx context.Context, k store.IntegrationKey) (*View, e
 		i.Status = store.Active
 	}
 	return s.save(ctx, i, actionRefreshed, was, s.Store.UpdateIntegration)
+}
+
+// Look reads the table and tells what a refresh would find otherwise than the
+// snapshot has it. Nothing is taken over.
+func (s *Service) Look(ctx context.Context, k store.IntegrationKey) (*View, error) {
+	i, table, err := s.readAgain(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	i.Seen = consent.Seen{LookedAt: consent.TimeOf(s.Now()), Subscriptions: table.Subscriptions, Attributes: AttributesOf(table)}
+	if err := s.Store.SetSeen(ctx, k, i.Seen); err != nil {
+		return nil, err
+	}
+	return s.view(ctx, i)
+}
+
+// readAgain reads an integration and its table.
+func (s *Service) readAgain(ctx context.Context, k store.IntegrationKey) (*store.Integration, actito.Table, error) {
+	i, err := s.Store.Integration(ctx, k)
+	if err != nil {
+		return nil, actito.Table{}, err
+	}
+	secrets, err := s.Secrets(i)
+	if err != nil {
+		return nil, actito.Table{}, err
+	}
+	table, err := s.readTable(ctx, &input{Settings: i.Settings, Authentication: secrets})
+	if err == nil {
+		err = sameTable(i, table)
+	}
+	return i, table, err
 }
 
 // write stores an integration with the record of its change.

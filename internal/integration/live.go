@@ -154,7 +154,7 @@ func (s *Service) own(ctx context.Context, i *store.Integration, change store.Ch
 // known under its name before counts (R12).
 func snapshotOf(table actito.Table, last consent.Snapshot, now consent.Time) consent.Snapshot {
 	s := consent.Snapshot{
-		TakenAt: now, TableID: table.ID, Subscriptions: []consent.Subscription{}, Attributes: []consent.Attribute{},
+		TakenAt: now, TableID: table.ID, Subscriptions: []consent.Subscription{}, Attributes: AttributesOf(table),
 		RestoredAt: last.RestoredAt, GrantsApproved: last.GrantsApproved,
 	}
 	for _, name := range table.Subscriptions {
@@ -164,13 +164,19 @@ func snapshotOf(table actito.Table, last consent.Snapshot, now consent.Time) con
 		}
 		s.Subscriptions = append(s.Subscriptions, consent.Subscription{Name: name, Since: since})
 	}
+	return s
+}
+
+// AttributesOf gives the attributes of a table as a snapshot has them.
+func AttributesOf(table actito.Table) []consent.Attribute {
+	list := []consent.Attribute{}
 	for _, a := range table.Attributes {
-		s.Attributes = append(s.Attributes, consent.Attribute{
+		list = append(list, consent.Attribute{
 			Name: a.Name, Kind: kindOf(a), Generated: generated[a.Name], Unique: a.Unique, Mandatory: a.Mandatory, Multi: a.MultiValued,
 			MinLength: a.MinLength, MaxLength: a.MaxLength,
 		})
 	}
-	return s
+	return list
 }
 
 // generated are the attributes that Actito itself writes

@@ -47,6 +47,7 @@ type Store interface {
 	Plan(ctx context.Context, licence string) ([]byte, error)
 	Loads(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.Load, error)
 	Counts(ctx context.Context, k store.IntegrationKey) (map[string]int64, error)
+	SetSeen(ctx context.Context, k store.IntegrationKey, seen consent.Seen) error
 	SetWebhook(ctx context.Context, k store.IntegrationKey, w store.Webhook) error
 	AllIntegrations(ctx context.Context, after store.IntegrationKey, limit int) ([]*store.Integration, error)
 	backfill.People

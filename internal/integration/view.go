@@ -33,10 +33,19 @@ type SnapshotView struct {
 	Attributes    []string     `json:"attributes"`
 	// AttributeTypes tells of each attribute what it takes.
 	AttributeTypes []consent.Attribute `json:"attribute_types"`
+	// LookedAt is when the table was last looked at, and Differs what was then
+	// otherwise than in the snapshot; nil if nothing was.
+	LookedAt consent.Time              `json:"looked_at"`
+	Differs  *consent.SchemaDifference `json:"differs"`
 }
 
-func snapshotView(s *consent.Snapshot) SnapshotView {
-	v := SnapshotView{TakenAt: s.TakenAt, Subscriptions: s.SubscriptionNames(), Attributes: []string{}, AttributeTypes: s.Attributes}
+func snapshotView(s *consent.Snapshot, seen *consent.Seen) SnapshotView {
+	v := SnapshotView{
+		TakenAt: s.TakenAt, Subscriptions: s.SubscriptionNames(), Attributes: []string{}, AttributeTypes: s.Attributes, LookedAt: max(s.TakenAt, seen.LookedAt),
+	}
+	if d := s.Differs(seen); !d.Empty() {
+		v.Differs = &d
+	}
 	for _, a := range s.Attributes {
 		v.Attributes = append(v.Attributes, a.Name)
 	}
@@ -78,7 +87,7 @@ func (s *Service) view(ctx context.Context, i *store.Integration) (*View, error)
 	v := &View{
 		ID: i.ID, OrganizationID: i.Organization, Status: i.Status, StatusReason: i.StatusReason, Settings: i.Settings,
 		Enabled: i.Status != store.Paused, Revision: i.Revision, CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt,
-		Authentication: secrets.masked(), Snapshot: snapshotView(&i.Snapshot),
+		Authentication: secrets.masked(), Snapshot: snapshotView(&i.Snapshot, &i.Seen),
 	}
 	if i.Settings.EnableWebhooks {
 		v.Webhook = s.webhookView(i)

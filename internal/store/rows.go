@@ -12,7 +12,7 @@ import (
 const (
 	DeliveryColumns = `organization, integration, target, person, state, class, consent_at, due_at, next_at, version, attempts, calls,
 	epoch, known, left_out, last_error, held, readback, readback_at, updated_at, profile`
-	IntegrationColumns  = `organization, id, status, status_reason, revision, licence, settings, sealed, snapshot, created_at, updated_at, webhook`
+	IntegrationColumns  = `organization, id, status, status_reason, revision, licence, settings, sealed, snapshot, created_at, updated_at, webhook, seen`
 	ReprojectionColumns = `organization, integration, state, cursor, people, withdrawals, grants, started_at, only_since, only_state, only_reason`
 	LoadColumns         = `organization, integration, id, state, epoch, columns, people, withdrawals, refused, execution, outcome, reason,
 	created_at, started_at, ended_at`
@@ -73,12 +73,12 @@ func ScanDelivery(row Row) (*Delivery, error) {
 // ScanIntegration reads IntegrationColumns.
 func ScanIntegration(row Row) (*Integration, error) {
 	var i Integration
-	var settings, snapshot, webhook string
+	var settings, snapshot, webhook, seen string
 	if err := row.Scan(&i.Organization, &i.ID, &i.Status, &i.StatusReason, &i.Revision, &i.Licence, &settings, &i.Sealed, &snapshot,
-		&i.CreatedAt, &i.UpdatedAt, &webhook); err != nil {
+		&i.CreatedAt, &i.UpdatedAt, &webhook, &seen); err != nil {
 		return nil, err
 	}
-	return &i, errors.Join(FromJSON(settings, &i.Settings), FromJSON(snapshot, &i.Snapshot), FromJSON(webhook, &i.Webhook))
+	return &i, errors.Join(FromJSON(settings, &i.Settings), FromJSON(snapshot, &i.Snapshot), FromJSON(webhook, &i.Webhook), FromJSON(seen, &i.Seen))
 }
 
 // ScanIntegrationKey reads an organization and the id of its integration.

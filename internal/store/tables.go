@@ -60,7 +60,7 @@ var Tables = []Table{
 	{"webhook_clients", text("client_id"), all(text("organization"), raw("secret_hash"), ints("created_at"))},
 	{"licences", text("licence"), all(ints("epoch", "blocked_until", "idle_since"), text("plan"))},
 	{"integrations", text("organization", "id"), all(
-		text("status", "status_reason"), ints("revision"), text("licence", "settings"), raw("sealed"), text("snapshot", "webhook"), ints("created_at", "updated_at"))},
+		text("status", "status_reason"), ints("revision"), text("licence", "settings"), raw("sealed"), text("snapshot", "webhook", "seen"), ints("created_at", "updated_at"))},
 	{"reprojections", text("organization", "integration"), all(
 		text("state", "only_state", "only_reason"), raw("cursor"), ints("people", "withdrawals", "grants", "started_at", "only_since"))},
 	{"ledger", all(text("organization"), raw("entity", "content")), all(raw("person"), ints("seen_at"))},

@@ -169,12 +169,14 @@ type Integration struct {
 	StatusReason string
 	// Revision grows with every change, so that a change based on an old
 	// reading is refused.
-	Revision  int64
-	Licence   string // whose budget it spends; see LicenceOf
-	Settings  Settings
-	Sealed    []byte // secrets, sealed
-	Snapshot  consent.Snapshot
-	Webhook   Webhook
+	Revision int64
+	Licence  string // whose budget it spends; see LicenceOf
+	Settings Settings
+	Sealed   []byte // secrets, sealed
+	Snapshot consent.Snapshot
+	Webhook  Webhook
+	// Seen is the table as it was looked at last; nothing is taken over from it.
+	Seen      consent.Seen
 	CreatedAt consent.Time
 	UpdatedAt consent.Time
 }

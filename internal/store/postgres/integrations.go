@@ -53,7 +53,7 @@ func (e *Engine) CreateIntegration(ctx context.Context, i *store.Integration, ch
 		if err := tx.lockOrganizationAlone(ctx, i.Organization); err != nil {
 			return pgconn.CommandTag{}, err
 		}
-		return tx.Exec(ctx, `INSERT INTO integrations (`+store.IntegrationColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '')`,
+		return tx.Exec(ctx, `INSERT INTO integrations (`+store.IntegrationColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', '')`,
 			i.Organization, i.ID, string(i.Status), plain(i.StatusReason), i.Revision, i.Licence, settings, blob(i.Sealed), snapshot, int64(i.CreatedAt), int64(i.UpdatedAt))
 	})
 }

@@ -50,7 +50,7 @@ func (e *Engine) IntegrationsOfLicence(ctx context.Context, licence string) ([]*
 // re-projection of the people who are there already (R12).
 func (e *Engine) CreateIntegration(ctx context.Context, i *store.Integration, changes ...store.Change) error {
 	return e.saveIntegration(ctx, i, changes, func(tx *sql.Tx, settings, snapshot string) (sql.Result, error) {
-		return tx.ExecContext(ctx, `INSERT INTO integrations (`+store.IntegrationColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')`,
+		return tx.ExecContext(ctx, `INSERT INTO integrations (`+store.IntegrationColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '')`,
 			i.Organization, i.ID, string(i.Status), i.StatusReason, i.Revision, i.Licence, settings, blob(i.Sealed), snapshot, int64(i.CreatedAt), int64(i.UpdatedAt))
 	})
 }

@@ -125,6 +125,7 @@ type Integrations interface {
 	DeleteIntegration(ctx context.Context, k store.IntegrationKey, changes ...store.Change) error
 	Sweep(ctx context.Context) error
 	AllIntegrations(ctx context.Context, after store.IntegrationKey, limit int) ([]*store.Integration, error)
+	SetSeen(ctx context.Context, k store.IntegrationKey, seen consent.Seen) error
 	SetWebhook(ctx context.Context, k store.IntegrationKey, w store.Webhook) error
 	SetStatus(ctx context.Context, k store.IntegrationKey, from, to store.IntegrationStatus, reason string) (bool, error)
 	Switch(ctx context.Context, k store.IntegrationKey, to store.IntegrationStatus, changes ...store.Change) error

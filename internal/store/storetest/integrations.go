@@ -9,6 +9,7 @@ import (
 )
 
 var integrations = group{
+	"how its table was seen is no change of it":       integrationSeen,
 	"all of it comes back":                            integrationStored,
 	"a change based on an old reading is refused":     revisionConflict,
 	"an id is given once":                             idTaken,
@@ -357,4 +358,25 @@ func loadsRestored(b *bench) {
 	if len(open) != 1 || open[0].LoadID != running.LoadID || open[0].State != store.LoadBuilding {
 		b.Errorf("open are %+v", open)
 	}
+}
+
+func integrationSeen(b *bench) {
+	k := b.integrate(acme, "i")
+	before, err := b.Integration(b.Context(), k)
+	b.must(err)
+	b.same("never", before.Seen, consent.Seen{})
+	seen := consent.Seen{LookedAt: at(3), Subscriptions: []string{"News", "Größe"}, Attributes: []consent.Attribute{{Name: "age", Kind: consent.Integer, Unique: true}}}
+	b.must(b.SetSeen(b.Context(), k, seen))
+	after, err := b.Integration(b.Context(), k)
+	b.must(err)
+	b.same("seen", after.Seen, seen)
+	after.Seen = consent.Seen{}
+	b.same("all else", after, before)
+	b.same("no re-projection", b.running(), []store.Reprojection(nil))
+	after.Revision++
+	b.must(b.UpdateIntegration(b.Context(), after))
+	after, err = b.Integration(b.Context(), k)
+	b.must(err)
+	b.same("a change keeps it", after.Seen, seen)
+	b.must(b.SetSeen(b.Context(), store.IntegrationKey{Organization: acme, ID: "nobody"}, seen)) // it was deleted meanwhile
 }
