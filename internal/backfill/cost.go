@@ -85,16 +85,21 @@ func (c *costs) add(i *store.Integration, p *store.Compared, d consent.Differenc
 // calls tells how many writes close a difference where none is refused; proven
 // are the attributes that Actito has accepted of anybody (R17).
 func calls(d consent.Difference, known consent.Known, proven map[string]bool) (n int64) {
-	for rest := !d.Empty(); rest; n++ {
-		var now consent.Difference
-		now, rest = d.Portion(known, nil, proven)
+	if d.Empty() {
+		return 0
+	}
+	for {
+		now, rest := d.Portion(known, nil, proven)
+		n++
+		if !rest {
+			return n
+		}
 		left := maps.Clone(d.Attributes)
 		for name := range now.Attributes {
 			delete(left, name)
 		}
 		d = consent.Difference{Attributes: left}
 	}
-	return n
 }
 
 // end says how long it takes by each lane.

@@ -50,11 +50,9 @@ const (
 // int64, a float64, a bool, a list of these, or nil to clear. The error says
 // in plain words, without the value, why it cannot be.
 func (a Attribute) Convert(raw json.RawMessage) (any, error) {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.UseNumber()
-	var v any
-	if err := dec.Decode(&v); err != nil || dec.More() {
-		return nil, Errorf(Invalid, "", "is not JSON")
+	v, err := decodeValue(raw)
+	if err != nil {
+		return nil, err
 	}
 	list, isList := v.([]any)
 	switch {
@@ -80,6 +78,22 @@ func (a Attribute) Convert(raw json.RawMessage) (any, error) {
 		return value, err
 	}
 	return []any{value}, nil
+}
+
+// decodeValue reads a JSON value. Plain texts, which most values are, need no
+// decoder: everybody's are read when everybody is compared.
+func decodeValue(raw json.RawMessage) (v any, err error) {
+	if n := len(raw); n >= 2 && raw[0] == '"' && raw[n-1] == '"' {
+		if inner := raw[1 : n-1]; utf8.Valid(inner) && bytes.IndexFunc(inner, func(c rune) bool { return c < ' ' || c == '"' || c == '\\' }) < 0 {
+			return string(inner), nil
+		}
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	if err := dec.Decode(&v); err != nil || dec.More() {
+		return nil, Errorf(Invalid, "", "is not JSON")
+	}
+	return v, nil
 }
 
 func (a Attribute) scalar(v any) (any, error) {

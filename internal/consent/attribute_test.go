@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 )
 
 func TestConvert(t *testing.T) {
@@ -98,4 +99,24 @@ func TestConvert(t *testing.T) {
 			t.Errorf("%s as %s: %s", tt.raw, tt.attribute.Kind, diff)
 		}
 	}
+}
+
+// A plain text is read without a decoder, to the same effect.
+func TestPlainValuesAreReadAsTheDecoderReadsThem(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"", "a\"b", `back\slash`, "tab\t", "Größe", "\xff", "\u2028"})).Draw(t, "text")
+		written, err := json.Marshal(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, raw := range []json.RawMessage{written, []byte(`"` + text + `"`)} {
+			got, err := decodeValue(raw)
+			var want any
+			wrong := json.Unmarshal(raw, &want)
+			if (err == nil) != (wrong == nil) || err == nil && got != want {
+				t.Fatalf("%q is read as %q (%v), want %q (%v)", raw, got, err, want, wrong)
+			}
+		}
+	})
 }
