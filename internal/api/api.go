@@ -57,6 +57,8 @@ func (a *API) Register(mux *http.ServeMux) {
 		"PATCH /v1/marketplace/integrations/{id}":                  a.changeIntegration,
 		"DELETE /v1/marketplace/integrations/{id}":                 a.deleteIntegration,
 		"GET /v1/marketplace/integrations/{id}/plan":               a.getPlan,
+		"POST /v1/marketplace/integrations/account":                a.listAccount,
+		"POST /v1/marketplace/integrations/choices":                a.listChoices,
 		"POST /v1/marketplace/integrations/simulate":               a.simulateNewIntegration,
 		"POST /v1/marketplace/integrations/{id}/simulate":          a.simulateIntegration,
 		"POST /v1/marketplace/integrations/{id}/pause":             a.pauseIntegration,

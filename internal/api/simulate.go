@@ -46,18 +46,26 @@ func simulation(r *http.Request) (o integration.SimulateOptions, body []byte, er
 	if o.Live, err = flag(r, "live", true); err != nil {
 		return o, nil, err
 	}
-	seconds := mostSeconds
-	if text := r.URL.Query().Get("seconds"); text != "" {
-		if seconds, err = strconv.Atoi(text); err != nil || seconds < 1 || seconds > mostSeconds {
-			return o, nil, incoming.RefuseField("seconds", fmt.Sprintf("must be a whole number from 1 to %d", mostSeconds))
-		}
+	if o.Most, err = secondsOf(r, mostSeconds); err != nil {
+		return o, nil, err
 	}
-	o.Most = time.Duration(seconds) * time.Second
 	body, err = readBody(r)
 	if len(body) == 0 {
 		body = []byte(`{}`)
 	}
 	return o, body, err
+}
+
+// secondsOf reads for how long people may be looked at.
+func secondsOf(r *http.Request, absent int) (time.Duration, error) {
+	seconds := absent
+	if text := r.URL.Query().Get("seconds"); text != "" {
+		var err error
+		if seconds, err = strconv.Atoi(text); err != nil || seconds < 1 || seconds > mostSeconds {
+			return 0, incoming.RefuseField("seconds", fmt.Sprintf("must be a whole number from 1 to %d", mostSeconds))
+		}
+	}
+	return time.Duration(seconds) * time.Second, nil
 }
 
 // flag reads a switch of the query.

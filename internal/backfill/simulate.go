@@ -30,8 +30,19 @@ const simulatePage = 500
 func Simulate(ctx context.Context, people People, of Simulated, over func() bool) (*Simulation, error) {
 	t := newTally(of.Integration)
 	k := store.IntegrationKey{Organization: of.Integration.Organization, ID: of.Integration.ID}
+	complete, err := everybody(ctx, people, k, over, t.add)
+	if err != nil {
+		return nil, err
+	}
+	s := t.end(of.Lanes)
+	s.Structure, s.Complete = of.Structure, complete
+	return s, nil
+}
+
+// everybody gives all people to f, in the order of their keys, until the time
+// that over tells is up. The next page is read meanwhile.
+func everybody(ctx context.Context, people People, k store.IntegrationKey, over func() bool, f func(*store.Compared)) (complete bool, err error) {
 	pages := make(chan []*store.Compared, 1)
-	complete := false
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer close(pages)
@@ -57,17 +68,13 @@ func Simulate(ctx context.Context, people People, of Simulated, over func() bool
 	g.Go(func() error {
 		for page := range pages {
 			for _, c := range page {
-				t.add(c)
+				f(c)
 			}
 		}
 		return nil
 	})
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
-	s := t.end(of.Lanes)
-	s.Structure, s.Complete = of.Structure, complete
-	return s, nil
+	err = g.Wait()
+	return complete, err
 }
 
 // Within gives a clock that is up after a time.

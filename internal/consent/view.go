@@ -2,6 +2,7 @@ package consent
 
 import (
 	"encoding/json"
+	"iter"
 	"slices"
 	"strings"
 )
@@ -208,4 +209,16 @@ func (v *View) metadataKeys(regulations []string) []string {
 	}
 	slices.Sort(keys)
 	return slices.Compact(keys)
+}
+
+// Texts gives each text that is known, by the path that a mapping names it by;
+// one that is known under several regulations comes as often.
+func (v *View) Texts() iter.Seq2[string, Text] {
+	return func(yield func(string, Text) bool) {
+		for _, e := range v.texts {
+			if !yield(e.key.Name, e.value) {
+				return
+			}
+		}
+	}
 }

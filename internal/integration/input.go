@@ -134,7 +134,7 @@ func (in *input) validate(allowPrivate bool) error {
 	in.validateNumbers(fields)
 	in.validateRegulations(fields)
 	if in.EnableWebhooks {
-		in.validateDidomi(fields)
+		validateDidomi(&in.Authentication, fields)
 	}
 	if in.EnableEmailing {
 		fields["enable_emailing"] = "e-mails cannot be sent through Actito by this version: set it to false"
@@ -145,9 +145,10 @@ func (in *input) validate(allowPrivate bool) error {
 	return nil
 }
 
-func (in *input) validateDidomi(fields map[string]string) {
-	key, secret := in.Authentication.DidomiAPIKey, in.Authentication.DidomiAPISecret
-	const together = "didomi_api_key and didomi_api_secret are needed together, to tell Didomi of changes in Actito"
+// validateDidomi wants both or neither of the credentials for Didomi's API.
+func validateDidomi(a *Authentication, fields map[string]string) {
+	key, secret := a.DidomiAPIKey, a.DidomiAPISecret
+	const together = "didomi_api_key and didomi_api_secret are needed together"
 	switch {
 	case key == "" && secret != "":
 		fields["authentication.didomi_api_key"] = together

@@ -23,17 +23,10 @@ func (s *Service) readTable(ctx context.Context, in *input) (actito.Table, error
 		return table, nil
 	}
 	switch consent.KindOf(err) {
-	case consent.Unauthorized:
-		return table, incoming.RefuseField("authentication.private_api_key", "Actito refuses this API key at "+p.BaseURL)
-	case consent.Forbidden:
-		return table, incoming.RefuseField("authentication.private_api_key", "Actito does not let this API key read the structure of profile tables: give it the right to")
 	case consent.NotFound, consent.Invalid:
 		return table, s.notFound(ctx, client, in, err)
 	}
-	return table, &consent.Error{
-		Kind: consent.Transient, Op: "integration", Message: "Actito could not be reached at " + p.BaseURL + ", so nothing was changed: try again",
-		Fields: map[string]string{"properties.base_url": "did not answer as Actito does"}, RetryAfter: consent.RetryAfter(err), Err: err,
-	}
+	return table, refusedAccount(err, p.BaseURL, "properties.table_name")
 }
 
 // notFound tells whether it is the entity or the table that does not exist.

@@ -50,7 +50,7 @@ type DidomiAPIOptions struct {
 }
 
 // DidomiAPI is the small part of Didomi's REST API that concerns consents:
-// sessions, creating events, reading one and listing users
+// sessions, creating events, reading one, listing users and purposes
 // (https://api.didomi.io/openapi.json).
 // Events change users as their dates say, whatever the order in which they
 // come. It is safe for concurrent use.
@@ -87,7 +87,7 @@ func NewDidomiAPI(opts DidomiAPIOptions) *DidomiAPI {
 }
 
 // Inject makes a fault strike from now on, as [Actito.Inject] does. Kinds are
-// [KindSession], [KindEvents], [KindEvent] and [KindUsers].
+// [KindSession], [KindEvents], [KindEvent], [KindUsers] and [KindPurposes].
 func (d *DidomiAPI) Inject(f Fault) (remove func()) { return d.faults.inject(f) }
 
 // ClearFaults removes all faults.
@@ -156,6 +156,8 @@ func readDidomi(r *http.Request) *didomiRequest {
 		if q.choose(map[string]Kind{http.MethodPost: KindEvents}); err == nil {
 			err = q.readEvents(body)
 		}
+	case "/v1/metadata/purposes":
+		q.choose(map[string]Kind{http.MethodGet: KindPurposes})
 	case "/v1/consents/users":
 		q.choose(map[string]Kind{http.MethodGet: KindUsers})
 	default:
@@ -210,6 +212,8 @@ func (d *DidomiAPI) apply(q *didomiRequest, e *entry) outcome {
 		return d.createSession(q)
 	case q.kind == KindUsers:
 		return d.listUsers(q)
+	case q.kind == KindPurposes:
+		return d.listPurposes(q)
 	case q.kind == KindEvent:
 		return d.readEvent(q.names[0])
 	}
@@ -250,7 +254,7 @@ const windowLength = 15 * time.Second
 // those for full trees (https://developers.didomi.io/api/introduction/rate-limiting).
 func (d *DidomiAPI) limit(q *didomiRequest) (http.Header, *refusal) {
 	most := d.opts.CallsPerWindow
-	if most < 0 || q.kind != KindSession && !q.fullTree {
+	if most < 0 || q.kind != KindSession && q.kind != KindPurposes && !q.fullTree {
 		return nil, nil
 	}
 	d.mu.Lock()

@@ -42,6 +42,8 @@ const (
 	KindEvents  Kind = "events" // creates events
 	KindEvent   Kind = "event"  // reads one
 	KindUsers   Kind = "users"  // lists users
+	// KindPurposes lists purposes.
+	KindPurposes Kind = "purposes"
 )
 
 func (k Kind) writes() bool {
