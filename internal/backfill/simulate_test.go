@@ -136,7 +136,7 @@ func simulate(t *rapid.T, w *world) *Simulation {
 // reproject does what follows a change, and gives it as it ended or asks.
 func (w *world) reproject(t *rapid.T) store.Reprojection {
 	w.running = store.Reprojection{IntegrationKey: store.IntegrationKey{Organization: "acme", ID: "i"}, State: store.ReprojectionCounting, Cursor: []byte{}}
-	if err := NewReprojector(w, func() {}, slog.New(slog.DiscardHandler)).work(context.Background()); err != nil {
+	if err := NewReprojector(w, func(string) bool { return true }, func() {}, slog.New(slog.DiscardHandler)).work(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	return w.running
@@ -186,7 +186,7 @@ func TestSimulationIsWhatHappens(t *testing.T) {
 		} else if asks {
 			r.State, r.Cursor = store.ReprojectionGranting, []byte{}
 			w.running = r
-			if err := NewReprojector(w, func() {}, slog.New(slog.DiscardHandler)).work(context.Background()); err != nil {
+			if err := NewReprojector(w, func(string) bool { return true }, func() {}, slog.New(slog.DiscardHandler)).work(context.Background()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -260,6 +260,27 @@ func TestSimulationOfThoseLeftOut(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, s); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// Grants from before a restore wait for newer consent, and are left out for that
+// reason, not because nobody chose.
+func TestSimulationAfterARestore(t *testing.T) {
+	t.Parallel()
+	w := &world{integration: store.Integration{Organization: "acme", ID: "i", Settings: store.Settings{
+		Mappings: []consent.Mapping{{ID: "News", Value: path("a")}}, Properties: store.Properties{Regulations: []string{"gdpr"}},
+	}}}
+	w.integration.Snapshot = consent.Snapshot{Subscriptions: []consent.Subscription{{Name: "News"}}, RestoredAt: noon.Add(time.Hour)}
+	c := &store.Compared{Key: store.PersonKey{1}}
+	c.Person.State.Apply(consent.Statement{EventID: "e1", Regulation: "gdpr", At: noon, Arrived: noon,
+		Choices: []consent.Said{{Choice: consent.Choice{Kind: consent.OfPurpose, Purpose: "a"}, Enabled: true}}})
+	w.people = []*store.Compared{c}
+	s, err := Simulate(t.Context(), w, Simulated{Integration: &w.integration, Lanes: plan.Lanes{PerMinute: 60}}, func() bool { return false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Subscriptions[0].Unsaid != 0 || len(s.LeftOut) != 1 || s.LeftOut[0].People != 1 || s.Total.On != 0 || s.Approval.Grants != 0 {
+		t.Errorf("%+v, left out %+v", s.Subscriptions, s.LeftOut)
 	}
 }
 

@@ -144,7 +144,7 @@ func (t *tally) stay(c *store.Compared, g compared) {
 
 func (t *tally) leave(l consent.LeftOut) {
 	l.Detail = "" // what Actito said of one value
-	if f := t.fields[l.Name]; !l.Attribute && !f.Missing {
+	if f := t.fields[l.Name]; !l.Attribute && l.Reason == consent.ReasonUnsaid(f.Path) {
 		f.Unsaid++
 		return
 	}

@@ -129,7 +129,7 @@ func Project(v View, r Rules) Projection {
 		w, oldest, said := wanted(&v, r.Regulations, m.Value)
 		switch {
 		case !said:
-			p.leaveOut(m.ID, "no choice is known for "+m.Value, false)
+			p.leaveOut(m.ID, ReasonUnsaid(m.Value), false)
 		case w.On && oldest <= r.Snapshot.RestoredAt && r.Snapshot.HoldsGrants():
 			p.leaveOut(m.ID, "granted before a backup was restored, which may lack a newer withdrawal: it waits for newer consent, or for a yes", false)
 		default:
@@ -143,6 +143,9 @@ func Project(v View, r Rules) Projection {
 	}
 	return p
 }
+
+// ReasonUnsaid is why a subscription is left out of which nobody chose the path.
+func ReasonUnsaid(path string) string { return "no choice is known for " + path }
 
 // wanted also gives the time of the oldest grant that the subscription needs, if
 // it is on.

@@ -108,7 +108,7 @@ func TestTheChoicesAreListed(t *testing.T) {
 	}
 	for body, field := range map[string]string{
 		`{"authentication":{"didomi_api_key":"didomi-key"}}`:                             "authentication.didomi_api_secret",
-		`{"authentication":{"didomi_api_key":"didomi-key","didomi_api_secret":"wrong"}}`: "authentication.didomi_api_key",
+		`{"authentication":{"didomi_api_key":"didomi-key","didomi_api_secret":"wrong"}}`: "authentication.didomi_api_secret",
 		`{"authentication":{"didomi_api_key":7}}`:                                        "authentication.didomi_api_key",
 	} {
 		if r := b.refused(http.MethodPost, choicesPath, body, http.StatusBadRequest); r.Errors[field] == "" {

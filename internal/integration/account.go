@@ -215,7 +215,7 @@ func (s *Service) purposes(ctx context.Context, organization string, a Authentic
 	switch consent.KindOf(err) {
 	case consent.Unauthorized, consent.Forbidden, consent.Invalid:
 		if err != nil {
-			return nil, incoming.RefuseField("authentication.didomi_api_key", consent.MessageOf(err))
+			return nil, incoming.RefuseField("authentication.didomi_api_secret", consent.MessageOf(err))
 		}
 	}
 	if err != nil {

@@ -85,16 +85,12 @@ func (s *Service) Create(ctx context.Context, organization string, body []byte, 
 	if err := s.gate(ctx, organization); err != nil {
 		return nil, err
 	}
-	i, in, err := s.fresh(organization, body)
+	i, in, err := s.fresh(ctx, organization, body)
 	if err != nil {
 		return nil, err
 	}
 	if in.Enabled != nil && !*in.Enabled {
 		i.Status = store.Paused
-	}
-	// What people chose before a restore may be outdated for it too.
-	if i.Snapshot.RestoredAt, err = s.Store.RestoredAt(ctx, organization); err != nil {
-		return nil, err
 	}
 	if err := s.adopt(ctx, i, in); err != nil {
 		return nil, err
@@ -128,16 +124,19 @@ func (s *Service) Create(ctx context.Context, organization string, body []byte, 
 }
 
 // fresh gives a new integration with its input.
-func (s *Service) fresh(organization string, body []byte) (*store.Integration, *input, error) {
+func (s *Service) fresh(ctx context.Context, organization string, body []byte) (*store.Integration, *input, error) {
 	in, err := decode(body)
 	if err != nil {
 		return nil, nil, err
 	}
 	in.complete()
 	now := consent.TimeOf(s.Now())
-	return &store.Integration{
+	i := &store.Integration{
 		Organization: organization, ID: uuid.Must(uuid.NewV7()).String(), Status: store.Active, Revision: 1, CreatedAt: now, UpdatedAt: now,
-	}, in, nil
+	}
+	// What people chose before a restore may be outdated for it too.
+	i.Snapshot.RestoredAt, err = s.Store.RestoredAt(ctx, organization)
+	return i, in, err
 }
 
 // gate refuses organizations that may not use the integration.

@@ -37,7 +37,7 @@ func (s *Service) SimulateNew(ctx context.Context, organization string, body []b
 	if err := s.gate(ctx, organization); err != nil {
 		return nil, err
 	}
-	i, in, err := s.fresh(organization, body)
+	i, in, err := s.fresh(ctx, organization, body)
 	if err != nil {
 		return nil, err
 	}
@@ -81,6 +81,7 @@ func (s *Service) candidate(ctx context.Context, i *store.Integration, in *input
 		if snapshot.TakenAt == 0 {
 			of.Structure.Source = backfill.FromMapping
 			snapshot = AssumedSnapshot(in.Settings)
+			snapshot.RestoredAt = i.Snapshot.RestoredAt
 		}
 		assumptions = assumed(of.Structure.Source, in.Settings)
 		err = s.take(ctx, i, in, snapshot)
