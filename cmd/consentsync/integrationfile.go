@@ -18,7 +18,7 @@ func readFile(file string, in io.Reader) (name string, body []byte, err error) {
 		body, err = io.ReadAll(in)
 	} else {
 		name = file
-		body, err = os.ReadFile(file) //nolint:gosec // the user names it
+		body, err = os.ReadFile(file)
 	}
 	if err != nil {
 		return name, nil, fmt.Errorf("--file: %w", err)

@@ -43,7 +43,7 @@ func (s *simulateCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	defer events.Close() //nolint:errcheck // only read
+	defer events.Close()
 	if s.Organization != "" {
 		f.OrganizationID = s.Organization
 	}

@@ -373,8 +373,10 @@ func TestDocumentHoldsTheConstants(t *testing.T) {
 		{"Attribute.kind", schemas["Attribute"].Value.Properties["kind"].Value.Enum, words(consent.String, consent.Integer, consent.Decimal,
 			consent.Boolean, consent.Date, consent.Timestamp)},
 		{"Integration.status", schemas["Integration"].Value.Properties["status"].Value.Enum, words(store.Active, store.Paused, store.Suspended)},
-		{"Simulation.source", schemas["Simulation"].Value.Properties["structure"].Value.Properties["source"].Value.Enum,
-			words(backfill.FromLive, backfill.FromSnapshot, backfill.FromMapping)},
+		{
+			"Simulation.source", schemas["Simulation"].Value.Properties["structure"].Value.Properties["source"].Value.Enum,
+			words(backfill.FromLive, backfill.FromSnapshot, backfill.FromMapping),
+		},
 		{"PersonIntegration.status", schemas["PersonIntegration"].Value.Properties["status"].Value.Enum, words(store.Pending, store.InFlight, store.Sent,
 			store.Waiting, store.Synced, store.Unmatched, store.Failed)},
 		{"TraceOfAnswer.outcome", schemas["TraceOfAnswer"].Value.Properties["outcome"].Value.Enum, outcomes},

@@ -272,8 +272,10 @@ func TestSimulationAfterARestore(t *testing.T) {
 	}}}
 	w.integration.Snapshot = consent.Snapshot{Subscriptions: []consent.Subscription{{Name: "News"}}, RestoredAt: noon.Add(time.Hour)}
 	c := &store.Compared{Key: store.PersonKey{1}}
-	c.Person.State.Apply(consent.Statement{EventID: "e1", Regulation: "gdpr", At: noon, Arrived: noon,
-		Choices: []consent.Said{{Choice: consent.Choice{Kind: consent.OfPurpose, Purpose: "a"}, Enabled: true}}})
+	c.Person.State.Apply(consent.Statement{
+		EventID: "e1", Regulation: "gdpr", At: noon, Arrived: noon,
+		Choices: []consent.Said{{Choice: consent.Choice{Kind: consent.OfPurpose, Purpose: "a"}, Enabled: true}},
+	})
 	w.people = []*store.Compared{c}
 	s, err := Simulate(t.Context(), w, Simulated{Integration: &w.integration, Lanes: plan.Lanes{PerMinute: 60}}, func() bool { return false })
 	if err != nil {

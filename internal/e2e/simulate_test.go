@@ -98,7 +98,7 @@ func TestSimulationIsWhatActitoReceives(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1, KeepCalls: 5000})
-			r := rand.New(rand.NewPCG(7, uint64(c.people))) //nolint:gosec // made-up people
+			r := rand.New(rand.NewPCG(7, uint64(c.people)))
 			id := b.integrate(func(in object) {
 				in["upsert_mode"] = false
 				in["properties"].(object)["attributes"] = []string{}
