@@ -116,7 +116,8 @@ func drawPerson(t *rapid.T, n int) *store.Compared {
 		case 1:
 			c.Known = c.Known.Confirm(consent.Difference{Subscriptions: map[string]bool{name: false}}, noon)
 		case 2:
-			c.Known = c.Known.Doubt(consent.Difference{Subscriptions: map[string]bool{name: true}})
+			d := consent.Difference{Subscriptions: map[string]bool{name: rapid.Bool().Draw(t, "doubted")}}
+			c.Known = c.Known.Confirm(d, noon).Doubt(d)
 		}
 	}
 	return c
@@ -168,6 +169,28 @@ func (w *world) deliver() (on, off map[string]int64, people int64) {
 	return on, off, people
 }
 
+// counted is what a simulation has to count of everybody, worked out anew.
+func (w *world) counted() (unknown map[string]int64, grants, withdrawals int64) {
+	unknown = map[string]int64{}
+	for _, c := range w.people {
+		d := consent.Differ(consent.Project(c.Person.View(), w.integration.Rules()), c.Known, &w.integration.Snapshot, 0)
+		live := !c.HoldGrants && (c.State == store.Pending || c.State == store.InFlight || c.State == store.Sent)
+		if d.Grants() && !live {
+			grants++
+		}
+		if d.Withdraws() && !live {
+			withdrawals++
+		}
+		for name := range d.Subscriptions {
+			fact, held := c.Known.Subscriptions[name]
+			if (c.State != store.Unmatched || w.integration.Settings.UpsertMode) && (!held || fact.Unknown) {
+				unknown[name]++
+			}
+		}
+	}
+	return unknown, grants, withdrawals
+}
+
 // What is simulated is what then happens: the same people are made due, the
 // same subscriptions are written, the same yes is asked for, and once it is
 // done nothing is left to be simulated.
@@ -179,6 +202,15 @@ func TestSimulationIsWhatHappens(t *testing.T) {
 		p := s.People
 		if p.Looked != p.Changed+p.Unchanged+p.Unmatched+p.Unsaid+p.Unreadable || p.Created+p.ProfileUnknown > p.Changed || p.DueAlready > p.Changed {
 			t.Fatalf("the people do not add up: %+v", p)
+		}
+		unknown, grants, withdrawals := w.counted()
+		if s.Approval.Grants != grants || s.Approval.Withdrawals != withdrawals {
+			t.Fatalf("%d grants and %d withdrawals, simulated %+v", grants, withdrawals, s.Approval)
+		}
+		for _, f := range s.Subscriptions {
+			if f.Unknown != unknown[f.Name] {
+				t.Fatalf("%s is unknown of %d, simulated %+v", f.Name, unknown[f.Name], f)
+			}
 		}
 		r := w.reproject(t)
 		if asks := r.State == store.ReprojectionAsking; asks != s.Approval.Asks || r.Withdrawals != s.Approval.Withdrawals || r.Grants != s.Approval.Grants {

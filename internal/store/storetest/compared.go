@@ -46,6 +46,9 @@ func comparedWhole(b *bench) {
 	b.accept(acme, as(event("e1", at(-9), yes("p")), "ana", "d1"), as(event("e2", at(-8), no("q")), "", "d1"), as(event("e3", at(-8), no("q")), "", "d2"))
 	ana := b.compare(k, "ana")
 	b.same("due", []any{ana.State, ana.Closing(), len(ana.Known.Subscriptions)}, []any{store.Pending, true, 0})
+	page, err := b.ComparePage(b.Context(), k, nil, 100)
+	b.must(err)
+	b.same("everybody once", len(page), 1)
 	b.same("what a linked Didomi user says", len(ana.Person.View().Choices), 2)
 
 	b.clock.pass(time.Minute)
