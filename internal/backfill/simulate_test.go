@@ -22,6 +22,7 @@ const noon = consent.Time(1_767_268_800_000_000)
 
 // world is a store with one integration, in memory.
 type world struct {
+	Store       // what is not here is never asked
 	integration store.Integration
 	people      []*store.Compared // sorted by key
 	running     store.Reprojection
@@ -41,7 +42,7 @@ func (w *world) Reprojections(context.Context) ([]store.Reprojection, error) {
 	return nil, nil
 }
 
-func (w *world) AdvanceReprojection(_ context.Context, r store.Reprojection, due []store.Due) error {
+func (w *world) AdvanceReprojection(_ context.Context, r store.Reprojection, due []store.Due, _ ...store.Change) error {
 	w.running = r
 	for _, d := range due {
 		w.due[d.Person] = d
