@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"consentsync/internal/consent"
+	"consentsync/internal/incoming"
 	"consentsync/internal/integration"
 	"consentsync/internal/store"
 )
@@ -146,7 +147,30 @@ func (a *API) testWebhook(r *http.Request) (int, any, error) {
 }
 
 func (a *API) replayIntegration(r *http.Request) (int, any, error) {
-	return a.withPerson(r, a.Integrations.Replay)
+	var in struct {
+		OrganizationUserID string `json:"organization_user_id"`
+		integration.RetryInput
+	}
+	if err := readFields(r, &in); err != nil {
+		return 0, nil, err
+	}
+	filter := in.RetryInput != (integration.RetryInput{})
+	if filter && in.OrganizationUserID != "" {
+		return 0, nil, incoming.RefuseField("organization_user_id", "stands alone: leave out status, reason, from and to, or this")
+	}
+	k, err := a.key(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	if !filter {
+		err := a.Integrations.Replay(r.Context(), k, in.OrganizationUserID)
+		return http.StatusAccepted, map[string]any{"people": 1}, err
+	}
+	v, err := a.Integrations.Retry(r.Context(), k, in.RetryInput)
+	if err != nil {
+		return 0, nil, err
+	}
+	return http.StatusAccepted, map[string]any{"people": 0, "reprojection": v.Reprojection}, nil
 }
 
 func (a *API) rereadIntegration(r *http.Request) (int, any, error) {

@@ -1,6 +1,10 @@
 package api
 
-import "net/http"
+import (
+	"net/http"
+
+	"consentsync/internal/integration"
+)
 
 func (a *API) getOverview(r *http.Request) (int, any, error) {
 	k, err := a.key(r)
@@ -34,10 +38,7 @@ func (a *API) listTroubled(r *http.Request) (int, any, error) {
 }
 
 func (a *API) retryIntegration(r *http.Request) (int, any, error) {
-	var in struct {
-		Status string `json:"status"`
-		Reason string `json:"reason"`
-	}
+	var in integration.RetryInput
 	if err := readFields(r, &in); err != nil {
 		return 0, nil, err
 	}
@@ -45,6 +46,6 @@ func (a *API) retryIntegration(r *http.Request) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	v, err := a.Integrations.Retry(r.Context(), k, in.Status, in.Reason)
+	v, err := a.Integrations.Retry(r.Context(), k, in)
 	return http.StatusAccepted, v, err
 }

@@ -138,6 +138,9 @@ func (r *Reprojector) advance(ctx context.Context, i *store.Integration, p store
 		if retries(&p) && !asked(&p, c.Standing) {
 			continue
 		}
+		if retries(&p) {
+			c.Known = c.Known.Forgive() // what was refused is tried again
+		}
 		if entry, ok := look(&p, c, gap(c, rules).difference, now); ok {
 			entry.SubjectKey = store.SubjectKey{Organization: p.Organization, Person: c.Key}
 			due = append(due, entry)
@@ -170,7 +173,7 @@ func asked(p *store.Reprojection, s store.Standing) bool {
 // after them. A retry counts those in trouble; whoever was sent without their
 // grants meanwhile is among all the others when the grants go out.
 func (r *Reprojector) people(ctx context.Context, i *store.Integration, p *store.Reprojection) (people []*store.Compared, next []byte, err error) {
-	if retries(p) && p.State == store.ReprojectionCounting {
+	if retries(p) && p.Only.State != store.Everyone && p.State == store.ReprojectionCounting {
 		return r.troubled(ctx, i, p)
 	}
 	// A store may give an empty cursor back as nil, which to SQL is no key at
@@ -248,7 +251,7 @@ func decide(p *store.Reprojection, d consent.Difference, now consent.Time) (stor
 		p.Withdrawals++
 		due.Class = store.BackfilledRefusal
 	}
-	if retries(p) && !d.Grants() {
+	if retries(p) && p.Only.State != store.Everyone && !d.Grants() {
 		return due, true // even where nothing differs: it is no failure then
 	}
 	return due, !d.WithoutGrants().Empty()

@@ -107,7 +107,7 @@ func (c *Console) retry(w http.ResponseWriter, r *http.Request, v *visit) error 
 		return err
 	}
 	k := v.integration(r)
-	if _, err := c.Integrations.Retry(v.acting(r), k, f.Get("status"), f.Get("reason")); err != nil {
+	if _, err := c.Integrations.Retry(v.acting(r), k, integration.RetryInput{Status: f.Get("status"), Reason: f.Get("reason")}); err != nil {
 		return err
 	}
 	done(w, r, v.Base()+"/integrations/"+k.ID+"/troubles", "retried")

@@ -88,19 +88,59 @@ func (s *Service) Troubled(ctx context.Context, k store.IntegrationKey, status, 
 	return views, next, nil
 }
 
+// RetryInput says who is tried again.
+type RetryInput struct {
+	Status string `json:"status"` // failed, unmatched or all
+	Reason string `json:"reason"` // only those for this reason, unless it is empty
+	// From and To, in RFC 3339, bound when the delivery was last worked on, or
+	// when Actito last confirmed one of its fields; empty for no bound.
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+func (in *RetryInput) only() (o store.Only, err error) {
+	o = store.Only{State: store.DeliveryState(in.Status), Reason: store.ReasonOf(in.Reason)}
+	switch {
+	case in.Status == "" && (in.From != "" || in.To != ""):
+		o.State = store.Everyone
+	case o.State != store.Everyone && !slices.Contains(store.TroubleStates, o.State):
+		return o, incoming.RefuseField("status", "must be failed, unmatched or all")
+	}
+	for _, bound := range []struct {
+		field, text string
+		into        *consent.Time
+	}{{"from", in.From, &o.From}, {"to", in.To, &o.To}} {
+		if err := bound.into.UnmarshalText([]byte(bound.text)); err != nil {
+			return o, incoming.RefuseField(bound.field, "must be a time such as 2026-11-02T09:00:00Z")
+		}
+	}
+	if o.To != 0 && o.To < o.From {
+		return o, incoming.RefuseField("to", "must not lie before from")
+	}
+	return o, nil
+}
+
 // Retry compares those who are in a state, for a reason if that is not empty,
 // again in the background, and sends what differs. It asks for a yes before it
 // turns on subscriptions of many (R23). Conflict while everybody is compared.
-func (s *Service) Retry(ctx context.Context, k store.IntegrationKey, status, reason string) (*View, error) {
-	o, err := only(status, reason)
+func (s *Service) Retry(ctx context.Context, k store.IntegrationKey, in RetryInput) (*View, error) {
+	o, err := in.only()
 	if err != nil {
 		return nil, err
 	}
 	if _, err := s.Store.Integration(ctx, k); err != nil {
 		return nil, err
 	}
-	if err := s.Store.StartRetry(ctx, k, o, s.change(ctx, k, actionRetried,
-		store.Detail{Name: "status", Is: status}, store.Detail{Name: "reason", Is: o.Reason})); err != nil {
+	if _, err := store.CaughtUp(ctx, s.Store, k.Organization, store.Patience); err != nil {
+		return nil, err
+	}
+	details := []store.Detail{{Name: "status", Is: string(o.State)}, {Name: "reason", Is: o.Reason}}
+	for _, bound := range []store.Detail{{Name: "from", Is: in.From}, {Name: "to", Is: in.To}} {
+		if bound.Is != "" {
+			details = append(details, bound)
+		}
+	}
+	if err := s.Store.StartRetry(ctx, k, o, s.change(ctx, k, actionRetried, details...)); err != nil {
 		return nil, err
 	}
 	s.Changed()

@@ -61,6 +61,9 @@ type ReprojectionView struct {
 	// A retry is of those alone who are in a state, for a reason if there is one.
 	OnlyStatus store.DeliveryState `json:"only_status,omitempty"`
 	OnlyReason string              `json:"only_reason,omitempty"`
+	// It may also be about when their delivery was last worked on or confirmed.
+	OnlyFrom *consent.Time `json:"only_from,omitempty"`
+	OnlyTo   *consent.Time `json:"only_to,omitempty"`
 }
 
 // RestoredView tells that the database was brought back to an older state.
@@ -93,7 +96,7 @@ func (s *Service) view(ctx context.Context, i *store.Integration) (*View, error)
 		v.Webhook = s.webhookView(i)
 	}
 	if running {
-		v.Reprojection = &ReprojectionView{r.State, r.People, r.Withdrawals, r.Grants, r.Only.State, r.Only.Reason}
+		v.Reprojection = &ReprojectionView{r.State, r.People, r.Withdrawals, r.Grants, r.Only.State, r.Only.Reason, r.Only.From.OrNil(), r.Only.To.OrNil()}
 	}
 	if at := i.Snapshot.RestoredAt; at > 0 {
 		v.Restored = &RestoredView{at, i.Snapshot.HoldsGrants()}

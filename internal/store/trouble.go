@@ -35,16 +35,39 @@ func ReasonOf(lastError string) string {
 	return lastError
 }
 
+// Everyone stands for the state of anybody in an Only.
+const Everyone DeliveryState = "all"
+
 // Only says whom a re-projection is about: those in a state, for a reason if
-// that is not empty. The zero Only is everybody.
+// that is not empty. The zero Only is everybody, after a change.
 type Only struct {
 	State  DeliveryState
 	Reason string
+	// From and To, unless they are zero, bound when the delivery was last worked
+	// on, or when Actito last confirmed one of its fields.
+	From, To consent.Time
 }
 
 // Takes tells whether a delivery is one of those.
 func (o Only) Takes(s Standing) bool {
-	return s.State == o.State && (o.Reason == "" || ReasonOf(s.LastError) == o.Reason)
+	if o.State != Everyone && s.State != o.State || o.Reason != "" && ReasonOf(s.LastError) != o.Reason {
+		return false
+	}
+	if o.From == 0 && o.To == 0 || o.within(s.UpdatedAt) {
+		return true
+	}
+	for _, facts := range []map[string]consent.Fact{s.Known.Subscriptions, s.Known.Attributes} {
+		for _, f := range facts {
+			if o.within(f.ConfirmedAt) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (o Only) within(t consent.Time) bool {
+	return t > 0 && t >= o.From && (o.To == 0 || t <= o.To)
 }
 
 // TroubleCursor is a place among people in trouble: after the one given.

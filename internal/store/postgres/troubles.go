@@ -75,11 +75,12 @@ func (e *Engine) States(ctx context.Context, k store.IntegrationKey) (map[store.
 // while another compares everybody, or waits for a yes about everybody.
 func (e *Engine) StartRetry(ctx context.Context, k store.IntegrationKey, only store.Only, changes ...store.Change) error {
 	return e.inTx(ctx, func(ctx context.Context, tx *tx) error {
-		tag, err := tx.Exec(ctx, `INSERT INTO reprojections AS r (organization, integration, state, cursor, started_at, only_since, only_state, only_reason)
-			SELECT $1, $2, 'counting', '', $3, $3, $4, $5 WHERE EXISTS (SELECT 1 FROM integrations WHERE organization = $1 AND id = $2)
+		tag, err := tx.Exec(ctx, `INSERT INTO reprojections AS r (organization, integration, state, cursor, started_at, only_since, only_state, only_reason, only_from, only_to)
+			SELECT $1, $2, 'counting', '', $3, $3, $4, $5, $6, $7 WHERE EXISTS (SELECT 1 FROM integrations WHERE organization = $1 AND id = $2)
 			ON CONFLICT (organization, integration) DO UPDATE SET state = 'counting', cursor = '', people = 0, withdrawals = 0, grants = 0,
-				started_at = greatest(excluded.started_at, r.started_at + 1), only_since = greatest(excluded.started_at, r.started_at + 1), only_state = excluded.only_state, only_reason = excluded.only_reason
-			WHERE r.only_since = r.started_at`, k.Organization, k.ID, int64(tx.now), string(only.State), plain(only.Reason))
+				started_at = greatest(excluded.started_at, r.started_at + 1), only_since = greatest(excluded.started_at, r.started_at + 1), only_state = excluded.only_state, only_reason = excluded.only_reason,
+				only_from = excluded.only_from, only_to = excluded.only_to
+			WHERE r.only_since = r.started_at`, k.Organization, k.ID, int64(tx.now), string(only.State), plain(only.Reason), int64(only.From), int64(only.To))
 		if err != nil {
 			return err
 		}

@@ -83,11 +83,12 @@ func (e *Engine) States(ctx context.Context, k store.IntegrationKey) (map[store.
 // while another compares everybody, or waits for a yes about everybody.
 func (e *Engine) StartRetry(ctx context.Context, k store.IntegrationKey, only store.Only, changes ...store.Change) error {
 	return e.inTx(ctx, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, `INSERT INTO reprojections (organization, integration, state, cursor, started_at, only_since, only_state, only_reason)
-			SELECT ?1, ?2, 'counting', x'', ?3, ?3, ?4, ?5 WHERE EXISTS (SELECT 1 FROM integrations WHERE organization = ?1 AND id = ?2)
+		res, err := tx.ExecContext(ctx, `INSERT INTO reprojections (organization, integration, state, cursor, started_at, only_since, only_state, only_reason, only_from, only_to)
+			SELECT ?1, ?2, 'counting', x'', ?3, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM integrations WHERE organization = ?1 AND id = ?2)
 			ON CONFLICT DO UPDATE SET state = 'counting', cursor = x'', people = 0, withdrawals = 0, grants = 0,
-				started_at = max(excluded.started_at, started_at + 1), only_since = max(excluded.started_at, started_at + 1), only_state = excluded.only_state, only_reason = excluded.only_reason
-			WHERE only_since = started_at`, k.Organization, k.ID, int64(consent.TimeOf(e.now())), string(only.State), only.Reason)
+				started_at = max(excluded.started_at, started_at + 1), only_since = max(excluded.started_at, started_at + 1), only_state = excluded.only_state, only_reason = excluded.only_reason,
+				only_from = excluded.only_from, only_to = excluded.only_to
+			WHERE only_since = started_at`, k.Organization, k.ID, int64(consent.TimeOf(e.now())), string(only.State), only.Reason, int64(only.From), int64(only.To))
 		if err != nil {
 			return err
 		}

@@ -112,7 +112,7 @@ func stateCounts(b *bench) {
 
 func retryStarts(b *bench) {
 	k := b.someInTrouble()
-	only := store.Only{State: store.Failed, Reason: "invalid: x"}
+	only := store.Only{State: store.Failed, Reason: "invalid: x", From: at(-5), To: at(-1)}
 	b.kind(b.StartRetry(b.Context(), b.started("j").IntegrationKey, only, changeOf(acme, "j", "retried")), consent.Conflict) // everybody is compared
 	b.same("not recorded", len(b.recorded(acme, "j")), 0)
 	b.must(b.StartRetry(b.Context(), k, only, changeOf(acme, "i", "retried")))
