@@ -100,7 +100,7 @@ func (b *bench) pgDatabase(ctx context.Context, server *pgtest.Server, actitoURL
 	if err != nil {
 		return d, err
 	}
-	defer func() { err = errors.Join(err, e.Close()) }()
+	defer func() { err = errors.Join(err, e.Close()) }() //nolint:contextcheck // what was begun is closed whatever ctx says
 	hasher, err := useKeys(ctx, e, d.dir)
 	if err != nil {
 		return d, err
