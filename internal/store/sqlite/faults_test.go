@@ -101,7 +101,9 @@ func TestFaultsOfTheDataAreNotTransient(t *testing.T) {
 		"INSERT INTO nothing VALUES (1)":                             consent.Internal,
 		"INSERT INTO secret_keys VALUES ('x', zeroblob(2000000000))": consent.Internal, // too big
 		"INSERT INTO secret_keys VALUES ('x', x''), ('x', x'')":      consent.Conflict, // the key
-		"INSERT INTO integrations SELECT 'b', 'i', '', '', 1, '', '', x'', '', 1, 1, '' UNION ALL SELECT 'a', 'i', '', '', 1, '', '', x'', '', 1, 1, ''": consent.Conflict,
+		// another index
+		"INSERT INTO integrations (organization, id, status, revision, licence, settings, sealed, snapshot, created_at, updated_at)" +
+			" SELECT 'b', 'i', '', 1, '', '', x'', '', 1, 1 UNION ALL SELECT 'a', 'i', '', 1, '', '', x'', '', 1, 1": consent.Conflict,
 	} {
 		err := e.inTx(t.Context(), func(tx *sql.Tx) error {
 			_, err := tx.ExecContext(t.Context(), text)
