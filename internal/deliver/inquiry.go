@@ -25,11 +25,12 @@ type inquiry struct {
 	target  Target
 	news    *store.News
 	mayWait bool
-	held    *Held // what a read of the profile has shown
-	gone    bool  // that it is not there
-	refused bool  // that Actito takes the question for a wrong one
-	barred  bool  // that the API key may not
-	whole   bool  // Actito did not say what changed
+	held    *Held        // what a read of the profile has shown
+	readAt  consent.Time // when that was begun, by the database's clock
+	gone    bool         // that it is not there
+	refused bool         // that Actito takes the question for a wrong one
+	barred  bool         // that the API key may not
+	whole   bool         // Actito did not say what changed
 	heard   store.Heard
 	counted []consent.Hearing
 }
@@ -175,6 +176,9 @@ func (q *inquiry) read(ctx context.Context) error {
 	}
 	var held Held
 	err := q.seated(ctx, "read", q.news.NewsID, func(ctx context.Context) (err error) {
+		if q.readAt, err = q.store.Now(ctx); err != nil {
+			return err
+		}
 		if q.heard.UserID != "" {
 			held, err = q.target.Read(ctx, q.heard.UserID)
 		} else {
@@ -270,6 +274,9 @@ func (q *inquiry) weighOnce(ctx context.Context, told map[string]bool) error {
 		}
 		r := consent.Rumour{On: on, Created: q.news.Created, ArrivedAt: q.news.ArrivedAt, Writes: writes[m.ID], Known: known}
 		r.Wanted, r.Said = projection.Subscriptions[m.ID]
+		if q.held != nil && known.ConfirmedAt >= q.readAt {
+			return consent.Errorf(consent.Transient, "deliver.hear", "the profile was written to while it was read")
+		}
 		hearing, err := q.decide(ctx, m.ID, r)
 		if err != nil {
 			return err

@@ -241,6 +241,7 @@ func TestAGrantInActitoAfterARefusal(t *testing.T) {
 func TestAGrantInActitoThatIsNotProven(t *testing.T) {
 	t.Parallel()
 	w := setupTwoWay(t, simulator.ActitoOptions{CallsPerMinute: -1}, nil)
+	w.actito.DeliverWebhooks(simulator.WebhookOptions{Drop: 1}) // what it has to tell is told below
 	w.edit(anna, map[string]bool{"Newsletter": true})
 	over := w.actito.Inject(simulator.Fault{Kind: simulator.KindUpdate, Effect: simulator.EffectStatus, Status: http.StatusServiceUnavailable})
 	w.send(event("e1", anna, time.Now(), simulator.Choices{"newsletter": no()}))
@@ -258,6 +259,34 @@ func TestAGrantInActitoThatIsNotProven(t *testing.T) {
 	if on, said := w.says(anna, newsletterPath); on || !said {
 		t.Errorf("the state says on %v, said %v", on, said)
 	}
+}
+
+// A read that began before our own write ended tells of the time before: what it
+// shows to be on was not turned on after the refusal.
+func TestAReadThatIsOlderThanOurWrite(t *testing.T) {
+	t.Parallel()
+	w := setupTwoWay(t, simulator.ActitoOptions{CallsPerMinute: -1}, nil)
+	w.actito.DeliverWebhooks(simulator.WebhookOptions{Drop: 1}) // what it has to tell is told below
+	w.edit(anna, map[string]bool{"Newsletter": true})
+	w.actito.Inject(simulator.Fault{Kind: simulator.KindUpdate, Times: 1, Latency: 2 * time.Second})
+	w.send(event("e1", anna, time.Now(), simulator.Choices{"newsletter": no()}))
+	w.eventually("the refusal is being written", func() bool { return w.actito.CallCount(simulator.KindUpdate) > 0 })
+	p, _ := w.profile(anna)
+	w.actito.Inject(simulator.Fault{
+		Kind: simulator.KindRead, Times: 1, Latency: 4 * time.Second, Effect: simulator.EffectContent, ContentType: "application/json",
+		Body: fmt.Sprintf(`{"profileId":%d,"attributes":{"emailAddress":%q},"subscriptions":{"Newsletter":true}}`, p.ID, anna),
+	})
+	body := fmt.Sprintf(`{"id":"late","data":{"profileId":%d,"Newsletter":true}}`, p.ID)
+	if status, answer := w.ask(http.MethodPost, "/webhooks/actito/"+w.id, body, "X-Consentsync-Secret", w.secret, "Authorization", ""); status != http.StatusOK {
+		t.Fatalf("answered %d: %s", status, answer)
+	}
+	w.eventually("the profile is being read", func() bool { return w.actito.CallCount(simulator.KindRead) > 0 })
+	w.eventually("the refusal is in effect", func() bool { return !w.on(anna, "Newsletter") && w.synced(anna) })
+	if reads := w.actito.Calls(); slices.ContainsFunc(reads, func(c simulator.Call) bool { return c.Kind == simulator.KindRead && !c.Finished.IsZero() }) {
+		t.Fatal("the profile was read before, so this tests nothing")
+	}
+	w.eventually("it was read again", func() bool { return w.actito.CallCount(simulator.KindRead) > 1 })
+	w.stays("Didomi hears of no grant", time.Second, func() bool { return len(w.told(anna)) == 0 && !w.on(anna, "Newsletter") })
 }
 
 // Who has no profile is tried again when one appears (R20).
