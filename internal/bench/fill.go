@@ -83,30 +83,18 @@ func setUpPaused(ctx context.Context, p *process, actitoURL string, f *filled) (
 	return ask(ctx, "POST", p.url+"/v1/marketplace/integrations/"+f.Integration+"/pause", nil, nil)
 }
 
-// fill accepts one event of each person, past HTTP, and settles the delivery.
+// fill accepts an event of each person, of yesterday, past HTTP, and settles the
+// delivery.
 func fill(ctx context.Context, f filled) error {
 	w, err := newWebhooks(f.People)
 	if err != nil {
 		return err
 	}
-	return inStore(ctx, f.dir, func(e *sqlite.Engine, hasher *store.Hasher) error {
-		return acceptAndSettle(ctx, e, w, hasher, f.Integration)
-	})
-}
-
-// filling is what an engine is filled with.
-type filling interface {
-	Accept(ctx context.Context, batch []store.Inbound) ([]store.Receipt, error)
-	Acquire(ctx context.Context, node string) ([]store.Lease, error)
-	Settle(ctx context.Context, l store.Lease, settled []store.Settled) error
-}
-
-// acceptAndSettle accepts an event of each person, of yesterday, and settles
-// the delivery.
-func acceptAndSettle(ctx context.Context, e filling, w *webhooks, hasher *store.Hasher, integration string) error {
 	yesterday := time.Now().Add(-24 * time.Hour)
-	return acceptAll(ctx, e, w, func(int) time.Time { return yesterday }, func(batch []store.Inbound) error {
-		return settle(ctx, e, hasher, integration, batch)
+	return inStore(ctx, f.dir, func(e *sqlite.Engine, hasher *store.Hasher) error {
+		return acceptAll(ctx, e, w, func(int) time.Time { return yesterday }, func(batch []store.Inbound) error {
+			return settle(ctx, e, hasher, f.Integration, batch)
+		})
 	})
 }
 
@@ -117,10 +105,16 @@ func inStore(ctx context.Context, dir string, f func(*sqlite.Engine, *store.Hash
 		return err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
-	hasher, err := useKeys(ctx, e, dir)
+	master, err := auth.LoadMasterKey("", dir)
 	if err != nil {
 		return err
 	}
+	keys, err := auth.OpenKeyring(ctx, e, master)
+	if err != nil {
+		return err
+	}
+	hasher := store.NewHasher(keys.Hash)
+	e.UseHasher(hasher)
 	background, stop := context.WithCancel(ctx)
 	var tasks errgroup.Group
 	tasks.Go(func() error { return e.Checkpoints(background) })
@@ -131,28 +125,9 @@ func inStore(ctx context.Context, dir string, f func(*sqlite.Engine, *store.Hash
 	return f(e, hasher)
 }
 
-// useKeys opens the keys of an installation, with the master key in a folder.
-func useKeys(ctx context.Context, e interface {
-	auth.KeyStore
-	UseHasher(h *store.Hasher)
-}, dir string,
-) (*store.Hasher, error) {
-	master, err := auth.LoadMasterKey("", dir)
-	if err != nil {
-		return nil, err
-	}
-	keys, err := auth.OpenKeyring(ctx, e, master)
-	if err != nil {
-		return nil, err
-	}
-	hasher := store.NewHasher(keys.Hash)
-	e.UseHasher(hasher)
-	return hasher, nil
-}
-
 // acceptAll accepts a webhook of each person, of the time that at gives, and
 // calls after for each batch.
-func acceptAll(ctx context.Context, e filling, w *webhooks, at func(person int) time.Time, after func([]store.Inbound) error) error {
+func acceptAll(ctx context.Context, e *sqlite.Engine, w *webhooks, at func(person int) time.Time, after func([]store.Inbound) error) error {
 	const size = 256
 	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // made-up people
 	for first := 0; first < w.people; first += size {
@@ -178,7 +153,7 @@ func acceptAll(ctx context.Context, e filling, w *webhooks, at func(person int) 
 }
 
 // settle says that a batch needs no call.
-func settle(ctx context.Context, e filling, hasher *store.Hasher, integration string, batch []store.Inbound) error {
+func settle(ctx context.Context, e *sqlite.Engine, hasher *store.Hasher, integration string, batch []store.Inbound) error {
 	settled := make([]store.Settled, len(batch))
 	for n, in := range batch {
 		settled[n] = store.Settled{Version: 1, DeliveryKey: store.DeliveryKey{
