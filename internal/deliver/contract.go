@@ -52,8 +52,9 @@ type Store interface {
 
 // News is what two-way needs of the database.
 type News interface {
-	Hear(ctx context.Context, batch []store.News) (fresh []bool, err error)
+	Hear(ctx context.Context, batch []store.News) error
 	NextNews(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.News, error)
+	Repeated(ctx context.Context, n *store.News) (bool, error)
 	Postpone(ctx context.Context, l store.Lease, n *store.News, until consent.Time) error
 	SettleNews(ctx context.Context, l store.Lease, h store.Heard) error
 	OwnWrites(ctx context.Context, k store.IntegrationKey, p store.PersonKey, since consent.Time) (map[string][]consent.OwnWrite, error)

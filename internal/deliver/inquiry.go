@@ -80,6 +80,13 @@ func (q *inquiry) guarded(ctx context.Context) (heard store.Heard, err error) {
 }
 
 func (q *inquiry) run(ctx context.Context) (store.Heard, error) {
+	switch repeated, err := q.store.Repeated(ctx, q.news); {
+	case err != nil:
+		return store.Heard{}, err
+	case repeated:
+		q.counted = append(q.counted, "repeated")
+		return store.Heard{News: q.news}, nil
+	}
 	q.heard = store.Heard{News: q.news, ProfileID: q.news.ProfileID, Again: q.news.Created}
 	known, err := q.who(ctx)
 	if err != nil || !known {

@@ -99,7 +99,7 @@ func (a *attempt) heed(ctx context.Context, known consent.Known, changed consent
 		Keys: map[string]string{j.integration.Settings.Properties.UserUniqueKey: j.userID},
 	}
 	id := a.finish.Calls[len(a.finish.Calls)-1].ID.String()
-	if _, err := a.store.Hear(ctx, []store.News{{IntegrationKey: k, Told: told, EventID: id, Canonical: []byte("a read-back")}}); err != nil {
+	if err := a.store.Hear(ctx, []store.News{{IntegrationKey: k, Told: told, EventID: id, Canonical: []byte("a read-back")}}); err != nil {
 		return failed(err)
 	}
 	for name := range refused {

@@ -59,14 +59,13 @@ func (a *Actito) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		reply.JSON(w, http.StatusOK, t)
 	}
 	a.counts.WithLabelValues(outcome).Inc()
-	a.log.InfoContext(r.Context(), "webhook of Actito", "outcome", outcome, "told", t.Told, "new", t.New, "unread", t.Unread, "milliseconds", time.Since(start).Milliseconds())
+	a.log.InfoContext(r.Context(), "webhook of Actito", "outcome", outcome, "told", t.Told, "unread", t.Unread, "milliseconds", time.Since(start).Milliseconds())
 }
 
 // told is the answer to a webhook.
 type told struct {
 	Status string `json:"status"`
 	Told   int    `json:"told"`
-	New    int    `json:"new"`
 	// Unread says which events of several could not be read, and why. What
 	// could be read is accepted nevertheless: it may hold a withdrawal.
 	Unread string `json:"unread,omitempty"`
@@ -96,11 +95,10 @@ func (a *Actito) take(w http.ResponseWriter, r *http.Request) (told, error) {
 			},
 		})
 	}
-	fresh, err := a.committer.Hear(r.Context(), batch)
-	if err != nil {
+	if err := a.committer.Hear(r.Context(), batch); err != nil {
 		return told{}, err
 	}
-	t := told{Status: "accepted", Told: len(batch), New: fresh}
+	t := told{Status: "accepted", Told: len(batch)}
 	if unread != nil {
 		t.Unread = consent.MessageOf(unread)
 	}

@@ -23,9 +23,8 @@ type Store interface {
 	Accept(ctx context.Context, batch []store.Inbound) ([]store.Receipt, error)
 	// Enqueue puts a batch into the inbox, to be merged later.
 	Enqueue(ctx context.Context, batch []store.Inbound) error
-	// Hear stores what Actito told, to be looked into later, and tells which of
-	// it is new.
-	Hear(ctx context.Context, batch []store.News) (fresh []bool, err error)
+	// Hear stores what Actito told, to be looked into later.
+	Hear(ctx context.Context, batch []store.News) error
 	Inbox
 }
 
@@ -52,7 +51,7 @@ type Committer struct {
 	merger   *merger
 	metrics  *commitMetrics
 	webhooks *group[store.Inbound, store.Receipt]
-	news     *group[[]store.News, int]
+	news     *group[[]store.News, struct{}]
 
 	waiting atomic.Int64 // webhooks of Didomi's handed in and not answered
 	crowded atomic.Int64 // when there was last a crowd, in nanoseconds
@@ -97,10 +96,10 @@ func (c *Committer) Accept(ctx context.Context, in store.Inbound) (store.Receipt
 	return c.webhooks.accept(ctx, in)
 }
 
-// Hear is Accept for the news that one webhook of Actito's holds. It tells how
-// many of them are new.
-func (c *Committer) Hear(ctx context.Context, told []store.News) (fresh int, err error) {
-	return c.news.accept(ctx, told)
+// Hear is Accept for the news that one webhook of Actito's holds.
+func (c *Committer) Hear(ctx context.Context, told []store.News) error {
+	_, err := c.news.accept(ctx, told)
+	return err
 }
 
 // take makes webhooks of Didomi's durable.
@@ -124,22 +123,10 @@ func (c *Committer) take(ctx context.Context, batch []store.Inbound) ([]store.Re
 }
 
 // hear makes what webhooks of Actito's tell durable.
-func (c *Committer) hear(ctx context.Context, batch [][]store.News) ([]int, error) {
-	isNew, err := c.store.Hear(ctx, slices.Concat(batch...))
-	if err != nil {
+func (c *Committer) hear(ctx context.Context, batch [][]store.News) ([]struct{}, error) {
+	if err := c.store.Hear(ctx, slices.Concat(batch...)); err != nil {
 		return nil, err
 	}
-	if slices.Contains(isNew, true) {
-		c.due()
-	}
-	fresh := make([]int, len(batch))
-	for i, told := range batch {
-		for _, is := range isNew[:len(told)] {
-			if is {
-				fresh[i]++
-			}
-		}
-		isNew = isNew[len(told):]
-	}
-	return fresh, nil
+	c.due()
+	return make([]struct{}, len(batch)), nil
 }

@@ -24,6 +24,16 @@ type News struct {
 	// of it, empty if it told none. Neither is stored as it is.
 	Canonical []byte
 	EventID   string
+	// Identity is what is stored of the two.
+	Identity
+}
+
+// Identity is by what news are known again, as keyed hashes. It is zero of what
+// was stored by a version that knew them again when they came.
+type Identity struct {
+	Entity, Content Digest
+	// Named says that Entity holds an id to rely on.
+	Named bool
 }
 
 // Told is what Actito said. What it did not say is empty.
@@ -44,47 +54,42 @@ func (t *Told) Withdraws() bool {
 	return false
 }
 
+// Identify gives the identity of news. A number is no id to rely on: in what was
+// seen of Actito's webhooks it may be the webhook's own, which stays the same for
+// all that it tells.
+func (n *News) Identify(h *Hasher) Identity {
+	return Identity{
+		Entity: h.News(n.Organization, n.ID, n.EventID), Content: h.Content(n.Organization, consent.SubscriptionChanged, n.Canonical),
+		Named: strings.Trim(n.EventID, "0123456789") != "",
+	}
+}
+
 // Entry is how news are remembered, so that the same are not taken twice: by
 // Actito's id only together with what it says (R27), and without an id for a
-// quarter of an hour, but never where something is refused (R1). A number is no
-// id to rely on: in what was seen of Actito's webhooks it may be the webhook's
-// own, which stays the same for all that it tells.
-func (n *News) Entry(h *Hasher, now consent.Time) LedgerEntry {
-	e := LedgerEntry{
-		Organization: n.Organization, Entity: h.News(n.Organization, n.ID, n.EventID),
-		Content: h.Content(n.Organization, consent.SubscriptionChanged, n.Canonical), SeenAt: now,
-	}
-	if strings.Trim(n.EventID, "0123456789") == "" {
+// quarter of an hour, but never where something is refused (R1).
+func (n *News) Entry() LedgerEntry {
+	e := LedgerEntry{Organization: n.Organization, Entity: n.Entity, Content: n.Content, SeenAt: n.ArrivedAt}
+	if !n.Named {
 		e.Forget, e.Always = forgetAfter, n.Withdraws()
 	}
 	return e
 }
 
-// Fresh remembers news within a transaction, and tells which were not told
-// before, in the order of the batch.
-func Fresh(ctx context.Context, tx AcceptTx, h *Hasher, batch []News, now consent.Time) ([]bool, error) {
-	type entry struct {
-		LedgerEntry
-		n int // of the batch
+// Remember remembers news within a transaction, and tells whether they were not
+// remembered before.
+func (n *News) Remember(ctx context.Context, tx AcceptTx) (fresh bool, err error) {
+	if n.Identity == (Identity{}) {
+		return true, nil
 	}
-	entries := make([]entry, len(batch))
-	for n := range batch {
-		entries[n] = entry{batch[n].Entry(h, now), n}
-	}
-	slices.SortStableFunc(entries, func(x, y entry) int { return x.Compare(&y.LedgerEntry) })
-	plain := make([]LedgerEntry, len(entries))
-	for i := range entries {
-		plain[i] = entries[i].LedgerEntry
-	}
-	remembered, err := tx.Remember(ctx, plain)
-	if err != nil {
-		return nil, err
-	}
-	fresh := make([]bool, len(batch))
-	for i, e := range entries {
-		fresh[e.n] = remembered[i]
-	}
-	return fresh, nil
+	remembered, err := tx.Remember(ctx, []LedgerEntry{n.Entry()})
+	return err == nil && remembered[0], err
+}
+
+// RepeatedBy tells whether news are the same as some that were remembered with
+// this time.
+func (n *News) RepeatedBy(seen consent.Time) bool {
+	e := n.Entry()
+	return !e.Always && (e.Forget == 0 || e.SeenAt.Sub(seen) < e.Forget)
 }
 
 // First is since when news may be looked into: refusals stand before all else.

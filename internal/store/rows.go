@@ -19,7 +19,7 @@ const (
 	LoadRowColumns = `r.number, r.person, r.version, r.class, r.due_at, r.cells, r.rest, r.stranger, r.refused, r.doubtful, r.state, coalesce(p.user_id, '')`
 	EventColumns   = `id, type, entity_id, regulation, consent_at, arrived_at, outcome, commitment`
 	CallColumns    = `id, integration, operation, subscriptions, attributes, started_at, answered_at, outcome, detail`
-	NewsColumns    = `id, arrived_at, attempts, body`
+	NewsColumns    = `id, arrived_at, attempts, body, entity, content, named`
 
 	HeaderColumns     = `id, type, entity_id, person, regulation, consent_at, arrived_at, outcome`
 	UserColumns       = `u.id, u.email, u.name, u.password, u.created_at`
@@ -171,12 +171,14 @@ func ScanCall(whose SubjectKey) func(Row) (Call, error) {
 func ScanNews(k IntegrationKey) func(Row) (*News, error) {
 	return func(row Row) (*News, error) {
 		n := &News{IntegrationKey: k}
-		var id []byte
+		var id, entity, content []byte
 		var body string
-		if err := row.Scan(&id, &n.ArrivedAt, &n.Attempts, &body); err != nil {
+		if err := row.Scan(&id, &n.ArrivedAt, &n.Attempts, &body, &entity, &content, &n.Named); err != nil {
 			return nil, err
 		}
 		n.NewsID = ID(id)
+		copy(n.Entity[:], entity)
+		copy(n.Content[:], content)
 		return n, FromJSON(body, &n.Told)
 	}
 }

@@ -81,7 +81,8 @@ var Tables = []Table{
 	{"load_rows", all(text("organization", "integration"), raw("load"), ints("number")), all(
 		raw("person"), ints("version", "class", "due_at", "state"), text("cells", "refused"), flags("rest", "stranger", "doubtful"))},
 	{"counts", text("organization", "integration", "name"), ints("n")},
-	{"news", all(text("organization", "integration"), raw("id")), all(ints("arrived_at", "next_at", "attempts"), text("body"))},
+	{"news", all(text("organization", "integration"), raw("id")), all(
+		ints("arrived_at", "next_at", "attempts"), text("body"), raw("entity", "content"), flags("named"))},
 	{"users", text("id"), all(text("email", "name", "password"), ints("created_at"))},
 	{"memberships", text("organization", "member"), all(text("role"), ints("since"))},
 	{"invitations", text("organization", "id"), all(raw("hash"), text("role", "note", "invited_by"), ints("created_at", "expires_at"), flags("first"))},

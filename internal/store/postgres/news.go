@@ -5,17 +5,18 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
 )
 
 const (
-	hearSQL = `INSERT INTO news (organization, integration, id, arrived_at, next_at, body) SELECT $1, $2, $3, $4, $5, $6
+	hearSQL = `INSERT INTO news (organization, integration, id, arrived_at, next_at, body, entity, content, named)
+		SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9
 		WHERE EXISTS (SELECT 1 FROM integrations WHERE organization = $1 AND id = $2)`
 	nextNewsSQL = `SELECT ` + store.NewsColumns + ` FROM news
 		WHERE organization = $1 AND integration = $2 AND next_at <= $3 ORDER BY next_at, id LIMIT $4`
+	toldSQL      = `SELECT seen_at FROM ledger WHERE organization = $1 AND entity = $2 AND content = $3`
 	byProfileSQL = `SELECT person FROM deliveries WHERE organization = $1 AND integration = $2 AND profile = $3 AND profile <> '' LIMIT 1`
 	// A load's call is as old as the load, and its effect as young as its answer.
 	ownCallsSQL = `SELECT subscriptions, greatest(started_at, answered_at) FROM (
@@ -26,32 +27,28 @@ const (
 		WHERE l.organization = $1 AND l.integration = $2 AND l.state <> 'done' AND r.organization = $1 AND r.integration = $2 AND r.person = $3`
 )
 
-// Hear stores news that were not told before, as they came, and tells which are
-// new. Of an integration that is gone nothing is kept: while they are remembered,
-// none is removed.
-func (e *Engine) Hear(ctx context.Context, batch []store.News) (fresh []bool, err error) {
-	err = e.inTx(ctx, func(ctx context.Context, tx *tx) error {
-		if fresh, err = store.Fresh(ctx, newAcceptTx(tx), e.hasher, batch, tx.now); err != nil {
-			return err
+// Hear stores news as they came. Of an integration that is gone nothing is kept:
+// while they are stored, none is removed.
+func (e *Engine) Hear(ctx context.Context, batch []store.News) error {
+	return e.inTx(ctx, func(ctx context.Context, tx *tx) error {
+		var organizations []string
+		for i := range batch {
+			organizations = append(organizations, batch[i].Organization)
 		}
 		var b pgx.Batch
+		classes, keys, alone := locksOf(nil, organizations)
+		b.Queue(lockSQL, classes, keys, alone)
 		for i := range batch {
-			if !fresh[i] {
-				continue
-			}
 			n, id := &batch[i], store.NewID()
 			body, err := store.ToJSON(n.Told)
 			if err != nil {
 				return err
 			}
-			b.Queue(hearSQL, n.Organization, n.ID, id[:], int64(tx.now), int64(n.First(tx.now)), body).Exec(func(tag pgconn.CommandTag) error {
-				fresh[i] = tag.RowsAffected() == 1
-				return nil
-			})
+			known := n.Identify(e.hasher)
+			b.Queue(hearSQL, n.Organization, n.ID, id[:], int64(tx.now), int64(n.First(tx.now)), body, known.Entity[:], known.Content[:], known.Named)
 		}
 		return tx.run(ctx, &b)
 	})
-	return fresh, err
 }
 
 // NextNews gives news of an integration that are due: refusals that were not
@@ -64,6 +61,12 @@ func (e *Engine) NextNews(ctx context.Context, k store.IntegrationKey, limit int
 	return query(ctx, e, scanned(store.ScanNews(k)), nextNewsSQL, k.Organization, k.ID, int64(now), limit)
 }
 
+// Repeated tells whether the same news were settled before.
+func (e *Engine) Repeated(ctx context.Context, n *store.News) (bool, error) {
+	seen, ok, err := one(ctx, e, pgx.RowTo[consent.Time], toldSQL, n.Organization, n.Entity[:], n.Content[:])
+	return ok && n.RepeatedBy(seen), err
+}
+
 // Postpone lets news wait until a time. Conflict if the lease has gone.
 func (e *Engine) Postpone(ctx context.Context, l store.Lease, n *store.News, until consent.Time) error {
 	return e.underLease(ctx, l, "postgres.Postpone", func(ctx context.Context, tx *tx) error {
@@ -73,8 +76,9 @@ func (e *Engine) Postpone(ctx context.Context, l store.Lease, n *store.News, unt
 	})
 }
 
-// SettleNews records what news turned out to be, and forgets them. Conflict if
-// the lease has gone.
+// SettleNews records what news turned out to be, unless the same were settled
+// before. It forgets them, and remembers that they were. Conflict if the lease
+// has gone.
 func (e *Engine) SettleNews(ctx context.Context, l store.Lease, h store.Heard) error {
 	return e.underLease(ctx, l, "postgres.SettleNews", func(ctx context.Context, tx *tx) error {
 		if err := tx.shareOrganization(ctx, h.Organization); err != nil {
@@ -83,6 +87,9 @@ func (e *Engine) SettleNews(ctx context.Context, l store.Lease, h store.Heard) e
 		tag, err := tx.Exec(ctx, `DELETE FROM news WHERE organization = $1 AND integration = $2 AND id = $3`, h.Organization, h.ID, h.NewsID[:])
 		if err != nil || tag.RowsAffected() == 0 {
 			return err // settled before
+		}
+		if fresh, err := h.News.Remember(ctx, newAcceptTx(tx)); err != nil || !fresh {
+			return err
 		}
 		if len(h.Statements) > 0 {
 			if _, err := store.Accept(ctx, newAcceptTx(tx), e.hasher, h.Statements, tx.now); err != nil {

@@ -140,6 +140,7 @@ func hotQueries(t *testing.T, e *Engine) {
 		"Delivery":              {selectDeliveries + oneDelivery, one},
 		"DeliveriesOf":          {selectDeliveries + deliveriesOf, "deliveries_pkey: organization integration person"},
 		"NextNews":              {nextNewsSQL, "news_next: organization integration next_at"},
+		"Repeated":              {toldSQL, "ledger_pkey: organization entity content"},
 		"PersonOfProfile":       {byProfileSQL, "deliveries_by_profile: organization integration profile"},
 		"OwnWrites, calls":      {ownCallsSQL, "calls_pkey: organization person"},
 		"OwnWrites, loads":      {ownRowsSQL, "load_rows_by_person: organization integration person"},

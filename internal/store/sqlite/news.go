@@ -11,10 +11,11 @@ import (
 )
 
 const (
-	hearSQL = `INSERT INTO news (organization, integration, id, arrived_at, next_at, body) SELECT ?1, ?2, ?3, ?4, ?5, ?6
+	hearSQL = `INSERT INTO news (organization, integration, id, arrived_at, next_at, body, entity, content, named) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9
 		WHERE EXISTS (SELECT 1 FROM integrations WHERE organization = ?1 AND id = ?2)`
 	nextNewsSQL = `SELECT ` + store.NewsColumns + ` FROM news
 		WHERE organization = ? AND integration = ? AND next_at <= ? ORDER BY next_at, id LIMIT ?`
+	toldSQL      = `SELECT seen_at FROM ledger WHERE organization = ? AND entity = ? AND content = ?`
 	byProfileSQL = `SELECT person FROM deliveries INDEXED BY deliveries_by_profile WHERE organization = ? AND integration = ? AND profile = ? AND profile <> '' LIMIT 1`
 	// A load's call is as old as the load, and its effect as young as its answer.
 	ownCallsSQL = `SELECT subscriptions, max(started_at, answered_at) FROM (
@@ -25,43 +26,37 @@ const (
 		WHERE l.organization = ? AND l.integration = ? AND l.state <> 'done' AND r.person = ?`
 )
 
-// Hear stores news that were not told before, as they came, and tells which are
-// new. Of an integration that is gone nothing is kept.
-func (e *Engine) Hear(ctx context.Context, batch []store.News) (fresh []bool, err error) {
-	err = e.inTx(ctx, func(tx *sql.Tx) error {
+// Hear stores news as they came. Of an integration that is gone nothing is kept.
+func (e *Engine) Hear(ctx context.Context, batch []store.News) error {
+	return e.inTx(ctx, func(tx *sql.Tx) error {
 		now := consent.TimeOf(e.now())
-		t := e.acceptTx(tx)
-		if fresh, err = store.Fresh(ctx, t, e.hasher, batch, now); err != nil {
-			return err
-		}
+		insert := e.acceptTx(tx).in(ctx, e.stmts.hear)
 		for i := range batch {
-			if !fresh[i] {
-				continue
-			}
 			n, id := &batch[i], store.NewID()
 			body, err := store.ToJSON(n.Told)
 			if err != nil {
 				return err
 			}
-			res, err := t.in(ctx, e.stmts.hear).ExecContext(ctx, n.Organization, n.ID, id[:], int64(now), int64(n.First(now)), []byte(body))
-			if err != nil {
+			known := n.Identify(e.hasher)
+			if _, err := insert.ExecContext(ctx, n.Organization, n.ID, id[:], int64(now), int64(n.First(now)), []byte(body),
+				known.Entity[:], known.Content[:], known.Named); err != nil {
 				return err
 			}
-			rows, err := res.RowsAffected()
-			if err != nil {
-				return err
-			}
-			fresh[i] = rows == 1
 		}
 		return nil
 	})
-	return fresh, err
 }
 
 // NextNews gives news of an integration that are due: refusals that were not
 // looked into yet, then the oldest.
 func (e *Engine) NextNews(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.News, error) {
 	return query(ctx, e.read, store.ScanNews(k), nextNewsSQL, k.Organization, k.ID, int64(consent.TimeOf(e.now())), limit)
+}
+
+// Repeated tells whether the same news were settled before.
+func (e *Engine) Repeated(ctx context.Context, n *store.News) (bool, error) {
+	seen, ok, err := one(ctx, e.read, scanTime, toldSQL, n.Organization, n.Entity[:], n.Content[:])
+	return ok && n.RepeatedBy(seen), err
 }
 
 // Postpone lets news wait until a time. Conflict if the lease has gone.
@@ -73,8 +68,9 @@ func (e *Engine) Postpone(ctx context.Context, l store.Lease, n *store.News, unt
 	})
 }
 
-// SettleNews records what news turned out to be, and forgets them. Conflict if
-// the lease has gone.
+// SettleNews records what news turned out to be, unless the same were settled
+// before. It forgets them, and remembers that they were. Conflict if the lease
+// has gone.
 func (e *Engine) SettleNews(ctx context.Context, l store.Lease, h store.Heard) error {
 	return e.underLease(ctx, l, "sqlite.SettleNews", func(tx *sql.Tx, now consent.Time) error {
 		res, err := tx.ExecContext(ctx, `DELETE FROM news WHERE organization = ? AND integration = ? AND id = ?`, h.Organization, h.ID, h.NewsID[:])
@@ -83,6 +79,9 @@ func (e *Engine) SettleNews(ctx context.Context, l store.Lease, h store.Heard) e
 		}
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return err // settled before
+		}
+		if fresh, err := h.News.Remember(ctx, e.acceptTx(tx)); err != nil || !fresh {
+			return err
 		}
 		if len(h.Statements) > 0 {
 			if _, err := store.Accept(ctx, e.acceptTx(tx), e.hasher, h.Statements, now); err != nil {

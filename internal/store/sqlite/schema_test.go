@@ -115,6 +115,7 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"LoadRows":                {loadRowsSQL, "SEARCH r USING PRIMARY KEY (organization=? AND integration=? AND load=? AND number>?)"},
 		"FileRows":                {fileRowsSQL, "SEARCH r USING PRIMARY KEY (organization=? AND integration=? AND load=? AND number>?)"},
 		"NextNews":                {nextNewsSQL, "SEARCH news USING INDEX news_next (organization=? AND integration=? AND next_at<?)"},
+		"Repeated":                {toldSQL, "SEARCH ledger USING PRIMARY KEY (organization=? AND entity=? AND content=?)"},
 		"PersonOfProfile":         {byProfileSQL, "SEARCH deliveries USING COVERING INDEX deliveries_by_profile (organization=? AND integration=? AND profile=?)"},
 		"OwnWrites, calls":        {ownCallsSQL, "SEARCH calls USING PRIMARY KEY (organization=? AND person=?)"},
 		"OwnWrites, loads":        {ownRowsSQL, "SEARCH r USING INDEX load_rows_by_person (organization=? AND integration=? AND person=? AND load=?)"},

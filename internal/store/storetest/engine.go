@@ -86,7 +86,8 @@ type Loading interface {
 
 // Telling is what telling Actito's changes to Didomi asks.
 type Telling interface {
-	Hear(ctx context.Context, batch []store.News) (fresh []bool, err error)
+	Hear(ctx context.Context, batch []store.News) error
+	Repeated(ctx context.Context, n *store.News) (bool, error)
 	NextNews(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.News, error)
 	Postpone(ctx context.Context, l store.Lease, n *store.News, until consent.Time) error
 	SettleNews(ctx context.Context, l store.Lease, h store.Heard) error

@@ -11,6 +11,7 @@ import (
 var news = group{
 	"R27 the same news are taken once":                     newsOnce,
 	"R1 without an id they count for a quarter of an hour": newsWithoutID,
+	"R27 even where both are being looked into":            newsAtOnce,
 	"webhooks that share a transaction":                    newsTogether,
 	"news wait until they are looked into":                 newsWait,
 	"what they turn out to be follows in one step":         newsSettled,
@@ -26,19 +27,27 @@ var news = group{
 	"none are kept of an integration that is gone":         newsOfNobody,
 }
 
-func (b *bench) hear(k store.IntegrationKey, told ...store.News) int {
+func (b *bench) hear(k store.IntegrationKey, told ...store.News) {
 	b.Helper()
 	for i := range told {
 		told[i].IntegrationKey = k
 	}
-	isNew, err := b.Hear(b.Context(), told)
-	b.must(err)
-	fresh := 0
-	for _, is := range isNew {
-		if is {
+	b.must(b.Hear(b.Context(), told))
+}
+
+// taken hears news and settles them, and counts those that were no repetition.
+func (b *bench) taken(k store.IntegrationKey, told ...store.News) (fresh int) {
+	b.Helper()
+	b.hear(k, told...)
+	for _, n := range b.pendingNews(k) {
+		repeated, err := b.Repeated(b.Context(), n)
+		b.must(err)
+		if !repeated {
 			fresh++
 		}
+		b.must(b.SettleNews(b.Context(), b.lease("node"), store.Heard{News: n}))
 	}
+	b.same("waiting", len(b.pendingNews(k)), 0)
 	return fresh
 }
 
@@ -73,50 +82,50 @@ func (b *bench) refusal(n *store.News) store.Heard {
 
 func newsOnce(b *bench) {
 	k := b.integrate(acme, "i")
-	b.same("new", b.hear(k, rumour("a", "7", false), rumour("a", "7", false), rumour("b", "7", false)), 2)
+	b.same("new", b.taken(k, rumour("a", "7", false), rumour("a", "7", false), rumour("b", "7", false)), 2)
 	b.clock.pass(time.Hour)
-	b.same("again, and another value under the same id", b.hear(k, rumour("a", "7", false), rumour("a", "7", true)), 1)
+	b.same("again, and another value under the same id", b.taken(k, rumour("a", "7", false), rumour("a", "7", true)), 1)
 	other := b.integrate(acme, "other")
-	b.same("of another integration", b.hear(other, rumour("a", "7", false)), 1)
-	b.same("waiting", len(b.pendingNews(k)), 3)
-	b.same("a number may be the webhook's own id", b.hear(k, rumour("21", "8", true), rumour("21", "8", false), rumour("21", "8", false)), 3)
-	b.same("a grant under it is taken once for a while", b.hear(k, rumour("21", "8", true)), 0)
+	b.same("of another integration", b.taken(other, rumour("a", "7", false)), 1)
+	b.same("a number may be the webhook's own id", b.taken(k, rumour("21", "8", true), rumour("21", "8", false), rumour("21", "8", false)), 3)
+	b.same("a grant under it is taken once for a while", b.taken(k, rumour("21", "8", true)), 0)
 }
 
 func newsWithoutID(b *bench) {
 	k := b.integrate(acme, "i")
-	b.same("new", b.hear(k, rumour("", "7", true)), 1)
-	b.same("at once again", b.hear(k, rumour("", "7", true)), 0)
+	b.same("new", b.taken(k, rumour("", "7", true)), 1)
+	b.same("at once again", b.taken(k, rumour("", "7", true)), 0)
 	b.clock.pass(16 * time.Minute)
-	b.same("later", b.hear(k, rumour("", "7", true)), 1)
-	b.same("a refusal", b.hear(k, rumour("", "7", false)), 1)
-	b.same("a refusal is never passed over", b.hear(k, rumour("", "7", false)), 1)
+	b.same("later", b.taken(k, rumour("", "7", true)), 1)
+	b.same("a refusal", b.taken(k, rumour("", "7", false)), 1)
+	b.same("a refusal is never passed over", b.taken(k, rumour("", "7", false)), 1)
+}
+
+// Two that are the same may both be looked into before one is settled.
+func newsAtOnce(b *bench) {
+	k := b.integrate(acme, "i")
+	l := b.lease("node")
+	b.hear(k, rumour("a", "7", false), rumour("a", "7", false))
+	found := b.pendingNews(k)
+	for _, n := range found {
+		repeated, err := b.Repeated(b.Context(), n)
+		b.must(err)
+		b.same("settled before", repeated, false)
+	}
+	for _, n := range found {
+		b.must(b.SettleNews(b.Context(), l, b.refusal(n)))
+	}
+	b.same("events of two", []int{len(b.trace(acme, b.person(acme, "ana")).Events), len(found)}, []int{1, 2})
 }
 
 func newsTogether(b *bench) {
 	k, other := b.integrate(acme, "i"), b.integrate(globex, "j")
 	of := func(k store.IntegrationKey, n store.News) store.News { n.IntegrationKey = k; return n }
-	isNew, err := b.Hear(b.Context(), []store.News{
+	b.must(b.Hear(b.Context(), []store.News{
 		of(other, rumour("a", "7", false)), of(k, rumour("b", "8", true)), of(k, rumour("b", "8", true)), of(other, rumour("b", "8", true)), of(k, rumour("a", "7", false)),
-	})
-	b.must(err)
-	b.same("which are new, in the order of the batch", isNew, []bool{true, true, false, true, true})
-	b.same("of each integration", []int{len(b.pendingNews(k)), len(b.pendingNews(other))}, []int{2, 2})
-	var batch []store.News
-	var want []bool
-	for i, profile := range []string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"} {
-		n := of(k, rumour("event-of-"+profile, profile, false))
-		if i%3 != 0 {
-			b.hear(k, n)
-		}
-		batch, want = append(batch, n), append(want, i%3 == 0)
-	}
-	isNew, err = b.Hear(b.Context(), batch)
-	b.must(err)
-	b.same("those that were not told before", isNew, want)
-	none, err := b.Hear(b.Context(), nil)
-	b.must(err)
-	b.same("of none", len(none), 0)
+	}))
+	b.same("of each integration, which are not compared yet", []int{len(b.pendingNews(k)), len(b.pendingNews(other))}, []int{3, 2})
+	b.must(b.Hear(b.Context(), nil))
 }
 
 func newsWait(b *bench) {
@@ -313,8 +322,6 @@ func newsOfNobody(b *bench) {
 	b.must(b.DeleteIntegration(b.Context(), k))
 	late, kept := rumour("1", "7", false), rumour("2", "7", false)
 	late.IntegrationKey, kept.IntegrationKey = k, other
-	fresh, err := b.Hear(b.Context(), []store.News{late, kept})
-	b.must(err)
-	b.same("which are kept", fresh, []bool{false, true})
+	b.must(b.Hear(b.Context(), []store.News{late, kept}))
 	b.same("of whom", []int{len(b.pendingNews(k)), len(b.pendingNews(other))}, []int{0, 1})
 }
