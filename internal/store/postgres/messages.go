@@ -16,7 +16,7 @@ const (
 	nextMessages  = selectMessages + `organization = $1 AND integration = $2 AND rank = $3 AND state = 'pending' AND next_at <= $4 ORDER BY next_at LIMIT $5`
 	messagesOf    = selectMessages + `organization = $1 AND id < $2 ORDER BY id DESC LIMIT $3`
 	messagesIn    = selectMessages + `organization = $1 AND state = $4 AND id < $2 ORDER BY id DESC LIMIT $3`
-	countMessages = `SELECT count(*) FROM (SELECT 1 FROM messages WHERE organization = $1 AND state = $2 LIMIT $3) AS some`
+	countMessages = `SELECT count(*) FROM (SELECT 1 FROM messages WHERE organization = $1 AND state = $2 LIMIT $3) AS m`
 	sameMessage   = selectMessages + `organization = $1 AND person = $2 AND type = $3 AND event = $4`
 	mailedSince   = `SELECT EXISTS (SELECT 1 FROM messages WHERE organization = $1 AND person = $2 AND attempts > 0 AND greatest(next_at, ended_at) >= $3)`
 

@@ -14,10 +14,10 @@ const (
 	insertMessage  = `INSERT INTO messages (` + store.MessageColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?, '', '') ON CONFLICT DO NOTHING`
 	nextMessages   = selectMessages + `organization = ? AND integration = ? AND rank = ? AND state = 'pending' AND next_at <= ? ORDER BY next_at LIMIT ?`
 	messagesOf     = selectMessages + `organization = ? AND id < ? ORDER BY id DESC LIMIT ?`
-	messagesIn     = selectMessages + `organization = ? AND state = ? AND id < ? ORDER BY id DESC LIMIT ?`
-	countMessages  = `SELECT count(*) FROM (SELECT 1 FROM messages WHERE organization = ? AND state = ? LIMIT ?)`
+	messagesIn     = `SELECT ` + store.MessageColumns + ` FROM messages INDEXED BY messages_by_state WHERE organization = ? AND state = ? AND id < ? ORDER BY id DESC LIMIT ?`
+	countMessages  = `SELECT count(*) FROM (SELECT 1 FROM messages INDEXED BY messages_by_state WHERE organization = ? AND state = ? LIMIT ?)`
 	sameMessage    = selectMessages + `organization = ? AND person = ? AND type = ? AND event = ?`
-	mailedSince    = `SELECT EXISTS (SELECT 1 FROM messages WHERE organization = ? AND person = ? AND attempts > 0 AND max(next_at, ended_at) >= ?)`
+	mailedSince    = `SELECT EXISTS (SELECT 1 FROM messages INDEXED BY messages_once WHERE organization = ? AND person = ? AND attempts > 0 AND max(next_at, ended_at) >= ?)`
 
 	beginMessageSQL = `UPDATE messages SET state = 'in_flight', epoch = ?1, attempts = attempts + 1, next_at = ?2
 		WHERE organization = ?3 AND id = ?4 AND state = 'pending' AND attempts = ?5`
