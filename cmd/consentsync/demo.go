@@ -16,6 +16,7 @@ import (
 
 	"consentsync/internal/app"
 	"consentsync/internal/integration"
+	"consentsync/internal/mail"
 	"consentsync/internal/simulator"
 	"consentsync/internal/store"
 )
@@ -72,6 +73,7 @@ func (d *demoCommand) Run(ctx context.Context, std streams) error {
 	std.sayf("  a person  curl -H 'Authorization: Bearer %s' '%s/v1/users/PERSON?organization_id=%s'\n", demoToken, a.URL(), demoOrganization)
 	std.sayf("  history   curl -H 'Authorization: Bearer %s' '%s/v1/users/PERSON/trace?organization_id=%s'\n", demoToken, a.URL(), demoOrganization)
 	std.sayf("  Actito    curl %s/_simulator/profiles\n", actitoURL)
+	std.sayf("  outbox    curl %s/_simulator/outbox (the messages that Actito has sent)\n", actitoURL)
 	std.sayf("  budget    CONSENTSYNC_ADMIN_TOKEN=%s %s status --url %s --organization %s\n\n", demoToken, os.Args[0], a.URL(), demoOrganization)
 	didomi := simulator.NewDidomi(simulator.DidomiOptions{
 		Target: a.URL() + "/webhooks/didomi/" + demoOrganization, TokenURL: a.URL() + "/oauth/token", ClientID: credentials.ID, ClientSecret: credentials.Secret,
@@ -100,8 +102,14 @@ func (d *demoCommand) traffic(ctx context.Context, std streams, didomi *simulato
 	}
 	chosen := newStopwatch()
 	actito.OnChange(func(c simulator.Change) {
+		if c.Kind == simulator.KindMail {
+			return // told as a message
+		}
 		key := fmt.Sprint(c.After.Attributes["emailAddress"])
 		std.sayf("%s  Actito  %-7s %-34s %s%s\n", time.Now().Format("15:04:05"), c.Kind, key, differences(c), chosen.since(key))
+	})
+	actito.OnSent(func(m simulator.Sent) {
+		std.sayf("%s  Actito  message %-34s %s, %s\n", time.Now().Format("15:04:05"), m.Recipient(), m.Campaign, m.Way)
 	})
 	var sent atomic.Int64
 	summary := func(when string) {
@@ -220,10 +228,16 @@ func setUp(ctx context.Context, admin *client, actitoURL string) (credentials we
 			{"id": "SmsAlerts", "value": "consents_channels_sms_enabled"},
 			{"id": "PartnerOffers", "value": "consents_channels_email_enabled"},
 		},
-		"upsert_mode": true,
+		"upsert_mode": true, "enable_emailing": true,
 	}
 	var created listed
 	if _, err := admin.ask(ctx, http.MethodPost, integrations+"?organization_id="+demoOrganization, in, &created); err != nil {
+		return credentials, "", err
+	}
+	confirmation := map[string]any{
+		"type_id": "actito", "email_type": mail.ConfirmConsentChanged, "properties": map[string]any{"email_campaign_name": simulator.SampleConfirmation},
+	}
+	if _, err := admin.ask(ctx, http.MethodPost, "/v1/marketplace/emails?organization_id="+demoOrganization, confirmation, nil); err != nil {
 		return credentials, "", err
 	}
 	_, err = admin.ask(ctx, http.MethodPost, "/v1/organizations/"+demoOrganization+"/webhook-clients", nil, &credentials)

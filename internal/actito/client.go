@@ -71,6 +71,7 @@ type Client struct {
 	apiKey string
 	api    v5
 	hooks  v4webhook
+	mails  v4mail
 	now    func() time.Time // time.Now but in tests
 	tokens *outbound.Tokens
 	noPost atomic.Bool // the create operation does not exist here

@@ -1,5 +1,5 @@
 // Package actito speaks Actito's API: entities, profile tables, single profiles,
-// loads of many profiles and webhooks, with the token that each call needs. It
+// loads of many profiles, webhooks and messages, with the token that each call needs. It
 // also reads what Actito's webhooks tell us, which is not a call.
 //
 // It guarantees that every error says by its kind what became of the call: a
@@ -57,7 +57,10 @@
 // profileId and, under its name, the subscription
 // (https://github.com/Nelo07o/myhappypet).
 //
-// What we guess, and the files v5*.go, v4webhook.go and newsdata.go alone hold, so
+// A parameter of a message has a list of values
+// (https://github.com/produpress/laravel-actito).
+//
+// What we guess, and the files v5*.go, v4*.go and newsdata.go alone hold, so
 // that a wrong guess is mended there:
 //   - PATCH is on the profile's own URL, with {"attributes":{},"subscriptions":{}};
 //   - the create operation is a POST on the collection, with the body of the PUT,
@@ -84,6 +87,10 @@
 //   - how a webhook writes values and where beside data's own names subscriptions
 //     and attributes may stand, which is why the likely places and spellings are
 //     read, and what has no one meaning is left out;
+//   - the beginning /email-campaigns/v4 of the call that sends a message, which may
+//     be configured; the order of day and month in its date, and its zone; that
+//     its answer may tell an interactionId; that transactional campaigns are
+//     listed as others are, with a name and a state;
 //   - that an event's id may be told twice for different data, and what an id
 //     means at all: it is only handed on.
 //

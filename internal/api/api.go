@@ -14,6 +14,7 @@ import (
 	"consentsync/internal/accounts"
 	"consentsync/internal/auth"
 	"consentsync/internal/changes"
+	"consentsync/internal/emailing"
 	"consentsync/internal/events"
 	"consentsync/internal/incoming"
 	"consentsync/internal/integration"
@@ -37,6 +38,7 @@ type API struct {
 	Integrations *integration.Service
 	People       *people.Service
 	Events       *events.Service
+	Emails       *emailing.Service
 	// PublicURL is where the server is reached; empty if that is not known.
 	PublicURL string
 	Log       *slog.Logger
@@ -70,6 +72,18 @@ func (a *API) Register(mux *http.ServeMux) {
 		"GET /v1/licences":                                         a.listLicences,
 		"GET /v1/users/{organization_user_id}":                     a.getUser,
 		"GET /v1/users/{organization_user_id}/trace":               a.getTrace,
+
+		"POST /v1/marketplace/emails":           a.createEmail,
+		"GET /v1/marketplace/emails":            a.listEmails,
+		"GET /v1/marketplace/emails/{id}":       a.getEmail,
+		"PATCH /v1/marketplace/emails/{id}":     a.changeEmail,
+		"DELETE /v1/marketplace/emails/{id}":    a.deleteEmail,
+		"POST /v1/marketplace/emails/{id}/test": a.testEmail,
+		"POST /v1/emails/send":                  a.sendEmail,
+		"GET /v1/emails/messages":               a.listMessages,
+		"GET /v1/emails/messages/counts":        a.countMessages,
+		"GET /v1/emails/messages/{id}":          a.getMessage,
+		"POST /v1/emails/messages/{id}/repeat":  a.repeatMessage,
 
 		"GET /v1/organizations":                                                  a.listOrganizations,
 		"GET /v1/organizations/{organization_id}/users":                          a.listUsers,

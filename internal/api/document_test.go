@@ -23,6 +23,7 @@ import (
 	"consentsync/internal/changes"
 	"consentsync/internal/consent"
 	"consentsync/internal/didomi"
+	"consentsync/internal/emailing"
 	"consentsync/internal/events"
 	"consentsync/internal/integration"
 	"consentsync/internal/people"
@@ -212,6 +213,8 @@ func TestSchemasHaveTheFieldsOfTheTypes(t *testing.T) {
 		{schemas["Invitation"], accounts.InvitationView{}},
 		{schemas["Change"], changes.View{}},
 		{schemas["Event"], events.View{}},
+		{schemas["Email"], emailing.View{}},
+		{schemas["Message"], emailing.MessageView{}},
 		{schemas["Trouble"], integration.TroubleView{}},
 		{schemas["Troubled"], integration.TroubledView{}},
 		{schemas["Overview"], integration.OverviewView{}},
@@ -373,6 +376,8 @@ func TestDocumentHoldsTheConstants(t *testing.T) {
 		{"Attribute.kind", schemas["Attribute"].Value.Properties["kind"].Value.Enum, words(consent.String, consent.Integer, consent.Decimal,
 			consent.Boolean, consent.Date, consent.Timestamp)},
 		{"Integration.status", schemas["Integration"].Value.Properties["status"].Value.Enum, words(store.Active, store.Paused, store.Suspended)},
+		{"MessageState", schemas["MessageState"].Value.Enum, words(store.MessagePending, store.MessageInFlight, store.MessageSent, store.MessageFailed, store.MessageUnclear, store.MessageDropped)},
+		{"Message.origin", schemas["Message"].Value.Properties["origin"].Value.Enum, words(store.OfEvent, store.OfRequest, store.OfTest)},
 		{
 			"Simulation.source", schemas["Simulation"].Value.Properties["structure"].Value.Properties["source"].Value.Enum,
 			words(backfill.FromLive, backfill.FromSnapshot, backfill.FromMapping),

@@ -22,6 +22,7 @@ import (
 	"consentsync/internal/console"
 	"consentsync/internal/deliver"
 	"consentsync/internal/didomi"
+	"consentsync/internal/emailing"
 	"consentsync/internal/events"
 	"consentsync/internal/ingest"
 	"consentsync/internal/integration"
@@ -108,9 +109,10 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 		AllowPrivate: a.cfg.AllowPrivateNetworks, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
 		Ourselves: outbound.New(outbound.Options{AllowPrivateNetworks: true}), // the operator's own address
 	}
+	emails := &emailing.Service{Store: a.engine, Sealer: keys.Sealer, Hasher: hasher, Campaigns: service.Campaigns, Now: a.engine.Clock}
 	var reprojector *backfill.Reprojector
 	a.delivery = deliver.New(a.engine, &Targets{
-		Accounts: service.Accounts, Didomis: service.Didomis, DidomiURL: a.cfg.DidomiURL, Secrets: service.Secrets, Hasher: hasher,
+		Accounts: service.Accounts, Didomis: service.Didomis, DidomiURL: a.cfg.DidomiURL, Secrets: service.Secrets, Hasher: hasher, OpenOrder: emails.Order,
 	}, deliver.Options{
 		Node: a.cfg.nodeName(), Taken: func() { reprojector.Wake() }, Now: a.engine.Clock, Stale: a.cfg.ConfirmAfter, ReadbackDelay: a.cfg.ReadbackDelay, Log: a.log, Registerer: metrics,
 	})
@@ -118,6 +120,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 		a.delivery.Wake()
 		a.engine.Hint()
 	}
+	emails.Changed = due
 	a.committer = ingest.NewCommitter(a.engine, due, a.engine.Clock, a.log, metrics)
 	fromActito := ingest.NewActito(a.committer, a.engine, integration.WebhookHeader, service.CheckSecret, a.log, metrics)
 	reprojector = backfill.NewReprojector(a.engine, a.delivery.Holds, due, a.log)
@@ -133,7 +136,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 	explainer := &people.Service{Store: a.engine, Hasher: hasher}
 	history := &events.Service{Store: a.engine, Hasher: hasher}
 	pages, err := console.New(console.Options{
-		Accounts: users, Changes: a.engine, Events: history, Integrations: service, People: explainer, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
+		Accounts: users, Changes: a.engine, Events: history, Emails: emails, Integrations: service, People: explainer, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
 	})
 	if err != nil {
 		return fmt.Errorf("console: %w", err)
@@ -141,7 +144,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 	mux := http.NewServeMux()
 	pages.Register(mux)
 	(&api.API{
-		Store: a.engine, Admin: admin, Accounts: users, Integrations: service, People: explainer, Events: history, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
+		Store: a.engine, Admin: admin, Accounts: users, Integrations: service, People: explainer, Events: history, Emails: emails, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
 	}).Register(mux)
 	mux.Handle("POST /oauth/token", &auth.Endpoint{Clients: a.engine, Tokens: tokens})
 	mux.Handle("POST /webhooks/didomi/{organization_id}", ingest.NewDidomi(a.committer, tokens, a.log, metrics))

@@ -12,6 +12,7 @@ import (
 	"consentsync/internal/auth"
 	"consentsync/internal/backfill"
 	"consentsync/internal/deliver"
+	"consentsync/internal/emailing"
 	"consentsync/internal/events"
 	"consentsync/internal/ingest"
 	"consentsync/internal/integration"
@@ -29,6 +30,7 @@ type engine interface {
 	auth.KeyStore
 	backfill.Store
 	deliver.Store
+	emailing.Store
 	events.Store
 	ingest.Store
 	ingest.Integrations

@@ -9,6 +9,7 @@ import (
 	"consentsync/internal/deliver"
 	"consentsync/internal/didomi"
 	"consentsync/internal/integration"
+	"consentsync/internal/mail"
 	"consentsync/internal/outbound"
 	"consentsync/internal/store"
 )
@@ -20,6 +21,8 @@ type Targets struct {
 	DidomiURL string
 	Secrets   func(*store.Integration) (integration.Authentication, error)
 	Hasher    *store.Hasher
+	// OpenOrder opens what a message is to say; nil where none is ever sent.
+	OpenOrder func(*store.Message) (mail.Order, error)
 }
 
 var _ deliver.Targets = (*Targets)(nil)
@@ -45,6 +48,14 @@ func (t *Targets) Paced(ctx context.Context, pace func(context.Context) error, m
 		return ctx
 	}
 	return outbound.WithMeter(ctx, func(e outbound.Exchange) { meter(deliver.Exchange(e)) })
+}
+
+// Order opens what a message is to say.
+func (t *Targets) Order(m *store.Message) (mail.Order, error) {
+	if t.OpenOrder == nil {
+		return mail.Order{}, consent.Errorf(consent.Internal, "app.Order", "messages are not sent here")
+	}
+	return t.OpenOrder(m)
 }
 
 // PersonKey gives the key of a person.
@@ -121,6 +132,17 @@ func (p *profiles) read(ctx context.Context, ref actito.Ref) (deliver.Held, erro
 func (p *profiles) Check(ctx context.Context) (deliver.Structure, error) {
 	table, err := p.client.Structure(ctx, p.ref.Entity, p.ref.TableID)
 	return deliver.Structure{Subscriptions: table.Subscriptions, Attributes: integration.AttributesOf(table)}, err
+}
+
+func (p *profiles) Send(ctx context.Context, l mail.Letter) (string, error) {
+	m := actito.Message{Entity: p.ref.Entity, Path: l.Path, Campaign: l.Campaign, Source: l.Source, Way: l.Way, At: l.At}
+	for _, a := range l.Attributes {
+		m.Attributes = append(m.Attributes, actito.MessageAttribute(a))
+	}
+	for _, x := range l.Parameters {
+		m.Parameters = append(m.Parameters, actito.MessageParameter(x))
+	}
+	return p.client.SendMessage(ctx, m)
 }
 
 func (p *profiles) Generation() uint64 { return p.client.TokenEpoch() }

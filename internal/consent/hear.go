@@ -83,6 +83,9 @@ type Rumour struct {
 	// Writes are our own of the last minutes, the oldest first, with those that
 	// are under way. They are all that could come back as an echo.
 	Writes []OwnWrite
+	// Mailed says that a message was sent through Actito shortly before, by a call
+	// that writes the profile too: what Actito then tells of it nobody chose.
+	Mailed bool
 	// Wanted is what the profile should hold; said is false if nobody ever chose.
 	Wanted WantedSubscription
 	Said   bool
@@ -131,7 +134,7 @@ func (r *Rumour) granted() Hearing {
 		return HearEcho
 	case r.Said && r.Wanted.On:
 		return HearAgreed
-	case r.Created && !r.Said:
+	case (r.Created || r.Mailed) && !r.Said:
 		return HearDefault
 	case r.Read == nil:
 		return HearUnsure

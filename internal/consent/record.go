@@ -84,6 +84,11 @@ func (r Record) refusals() Record {
 	return Record{Off: r.Off, Undated: r.Undated, SnapOff: r.SnapOff}
 }
 
+// spoken gives what events said, without the snapshots.
+func (r Record) spoken() Record {
+	return Record{Grant: r.Grant, Off: r.Off, Undated: r.Undated}
+}
+
 // refused tells whether the record holds a refusal, in force or not.
 func (r Record) refused() bool { return r.refusals() != Record{} }
 

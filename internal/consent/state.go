@@ -110,11 +110,16 @@ type State struct {
 type Change struct {
 	Changed  bool // the state is another than before
 	Withdrew bool // a choice is off now that was not, or is off anew
+	// Chose says that events alone, user records apart, say something of a choice
+	// that they did not say before. So it does not depend on whether the record
+	// of an event came before the event itself.
+	Chose bool
 }
 
 func (c *Change) add(o Change) {
 	c.Changed = c.Changed || o.Changed
 	c.Withdrew = c.Withdrew || o.Withdrew
+	c.Chose = c.Chose || o.Chose
 }
 
 // Apply merges a statement into the state (R3, R4, R5).
@@ -176,7 +181,28 @@ func (s *State) put(k Key, r Record) Change {
 func (s *State) change(old, now Record) Change {
 	was, _ := old.verdict(old.ended(s.deleted))
 	is, said := now.verdict(now.ended(s.deleted))
-	return Change{Changed: true, Withdrew: said && !is.Enabled && is != was}
+	return Change{Changed: true, Withdrew: said && !is.Enabled && is != was, Chose: s.chose(old, now)}
+}
+
+func (s *State) chose(old, now Record) bool {
+	was, before := old.spoken().verdict(old.ended(s.deleted))
+	is, after := now.spoken().verdict(now.ended(s.deleted))
+	return after && (!before || was.Enabled != is.Enabled)
+}
+
+// Spoken tells whether an event ever said anything of the subject's choices.
+func (s *State) Spoken() bool {
+	for _, e := range s.choices {
+		if e.value.spoken() != (Record{}) {
+			return true
+		}
+	}
+	for _, e := range s.lists {
+		if e.value.Rest.spoken() != (Record{}) {
+			return true
+		}
+	}
+	return false
 }
 
 // putList applies a list of chosen values: the values in it are granted, all

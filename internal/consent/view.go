@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"iter"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -221,4 +222,21 @@ func (v *View) Texts() iter.Seq2[string, Text] {
 			}
 		}
 	}
+}
+
+// Say gives what is known under a path as a text: of a text itself, of a choice
+// "true" or "false". said is false where nothing is known, or a text was cleared.
+func (v *View) Say(regulations []string, path string) (text string, said bool) {
+	if w, _, said := wanted(v, regulations, path); said {
+		return strconv.FormatBool(w.On), true
+	}
+	raw, said := v.text(regulations, path)
+	if !said {
+		return "", false
+	}
+	value, err := decodeValue(raw)
+	if err != nil || value == nil {
+		return "", false
+	}
+	return TextOf(value), true
 }

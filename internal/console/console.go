@@ -19,6 +19,7 @@ import (
 	"consentsync/internal/accounts"
 	"consentsync/internal/changes"
 	"consentsync/internal/consent"
+	"consentsync/internal/emailing"
 	"consentsync/internal/events"
 	"consentsync/internal/integration"
 	"consentsync/internal/people"
@@ -32,6 +33,7 @@ type Options struct {
 	Integrations *integration.Service
 	People       *people.Service
 	Events       *events.Service
+	Emails       *emailing.Service
 	// PublicURL is where browsers reach us; empty if that is not known.
 	PublicURL string
 	Log       *slog.Logger
@@ -132,6 +134,13 @@ func (c *Console) routes(mux *http.ServeMux) {
 	mux.Handle("POST /o/{org}/integrations/{id}/refresh", c.within(accounts.Administrator, c.act(c.Integrations.Refresh, "refreshed")))
 	mux.Handle("POST /o/{org}/integrations/{id}/replay", c.within(accounts.Operator, c.repairPerson(c.Integrations.Replay, "replayed")))
 	mux.Handle("POST /o/{org}/integrations/{id}/reread", c.within(accounts.Operator, c.repairPerson(c.Integrations.Reread, "reread")))
+	mux.Handle("GET /o/{org}/emails", c.within(accounts.Viewer, c.emailsPage))
+	mux.Handle("POST /o/{org}/emails", c.within(accounts.Administrator, c.createEmail))
+	mux.Handle("GET /o/{org}/emails/{email}", c.within(accounts.Viewer, c.emailPage))
+	mux.Handle("POST /o/{org}/emails/{email}", c.within(accounts.Administrator, c.changeEmail))
+	mux.Handle("POST /o/{org}/emails/{email}/test", c.within(accounts.Administrator, c.testEmail))
+	mux.Handle("POST /o/{org}/emails/{email}/delete", c.within(accounts.Administrator, c.deleteEmail))
+	mux.Handle("POST /o/{org}/messages/{message}/repeat", c.within(accounts.Operator, c.repeatMessage))
 	mux.Handle("GET /o/{org}/changes", c.within(accounts.Viewer, c.changesPage))
 	mux.Handle("GET /o/{org}/users", c.within(accounts.Administrator, c.usersPage))
 	mux.Handle("POST /o/{org}/invitations", c.within(accounts.Administrator, c.invite))
@@ -181,7 +190,10 @@ var doneTexts = map[string]string{
 	"paused":     "Deliveries are paused. What becomes due is kept.", "resumed": "Deliveries go on.",
 	"approved": "The grants go out.", "refreshed": "A new snapshot of the table is taken.",
 	"replayed": "The person is due: what differs is sent now.", "retried": "They are being tried again.",
-	"reread": "The profile is read soon, and what differs is sent again.",
+	"configured": "The message is configured.", "email-deleted": "No more messages of that type are sent.",
+	"tested": "The test is on its way, and stands below.", "repeated": "The message is sent again.",
+	"not-repeated": "The message cannot be sent again: it is not failed, unclear or dropped, or what it says is forgotten.",
+	"reread":       "The profile is read soon, and what differs is sent again.",
 }
 
 // done goes to a page that says what was done.

@@ -192,7 +192,10 @@ var actionTexts = map[string]string{ //nolint:gosec // words, no secret
 	"integration.webhook_secret_rotated": "gave Actito's webhook a new secret",
 	"people.retried":                     "tried those again who failed or are unmatched",
 	"person.replayed":                    "sent a person again", "person.reread": "had a person read again",
-	"user.joined": "joined", "user.invited": "invited somebody", "user.uninvited": "took an invitation back",
+	"email.created": "configured a type of message", "email.changed": "changed how a type of message is sent",
+	"email.deleted": "deleted how a type of message is sent", "message.sent_again": "had a message sent again",
+	"message.test_requested": "tested a type of message",
+	"user.joined":            "joined", "user.invited": "invited somebody", "user.uninvited": "took an invitation back",
 	"user.role_changed": "changed a role", "user.removed": "removed a user",
 	"organization.feature_set": "switched the Actito integration", "webhook_client.added": "made credentials for Didomi",
 }

@@ -25,9 +25,11 @@ type job struct {
 
 // profile names the Actito profile that the job is about: one call at a time
 // is under way for it, whatever integration it serves (R14).
-func (j *job) profile() string {
-	p := j.integration.Settings.Properties
-	return p.EntityID + "\x00" + j.integration.Snapshot.TableID + "\x00" + p.UserUniqueKey + "\x00" + j.userID
+func (j *job) profile() string { return profileOf(j.integration, j.userID) }
+
+func profileOf(i *store.Integration, userID string) string {
+	p := i.Settings.Properties
+	return p.EntityID + "\x00" + i.Snapshot.TableID + "\x00" + p.UserUniqueKey + "\x00" + userID
 }
 
 // attempt makes the calls of a job and records how they ended.
@@ -64,10 +66,15 @@ func (c *courier) attempt(ctx context.Context, j *job, now consent.Time) {
 // Where the store gives no answer, it may have begun all the same, and would
 // stay in flight for nobody: it is asked again until the lease is gone.
 func (c *courier) begin(ctx context.Context, s store.Start) (ok bool, err error) {
+	return insist(ctx, func(ctx context.Context) (bool, error) { return c.store.Begin(ctx, c.currentLease(), s) })
+}
+
+// insist asks the store until it answers, or the lease must be gone.
+func insist(ctx context.Context, ask func(context.Context) (bool, error)) (ok bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, store.LeaseLife)
 	defer cancel()
 	for {
-		if ok, err = c.store.Begin(ctx, c.currentLease(), s); err == nil || consent.KindOf(err) != consent.Transient {
+		if ok, err = ask(ctx); err == nil || consent.KindOf(err) != consent.Transient {
 			return ok, err
 		}
 		select {
@@ -164,7 +171,7 @@ func (a *attempt) backOff(err error) {
 	f.State = store.Waiting
 	f.Attempts++
 	f.NextAt = a.clock().Add(max(a.jitter(f.Attempts, f.Class), min(consent.RetryAfter(err), longestBlock)))
-	a.trouble(a.job)
+	a.trouble(a.job.profile())
 }
 
 // refused handles a 400: the subscriptions go alone at once, and the

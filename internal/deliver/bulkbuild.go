@@ -95,7 +95,7 @@ func (b *builder) columns(ctx context.Context) ([]string, error) {
 
 // fits tells whether a person can go by bulk at all.
 func (b *builder) fits(j *job) bool {
-	if len(j.whole.Subscriptions) == 0 || j.Readback > 0 || j.ReadbackAt > 0 || b.isBusy(j) || b.bulk.RowBytes(j.userID, 1) == 0 {
+	if len(j.whole.Subscriptions) == 0 || j.Readback > 0 || j.ReadbackAt > 0 || b.isBusy(j.profile()) || b.bulk.RowBytes(j.userID, 1) == 0 {
 		return false
 	}
 	return plan.Loadable(b.i, j.Known)

@@ -9,28 +9,37 @@ import (
 	"consentsync/internal/store"
 )
 
-// choose gives the next job that needs a call; nil when there is none. What
-// turns out to need no call is settled on the way.
-func (c *courier) choose(ctx context.Context, working []*store.Integration) (*job, error) {
-	var heads [plan.Classes]plan.Head
-	var jobs [plan.Classes]*job
-	for class := range store.Class(plan.Classes) {
-		j, err := c.first(ctx, working, class)
+// task is what the next call is for.
+type task struct {
+	organization, integration string
+	profile                   string       // that it is about, see job.profile
+	since                     consent.Time // since when it waits for its turn
+	dueAt                     consent.Time
+	run                       func(ctx context.Context, now consent.Time)
+}
+
+// choose gives the next task; nil when there is none. What turns out to need no
+// call is settled on the way.
+func (c *courier) choose(ctx context.Context, working []*store.Integration) (*task, error) {
+	var heads [plan.Ranks]plan.Head
+	var tasks [plan.Ranks]*task
+	for rank := range plan.Rank(plan.Ranks) {
+		t, err := c.first(ctx, working, rank)
 		if err != nil {
 			return nil, err
 		}
-		if j != nil {
-			jobs[class], heads[class] = j, plan.Head{Due: true, Since: c.since(j)}
+		if t != nil {
+			tasks[rank], heads[rank] = t, plan.Head{Due: true, Since: t.since}
 		}
 	}
-	class, ok := c.tally.Choose(heads, c.clock())
+	rank, ok := c.tally.Choose(heads, c.clock())
 	if !ok {
 		return nil, nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.turns[class].Served(turnOf(jobs[class].Organization, jobs[class].Integration))
-	return jobs[class], nil
+	c.turns[rank].Served(turnOf(tasks[rank].organization, tasks[rank].integration))
+	return tasks[rank], nil
 }
 
 // turnOf names whose turn it is: within a class the integrations of a licence
@@ -46,31 +55,52 @@ func (c *courier) since(j *job) consent.Time {
 	return j.DueAt
 }
 
-// first gives the first job of a class, of the integration whose turn it is.
-func (c *courier) first(ctx context.Context, working []*store.Integration, class store.Class) (*job, error) {
-	var jobs []*job
+// first gives the first task of a rank, of the integration whose turn it is.
+func (c *courier) first(ctx context.Context, working []*store.Integration, rank plan.Rank) (*task, error) {
+	var tasks []*task
 	var waiting []plan.Waiting
 	for _, i := range working {
+		class, deliveries := rank.Class()
+		if !deliveries && !i.Settings.EnableEmailing {
+			continue
+		}
 		target, err := c.targets.Target(i)
 		if err != nil {
 			c.suspend(ctx, i, consent.MessageOf(err), false)
 			continue
 		}
-		j, err := c.firstOf(ctx, i, target, class)
+		var t *task
+		if deliveries {
+			t, err = c.firstDelivery(ctx, i, target, class)
+		} else {
+			t, err = c.firstMessage(ctx, i, target, rank)
+		}
 		if err != nil {
 			return nil, err
 		}
-		if j != nil {
-			jobs, waiting = append(jobs, j), append(waiting, plan.Waiting{Key: turnOf(j.Organization, j.Integration), Since: j.DueAt})
+		if t != nil {
+			tasks, waiting = append(tasks, t), append(waiting, plan.Waiting{Key: turnOf(t.organization, t.integration), Since: t.dueAt})
 		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	next := c.turns[class].Next(waiting)
+	next := c.turns[rank].Next(waiting)
 	if next < 0 {
 		return nil, nil
 	}
-	return jobs[next], nil
+	return tasks[next], nil
+}
+
+// firstDelivery is firstOf as a task.
+func (c *courier) firstDelivery(ctx context.Context, i *store.Integration, target Target, class store.Class) (*task, error) {
+	j, err := c.firstOf(ctx, i, target, class)
+	if j == nil || err != nil {
+		return nil, err
+	}
+	return &task{
+		j.Organization, j.Integration, j.profile(), c.since(j), j.DueAt,
+		func(ctx context.Context, now consent.Time) { c.attempt(ctx, j, now) },
+	}, nil
 }
 
 // firstOf gives the first job of a class that needs a call. What needs none is
@@ -119,7 +149,7 @@ func (c *courier) sift(ctx context.Context, i *store.Integration, target Target,
 			}
 		case err != nil:
 			return nil, nil, err
-		case c.isBusy(j):
+		case c.isBusy(j.profile()):
 		case !j.send.Empty():
 			return j, settled, nil
 		default:
@@ -159,7 +189,7 @@ func (c *courier) readback(ctx context.Context, i *store.Integration, target Tar
 		if err != nil {
 			return nil, err
 		}
-		if !c.isBusy(j) {
+		if !c.isBusy(j.profile()) {
 			j.readOnly = true
 			return j, nil
 		}
@@ -167,10 +197,10 @@ func (c *courier) readback(ctx context.Context, i *store.Integration, target Tar
 	return nil, nil
 }
 
-func (c *courier) isBusy(j *job) bool {
+func (c *courier) isBusy(profile string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.busy[j.profile()]
+	return c.busy[profile]
 }
 
 // prepare reads the person and works out what is to be sent now.

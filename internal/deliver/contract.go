@@ -7,7 +7,8 @@
 // recorded only under the lease under which the call was made; whatever has no
 // definite answer stays unknown, is sent again and read back; one profile's
 // refused data holds up nobody else; and a fault of the whole (credentials,
-// table) suspends the integration and is probed until it is gone.
+// table) suspends the integration and is probed until it is gone. A message to a
+// person is handed over once, or it is said that this is not certain.
 package deliver
 
 import (
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"consentsync/internal/consent"
+	"consentsync/internal/mail"
 	"consentsync/internal/store"
 )
 
@@ -48,6 +50,17 @@ type Store interface {
 
 	Loads
 	News
+	Messages
+}
+
+// Messages is what sending messages to people needs of the database.
+type Messages interface {
+	Email(ctx context.Context, organization, id string) (*store.Email, error)
+	NextMessages(ctx context.Context, k store.IntegrationKey, rank store.Rank, limit int) ([]*store.Message, error)
+	BeginMessage(ctx context.Context, l store.Lease, m *store.Message, call store.Call) (bool, error)
+	EndMessage(ctx context.Context, l store.Lease, end store.MessageEnd) error
+	DropMessage(ctx context.Context, l store.Lease, m *store.Message, reason string) error
+	TendMessages(ctx context.Context, l store.Lease, k store.IntegrationKey) (dropped int64, err error)
 }
 
 // News is what two-way needs of the database.
@@ -59,6 +72,7 @@ type News interface {
 	SettleNews(ctx context.Context, l store.Lease, h store.Heard) error
 	OwnWrites(ctx context.Context, k store.IntegrationKey, p store.PersonKey, since consent.Time) (map[string][]consent.OwnWrite, error)
 	PersonOfProfile(ctx context.Context, k store.IntegrationKey, profileID string) (store.PersonKey, error)
+	MailedSince(ctx context.Context, organization string, p store.PersonKey, since consent.Time) (bool, error)
 	store.Backlogs
 }
 
@@ -101,6 +115,10 @@ type Target interface {
 	// Bulk is the operation that takes many profiles at once; nil if the
 	// integration has none.
 	Bulk() Bulk
+	// Send has a message sent, and writes the recipient's profile on the way. It
+	// gives Actito's own id of it, if the answer tells it. Its errors are those of
+	// a write.
+	Send(ctx context.Context, l mail.Letter) (interaction string, err error)
 }
 
 // Bulk takes many profiles in one call. Its errors are those of a Target.
@@ -159,6 +177,8 @@ type Targets interface {
 	Target(i *store.Integration) (Target, error)
 	// Didomi opens the way back; nil where there are no credentials for it.
 	Didomi(i *store.Integration) (Didomi, error)
+	// Order opens what a message is to say.
+	Order(m *store.Message) (mail.Order, error)
 	// PersonKey gives the key of a person.
 	PersonKey(organization, userID string) store.PersonKey
 	// Paced gives a context under which every request to the other end first

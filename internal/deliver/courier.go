@@ -48,13 +48,14 @@ type courier struct {
 	busy      map[string]bool // profiles with a call under way, and "" for a probe
 	wanted    int             // places that are waited for beside the single lane
 	tally     plan.Tally
-	turns     [plan.Classes]plan.Turns
+	turns     [plan.Ranks]plan.Turns
 	blocked   consent.Time
 	calls     sync.WaitGroup
 
 	node     string
 	reported report
 	effects  effects
+	tended   map[store.IntegrationKey]time.Time // when messages were last looked after
 }
 
 func (c *courier) clock() consent.Time { return consent.TimeOf(c.now()) }
@@ -119,6 +120,7 @@ func (c *courier) run(ctx, calls context.Context) {
 	for ctx.Err() == nil {
 		c.report(ctx)
 		c.tellEffects(ctx)
+		c.tendMessages(ctx)
 		wait, err := c.step(ctx, calls)
 		if err != nil && ctx.Err() == nil {
 			c.log.ErrorContext(ctx, "looking for work failed", "error", err)
@@ -163,19 +165,19 @@ func (c *courier) step(ctx, calls context.Context) (time.Duration, error) {
 	if wait := c.budget().wait(c.now()); wait > 0 {
 		return wait, nil
 	}
-	j, err := c.find(ctx, calls)
-	if err != nil || j == nil {
+	t, err := c.find(ctx, calls)
+	if err != nil || t == nil {
 		return poll, err
 	}
 	if !c.free() { // meanwhile a probe took the last place, or Actito asked for a wait
 		return 0, nil
 	}
-	c.start(calls, j)
+	c.start(calls, t)
 	return 0, nil
 }
 
-// find gives the next job of any integration that works; nil if there is none.
-func (c *courier) find(ctx, calls context.Context) (*job, error) {
+// find gives the next task of any integration that works; nil if there is none.
+func (c *courier) find(ctx, calls context.Context) (*task, error) {
 	integrations, err := c.refresh(ctx)
 	if err != nil || len(integrations) == 0 {
 		return nil, err
@@ -222,8 +224,8 @@ func (c *courier) forget(integrations []*store.Integration) {
 	maps.DeleteFunc(c.listeners, func(k store.IntegrationKey, _ *listener) bool { return !there[k] })
 	maps.DeleteFunc(c.loaders, func(k store.IntegrationKey, _ *loader) bool { return !there[k] })
 	maps.DeleteFunc(c.health, func(k store.IntegrationKey, _ *health) bool { return !there[k] })
-	for class := range c.turns {
-		c.turns[class].Forget(turns)
+	for rank := range c.turns {
+		c.turns[rank].Forget(turns)
 	}
 }
 
@@ -263,10 +265,10 @@ func (c *courier) tend(ctx, calls context.Context, integrations []*store.Integra
 	return working, nil
 }
 
-// start runs a job in the background, its first request paid for.
-func (c *courier) start(calls context.Context, j *job) {
+// start runs a task in the background, its first request paid for.
+func (c *courier) start(calls context.Context, t *task) {
 	p := c.budget().purse(c.now())
-	c.occupy(j.profile(), func() { c.attempt(c.targets.Paced(calls, p.pay, c.meter), j, c.clock()) })
+	c.occupy(t.profile, func() { t.run(c.targets.Paced(calls, p.pay, c.meter), c.clock()) })
 }
 
 // occupy runs f in the background as one of the calls that may be under way at

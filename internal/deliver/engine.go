@@ -239,6 +239,7 @@ func (e *Engine) start(ctx context.Context, l store.Lease) {
 		stale: e.opts.Stale, readbackDelay: e.opts.ReadbackDelay,
 		wake: make(chan struct{}, 1), lease: l, health: make(map[store.IntegrationKey]*health),
 		loaders: make(map[store.IntegrationKey]*loader), listeners: make(map[store.IntegrationKey]*listener), busy: make(map[string]bool), node: e.opts.Node,
+		tended: make(map[store.IntegrationKey]time.Time),
 	}
 	loop, stop := context.WithCancel(ctx)
 	calls, cut := context.WithCancel(context.WithoutCancel(ctx))

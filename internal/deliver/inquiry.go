@@ -18,6 +18,11 @@ import (
 // profile to be read, or for webhooks to be merged.
 var errLater = errors.New("it takes a while")
 
+// mailEcho is for how long what Actito tells of a profile may come from a message
+// that was sent to it: the call writes the profile too. It is short, for people
+// also answer what they are sent.
+const mailEcho = time.Minute
+
 // inquiry finds out what one piece of news means.
 type inquiry struct {
 	*courier
@@ -267,6 +272,10 @@ func (q *inquiry) weighOnce(ctx context.Context, told map[string]bool) error {
 	if err != nil {
 		return err
 	}
+	mailed, err := q.store.MailedSince(ctx, q.i.Organization, q.heard.Person, q.news.ArrivedAt.Add(-mailEcho))
+	if err != nil {
+		return err
+	}
 	projection := consent.Project(person.View(), q.i.Rules())
 	at := q.news.ArrivedAt
 	var said []consent.Said
@@ -279,7 +288,7 @@ func (q *inquiry) weighOnce(ctx context.Context, told map[string]bool) error {
 		if !is || !clear || q.whole && (!held || !known.Unknown && known.Value == any(on)) {
 			continue // not told, or nothing that is known to have changed
 		}
-		r := consent.Rumour{On: on, Created: q.news.Created, ArrivedAt: q.news.ArrivedAt, Writes: writes[m.ID], Known: known}
+		r := consent.Rumour{On: on, Created: q.news.Created, ArrivedAt: q.news.ArrivedAt, Mailed: mailed, Writes: writes[m.ID], Known: known}
 		r.Wanted, r.Said = projection.Subscriptions[m.ID]
 		if q.held != nil && known.ConfirmedAt >= q.readAt {
 			return consent.Errorf(consent.Transient, "deliver.hear", "the profile was written to while it was read")

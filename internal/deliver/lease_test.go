@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"consentsync/internal/consent"
+	"consentsync/internal/mail"
 	"consentsync/internal/store"
 	"consentsync/internal/store/sqlite"
 )
@@ -64,6 +65,10 @@ func (s *mute) ReadID(context.Context, string) (Held, error) { return Held{}, ni
 func (s *mute) Check(context.Context) (Structure, error)     { return Structure{}, nil }
 func (s *mute) Generation() uint64                           { return 0 }
 func (s *mute) Bulk() Bulk                                   { return nil }
+func (s *mute) Order(*store.Message) (mail.Order, error)     { return mail.Order{}, nil }
+func (s *mute) Send(context.Context, mail.Letter) (string, error) {
+	return "", consent.Errorf(consent.Forbidden, "test", "not for this test")
+}
 func (s *mute) Target(*store.Integration) (Target, error)    { return s, nil }
 func (s *mute) Didomi(*store.Integration) (Didomi, error)    { return nil, nil }
 func (s *mute) PersonKey(string, string) (k store.PersonKey) { return k }

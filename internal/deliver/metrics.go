@@ -14,6 +14,7 @@ type metrics struct {
 	loads    *prometheus.CounterVec
 	rows     *prometheus.CounterVec
 	news     *prometheus.CounterVec
+	messages *prometheus.CounterVec
 	leases   *prometheus.CounterVec
 	licences *licences
 }
@@ -39,13 +40,16 @@ func newMetrics(r prometheus.Registerer, node string) *metrics {
 		news: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "consentsync_news_total", Help: "Changes of subscriptions that Actito told of, by what they turned out to be.",
 		}, []string{"hearing"}),
+		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "consentsync_messages_total", Help: "Messages to people by what became of them; pending is an attempt after which another follows.",
+		}, []string{"state"}),
 		leases: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "consentsync_leases_total", Help: "Leases of licences that this node took, gave back, or lost for it could not renew them in time.",
 		}, []string{"change"}),
 		licences: &licences{node: node, plans: make(map[string]store.LicencePlan)},
 	}
 	if r != nil {
-		r.MustRegister(m.calls, m.delay, m.finishes, m.loads, m.rows, m.news, m.leases, m.licences)
+		r.MustRegister(m.calls, m.delay, m.finishes, m.loads, m.rows, m.news, m.messages, m.leases, m.licences)
 	}
 	return m
 }

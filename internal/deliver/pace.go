@@ -55,11 +55,11 @@ func (c *courier) definite() {
 // trouble notes a call that failed for no fault of the profile. After several
 // profiles in a row no profile is called, so that an outage does not turn into
 // a storm, and the other end is probed until it answers.
-func (c *courier) trouble(j *job) {
+func (c *courier) trouble(profile string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	was := c.circuit.Open()
-	c.circuit.Failed(j.profile(), c.clock(), c.random())
+	c.circuit.Failed(profile, c.clock(), c.random())
 	if !was && c.circuit.Open() {
 		c.log.Warn("the licence is out of reach: profiles wait, and Actito is probed")
 	}

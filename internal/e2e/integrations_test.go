@@ -77,7 +77,6 @@ func TestBadIntegrationsAreRefused(t *testing.T) {
 		"attribute is a number":    {func(in object) { properties(in)["attributes"] = []int{7} }, "properties.attributes", "an object"},
 		"secret without its key":   {didomi("", "s"), "authentication.didomi_api_key", "together"},
 		"key without its secret":   {didomi("k", ""), "authentication.didomi_api_secret", "together"},
-		"e-mails are not there":    {func(in object) { in["enable_emailing"] = true }, "enable_emailing", "version"},
 		"organization in conflict": {func(in object) { in["organization_id"] = "other" }, "organization_id", "another"},
 	} {
 		r := b.refused(http.MethodPost, integrations, b.settings(c.change), http.StatusBadRequest)

@@ -60,6 +60,7 @@ func (d *Didomi) take(w http.ResponseWriter, r *http.Request) (store.Receipt, er
 	if err != nil {
 		return store.Receipt{}, err
 	}
+	in.Live = true
 	return d.committer.Accept(r.Context(), in)
 }
 

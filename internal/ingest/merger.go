@@ -173,13 +173,17 @@ func (m *merger) merge(ctx context.Context, k store.InboxKey) (int, error) {
 	return merged.Webhooks, nil
 }
 
-// decode reads a webhook out of the inbox as it was read when it came.
+// decode reads a webhook out of the inbox as it was read when it came: nothing
+// else is ever put there.
 func decode(q store.Queued) (store.Inbound, error) {
-	return Inbound(q.Organization, q.Payload)
+	in, err := Inbound(q.Organization, q.Payload)
+	in.Live = true
+	return in, err
 }
 
 // Inbound decodes the body of a webhook that came to an organization's address;
-// Invalid if it cannot be read.
+// Invalid if it cannot be read. It counts as told of old, not as live, until
+// whoever received it says otherwise (R28).
 func Inbound(organization string, body []byte) (store.Inbound, error) {
 	payload, err := didomi.Parse(body)
 	if err != nil {

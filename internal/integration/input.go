@@ -136,9 +136,6 @@ func (in *input) validate(allowPrivate bool) error {
 	if in.EnableWebhooks {
 		validateDidomi(&in.Authentication, fields)
 	}
-	if in.EnableEmailing {
-		fields["enable_emailing"] = "e-mails cannot be sent through Actito by this version: set it to false"
-	}
 	if len(fields) > 0 {
 		return incoming.Refuse(consent.Invalid, fields)
 	}

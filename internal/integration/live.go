@@ -196,3 +196,18 @@ func kindOf(a actito.Attribute) consent.AttributeKind {
 	}
 	return consent.String
 }
+
+// Campaigns lists the transactional campaigns of an integration's entity; known is
+// false where Actito does not tell.
+func (s *Service) Campaigns(ctx context.Context, i *store.Integration) (list []actito.Campaign, known bool, err error) {
+	secrets, err := s.Secrets(i)
+	if err != nil {
+		return nil, false, err
+	}
+	p := i.Settings.Properties
+	list, known, err = s.Accounts.Client(p.BaseURL, secrets.PrivateAPIKey).Campaigns(ctx, p.EntityID)
+	if err != nil {
+		return nil, false, refusedAccount(err, p.BaseURL, "properties.email_campaign_name")
+	}
+	return list, known, nil
+}

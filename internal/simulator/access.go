@@ -19,6 +19,8 @@ const (
 	RightWriteImports  = "write_imports"
 	RightReadWebhooks  = "read_webhooks"
 	RightWriteWebhooks = "write_webhooks"
+	RightReadCampaigns = "read_mail_campaigns"
+	RightSendMessages  = "write_transactional_sendings"
 )
 
 // access keeps API keys and the tokens made from them

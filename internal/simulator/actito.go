@@ -75,6 +75,13 @@ type ActitoOptions struct {
 	// LoadResults is LoadResultsRows by default.
 	LoadResults LoadResults
 
+	// NoCampaignList answers 404 to the list of campaigns, which is not documented
+	// for transactional ones.
+	NoCampaignList bool
+	// BornWith are the subscriptions that a profile begins with which a message
+	// makes.
+	BornWith []string
+
 	// AllowHTTPWebhooks takes webhooks whose target is not https, which a test
 	// or a demo without certificates needs.
 	AllowHTTPWebhooks bool
@@ -121,6 +128,8 @@ type Actito struct {
 
 	mu       sync.Mutex
 	entities []*entity
+	outbox   []Sent
+	onSent   func(Sent)
 }
 
 // NewActito makes a simulated Actito that is ready to be asked: unless it is
@@ -143,6 +152,9 @@ func NewActito(opts ActitoOptions) *Actito {
 		a.AddTable(SampleEntity, SampleTable())
 		a.AddETL(SampleEntity, ETL{SampleETL, SampleTableID, "emailAddress", UpdateOnly})
 		a.AddETL(SampleEntity, ETL{SampleETLUpsert, SampleTableID, "emailAddress", CreateUpdate})
+		for _, c := range sampleCampaigns() {
+			a.AddCampaign(SampleEntity, c)
+		}
 		a.AddKey(SampleKey)
 	}
 	return a
@@ -205,6 +217,7 @@ func (a *Actito) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q := readRequest(r, a.opts.MaxLoadBytes)
+	a.findTable(q)
 	e := a.journal.begin(a.opts.Now(), q, a.namesOf(q))
 	out := a.handle(r.Context(), q, e)
 	// The client learns nothing before the books are closed: whoever sends its

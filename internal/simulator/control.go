@@ -40,6 +40,7 @@ type faultJSON struct {
 //	GET    /_simulator/profiles  all profiles
 //	POST   /_simulator/profiles  PutProfile: {"entity", "table", "attributes", "subscriptions"}
 //	GET    /_simulator/calls     the calls recorded; ?kind= picks one kind
+//	GET    /_simulator/outbox    the messages sent
 //	GET    /_simulator/loads     the loads begun
 //	GET    /_simulator/webhooks  what webhooks were told
 //	POST   /_simulator/webhooks  DeliverWebhooks
@@ -56,6 +57,8 @@ func (a *Actito) serveControl(w http.ResponseWriter, r *http.Request) {
 		out = a.controlPut(r)
 	case "GET calls":
 		out = answer(http.StatusOK, a.callsOf(Kind(r.URL.Query().Get("kind"))))
+	case "GET outbox":
+		out = answer(http.StatusOK, append([]Sent{}, a.Outbox()...))
 	case "GET loads":
 		out = answer(http.StatusOK, a.Loads())
 	case "GET webhooks":

@@ -71,6 +71,12 @@
 //     that a webhook is not switched off by that, and that what a deleted one
 //     has not told is lost.
 //
+// Of messages, the call that sends one is documented, its body up to the
+// parameters, that it makes or changes the profile, and that a campaign has to be
+// in progress. Guessed are the beginning of its path, that the first attribute
+// names the profile, the forms of a parameter and of the date, the answer
+// {"interactionId": 1}, the list of campaigns, and all of text messages.
+//
 // # Our guesses about Didomi
 //
 //   - the flat form of a webhook's payload, see [Flatten];

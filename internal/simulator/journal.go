@@ -27,6 +27,7 @@ type Call struct {
 	ETL       string `json:"etl,omitempty"`
 	Load      string `json:"load,omitempty"`
 	FileBytes int    `json:"fileBytes,omitempty"`
+	Campaign  string `json:"campaign,omitempty"`
 	// Status is what was answered, 0 when nothing was.
 	Status int `json:"status"`
 	// Applied tells whether the call changed what is stored, or began a load.
@@ -65,7 +66,7 @@ func (j *journal) begin(now time.Time, q *request, names []string) *entry {
 		Started: now, Kind: q.kind, Method: q.method, Path: q.path,
 		Entity: q.entity, Table: q.table, Key: q.key.String(),
 		Attributes: q.attributes, Subscriptions: q.subscriptions,
-		ETL: q.etl, Load: q.load, FileBytes: len(q.file),
+		ETL: q.etl, Load: q.load, FileBytes: len(q.file), Campaign: q.campaign,
 	}
 	j.counts[q.kind]++
 	j.calls = append(j.calls, call)
@@ -114,7 +115,7 @@ func (e *entry) met(effect Effect) {
 // the call uses and, if there is such a profile, the one that every other way to
 // name it leads to.
 func (a *Actito) namesOf(q *request) []string {
-	if !q.kind.hasBody() || q.key.attr == "" {
+	if !q.kind.hasBody() && q.kind != KindMail || q.key.attr == "" {
 		return nil
 	}
 	a.mu.Lock()

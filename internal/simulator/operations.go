@@ -35,6 +35,10 @@ func (a *Actito) perform(q *request) outcome {
 		out, err = a.change(q, a.replace)
 	case KindDelete:
 		out, err = a.change(q, a.remove)
+	case KindMail:
+		out, err = a.change(q, a.sendMail)
+	case KindCampaigns:
+		out, err = a.listCampaigns(q)
 	case KindTrigger:
 		out, err = a.triggerLoad(q)
 	case KindExecution:

@@ -29,8 +29,10 @@ const (
 	KindTrigger   Kind = "trigger"   // a file for an ETL
 	KindExecution Kind = "execution" // what became of it
 	KindRowErrors Kind = "row-errors"
-	KindWebhooks  Kind = "webhooks" // the list of webhooks
-	KindWebhook   Kind = "webhook"  // one of them
+	KindWebhooks  Kind = "webhooks"  // the list of webhooks
+	KindWebhook   Kind = "webhook"   // one of them
+	KindMail      Kind = "mail"      // sends a message, and writes a profile
+	KindCampaigns Kind = "campaigns" // the list of campaigns
 	KindUnknown   Kind = "unknown"
 
 	KindCreateWebhook  Kind = "create-webhook"
@@ -47,7 +49,7 @@ const (
 )
 
 func (k Kind) writes() bool {
-	return k.hasBody() || k == KindDelete || k == KindTrigger || k.hasWebhook() || k == KindDeleteWebhook
+	return k.hasBody() || k == KindMail || k == KindDelete || k == KindTrigger || k.hasWebhook() || k == KindDeleteWebhook
 }
 
 // hasBody tells whether the body is a profile's JSON.
@@ -67,6 +69,10 @@ func (k Kind) right() string {
 		return RightReadProfiles
 	case KindUpdate, KindCreate, KindReplace, KindDelete:
 		return RightWriteProfiles
+	case KindMail:
+		return RightSendMessages
+	case KindCampaigns:
+		return RightReadCampaigns
 	case KindExecution, KindRowErrors:
 		return RightReadImports
 	case KindTrigger:
@@ -120,6 +126,9 @@ type request struct {
 	fate          Effect // what an injected fault makes of a load
 	webhookID     string
 	webhook       []byte // of a call that makes or replaces one, as it came
+	campaign      string // of a message
+	sms           bool
+	mail          mailForm
 	// refusal is set when the request makes no sense.
 	refusal *refusal
 }
@@ -142,12 +151,14 @@ func readRequest(r *http.Request, maxFile int64) *request {
 	body, err := io.ReadAll(io.LimitReader(r.Body, 16<<20))
 	switch {
 	case q.refusal != nil:
-	case (q.kind.hasBody() || q.kind.hasWebhook()) && err != nil:
+	case (q.kind.hasBody() || q.kind.hasWebhook() || q.kind == KindMail) && err != nil:
 		q.refusal = refuse(http.StatusBadRequest, "the body cannot be read")
 	case q.kind.hasBody():
 		q.readBody(body)
 	case q.kind.hasWebhook():
 		q.webhook = body
+	case q.kind == KindMail:
+		q.readMail(body)
 	}
 	return q
 }
@@ -164,7 +175,7 @@ func (q *request) route() {
 	case slices.Equal(parts, []string{"auth", "token"}):
 		q.choose(map[string]Kind{http.MethodGet: KindToken})
 		return
-	case q.routeWebhooks(parts):
+	case q.routeWebhooks(parts), q.routeMails(parts):
 		return
 	}
 	category := ""

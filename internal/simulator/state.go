@@ -12,7 +12,7 @@ import (
 // Change is one change of a profile, by a call or by somebody in Actito.
 type Change struct {
 	At   time.Time
-	Kind Kind // update, create, replace or delete
+	Kind Kind // update, create, replace, mail or delete
 	// Edit is set when no call made the change but PutProfile or DeleteProfile.
 	Edit bool
 	// Load is the id of the execution when a load made it.

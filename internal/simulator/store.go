@@ -38,6 +38,8 @@ type entity struct {
 	name   string
 	tables []*table
 	etls   []ETL
+
+	campaigns []Campaign
 }
 
 // table is a profile table with its profiles. Its methods are called with

@@ -25,6 +25,9 @@ type Inbound struct {
 	// Tell is the integration through which Didomi is told of it, because it was
 	// said in Actito; empty for what Didomi itself said.
 	Tell string
+	// Live says that Didomi told it by webhook, just now: only that causes
+	// messages (R28).
+	Live bool
 }
 
 // Urgent tells whether the message may turn something off.
@@ -116,6 +119,11 @@ type AcceptTx interface {
 	// MarkDue makes the deliveries of all integrations of the organization
 	// due and tells for which of the entries there was one.
 	MarkDue(ctx context.Context, due []Due) ([]bool, error)
+	// EmailsFor gives how an organization sends messages.
+	EmailsFor(ctx context.Context, organization string) ([]*Email, error)
+	// Intend stores messages, but for those that are there: one with the same
+	// type, event and person. It comes before MarkDue.
+	Intend(ctx context.Context, messages []Message) error
 }
 
 // forgetAfter bounds how long equal content without an id counts as the same
@@ -170,6 +178,7 @@ type row struct {
 	event    *Event      // nil for a duplicate
 	receipt  Receipt
 	due      []int // indexes into acceptance.due
+	occasion occasion
 }
 
 type held struct {

@@ -103,7 +103,14 @@ func (a *acceptance) apply() error {
 		}
 		var total consent.Change
 		for _, s := range r.effects.Statements {
-			total = a.change(r, SubjectKey{r.in.Organization, r.person}, s.At, total, func(h *held) consent.Change { return h.State.Apply(s) })
+			total = a.change(r, SubjectKey{r.in.Organization, r.person}, s.At, total, func(h *held) consent.Change {
+				spoken := !r.in.Live || h.State.Spoken()
+				c := h.State.Apply(s)
+				if c.Chose {
+					r.choosing(s, spoken)
+				}
+				return c
+			})
 		}
 		if t := r.effects.Tombstone; t != nil {
 			for _, k := range r.buriedAt {
@@ -220,6 +227,9 @@ func (a *acceptance) save() error {
 		}
 	}
 	if err := a.tx.InsertEvents(a.ctx, events); err != nil {
+		return err
+	}
+	if err := a.intend(); err != nil {
 		return err
 	}
 	return a.markDue()

@@ -87,6 +87,10 @@ var Tables = []Table{
 	{"memberships", text("organization", "member"), all(text("role"), ints("since"))},
 	{"invitations", text("organization", "id"), all(raw("hash"), text("role", "note", "invited_by"), ints("created_at", "expires_at"), flags("first"))},
 	{"effects", all(text("organization", "integration"), ints("at"), flags("withdrawal"), ints("step")), ints("people")},
+	{"emails", text("organization", "id"), all(text("integration", "type", "settings"), ints("revision", "created_at", "updated_at"))},
+	{"messages", all(text("organization"), raw("id")), all(
+		text("integration", "email", "type", "origin", "state", "reason", "interaction"), raw("person", "event", "body"), flags("again"),
+		ints("rank", "created_at", "expires_at", "next_at", "ended_at", "attempts", "epoch"))},
 	{"changes", all(text("organization"), raw("id")), all(text("integration", "actor", "action", "details"), ints("at"))},
 }
 

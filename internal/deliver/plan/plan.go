@@ -3,7 +3,7 @@
 // time and what happened; whoever shares it between goroutines locks it.
 //
 // It guarantees that a live withdrawal goes before everything else, that lower
-// classes get at most one call in twenty while a higher one has anything due,
+// ranks get at most one call in twenty while a higher one has anything due,
 // and none while a live withdrawal has waited over two seconds (Tally); that
 // the integrations of a licence are served in turn (Turns); that the pace
 // follows what Actito can take, within the ceiling (Pace); that an outage is
@@ -19,39 +19,79 @@ import (
 	"consentsync/internal/store"
 )
 
-// Classes is how many classes there are.
+// Classes is how many classes of deliveries there are.
 const Classes = 3
 
+// Rank is a sort of work, in the order in which it goes first: the classes of
+// deliveries, and between them the messages to people.
+type Rank int
+
+// The ranks. What asks somebody to confirm or approve an event goes before grants
+// and refusals of old, for the event waits for it; messages that only tell go
+// last.
 const (
-	// oneIn is the share of calls that lower classes keep while a higher one
-	// has anything due: one in so many.
+	Withdrawals Rank = iota
+	ValidatingMessages
+	OldRefusals
+	OrdinaryDeliveries
+	TellingMessages
+	Ranks = 5
+)
+
+// RankOf gives the rank of a class of deliveries.
+func RankOf(c store.Class) Rank {
+	switch c {
+	case store.LiveWithdrawal:
+		return Withdrawals
+	case store.BackfilledRefusal:
+		return OldRefusals
+	}
+	return OrdinaryDeliveries
+}
+
+// Class is the class of deliveries that has this rank; ok is false for messages.
+func (r Rank) Class() (c store.Class, ok bool) {
+	switch r {
+	case Withdrawals:
+		return store.LiveWithdrawal, true
+	case OldRefusals:
+		return store.BackfilledRefusal, true
+	case OrdinaryDeliveries:
+		return store.Ordinary, true
+	}
+	return 0, false
+}
+
+const (
+	// oneIn is the share of calls that lower ranks keep while a higher one has
+	// anything due: one in so many.
 	oneIn = 20
-	// patience is how long a live withdrawal may wait before lower classes
-	// get nothing at all.
+	// patience is how long a live withdrawal may wait before lower ranks get
+	// nothing at all.
 	patience = 2 * time.Second
 )
 
-// Head is the first that is due in a class.
+// Head is the first that is due in a rank.
 type Head struct {
 	Due   bool
 	Since consent.Time // since when it is due
 }
 
-// Tally remembers how many calls were spent while lower classes waited. The
-// zero value is ready.
+// Tally remembers how many calls were spent while lower ranks waited. The zero
+// value is ready.
 type Tally struct{ spent int }
 
-// Choose gives the class to serve next; ok is false when nothing is due. The
-// tally counts the call, so Choose is called once for each call made.
-func (t *Tally) Choose(heads [Classes]Head, now consent.Time) (class store.Class, ok bool) {
+// Choose gives the rank to serve next; ok is false when nothing is due. The tally
+// counts the call, so Choose is called once for each call made.
+func (t *Tally) Choose(heads [Ranks]Head, now consent.Time) (rank Rank, ok bool) {
 	first, lower := -1, -1
-	for c, h := range heads {
+	for r, h := range heads {
 		switch {
 		case !h.Due:
 		case first < 0:
-			first = c
+			first = r
 		case lower < 0:
-			lower = c
+			lower = r
 		}
 	}
 	if first < 0 {
@@ -59,14 +99,14 @@ func (t *Tally) Choose(heads [Classes]Head, now consent.Time) (class store.Class
 	}
 	if lower < 0 {
 		t.spent = 0
-		return store.Class(first), true
+		return Rank(first), true
 	}
 	t.spent++
-	withdrawal := heads[store.LiveWithdrawal]
+	withdrawal := heads[Withdrawals]
 	late := withdrawal.Due && now.Sub(withdrawal.Since) > patience
 	if t.spent >= oneIn && !late {
 		t.spent = 0
-		return store.Class(lower), true
+		return Rank(lower), true
 	}
-	return store.Class(first), true
+	return Rank(first), true
 }

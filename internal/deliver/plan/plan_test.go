@@ -7,27 +7,29 @@ import (
 	"pgregory.net/rapid"
 
 	"consentsync/internal/consent"
-	"consentsync/internal/store"
 )
 
 const now = consent.Time(1_000_000_000)
 
 func due(waiting time.Duration) Head { return Head{Due: true, Since: now.Add(-waiting)} }
 
-// R21: live withdrawals, then refusals of old, then the rest.
+// R21: live withdrawals, then what asks for a confirmation, then refusals of old,
+// then the rest, then messages that only tell.
 func TestR21HigherClassesFirst(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		heads [Classes]Head
-		want  store.Class
+		heads [Ranks]Head
+		want  Rank
 		ok    bool
 	}{
-		"nothing":             {[Classes]Head{}, 0, false},
-		"a withdrawal":        {[Classes]Head{due(0), due(time.Hour), due(time.Hour)}, store.LiveWithdrawal, true},
-		"a refusal of old":    {[Classes]Head{{}, due(0), due(time.Hour)}, store.BackfilledRefusal, true},
-		"only ordinary ones":  {[Classes]Head{{}, {}, due(0)}, store.Ordinary, true},
-		"all but the middle":  {[Classes]Head{due(0), {}, due(time.Hour)}, store.LiveWithdrawal, true},
-		"refusals and nobody": {[Classes]Head{{}, due(0), {}}, store.BackfilledRefusal, true},
+		"nothing":                  {[Ranks]Head{}, 0, false},
+		"a withdrawal":             {[Ranks]Head{due(0), due(time.Hour), due(time.Hour), due(time.Hour)}, Withdrawals, true},
+		"a validation":             {[Ranks]Head{{}, due(0), due(time.Hour), due(time.Hour)}, ValidatingMessages, true},
+		"a refusal of old":         {[Ranks]Head{{}, {}, due(0), due(time.Hour), due(time.Hour)}, OldRefusals, true},
+		"a grant and a message":    {[Ranks]Head{{}, {}, {}, due(0), due(time.Hour)}, OrdinaryDeliveries, true},
+		"a message alone":          {[Ranks]Head{TellingMessages: due(0)}, TellingMessages, true},
+		"a withdrawal and a grant": {[Ranks]Head{due(0), {}, {}, due(time.Hour)}, Withdrawals, true},
+		"refusals and nobody":      {[Ranks]Head{OldRefusals: due(0)}, OldRefusals, true},
 	} {
 		var tally Tally
 		if got, ok := tally.Choose(c.heads, now); got != c.want || ok != c.ok {
@@ -43,7 +45,7 @@ func TestR21TheFloorOfLowerClasses(t *testing.T) {
 	count := func(first Head) (lower int) {
 		var tally Tally
 		for range 200 {
-			if class, _ := tally.Choose([Classes]Head{first, {}, due(time.Hour)}, now); class != store.LiveWithdrawal {
+			if rank, _ := tally.Choose([Ranks]Head{Withdrawals: first, OrdinaryDeliveries: due(time.Hour)}, now); rank != Withdrawals {
 				lower++
 			}
 		}
@@ -65,21 +67,21 @@ func TestR21Property(t *testing.T) {
 		var tally Tally
 		contested, lower := 0, 0
 		for range rapid.IntRange(1, 300).Draw(t, "calls") {
-			var heads [Classes]Head
+			var heads [Ranks]Head
 			n := 0
-			for c := range heads {
+			for r := range heads {
 				if rapid.Bool().Draw(t, "due") {
-					heads[c] = due(time.Duration(rapid.IntRange(0, 4000).Draw(t, "ms")) * time.Millisecond)
+					heads[r] = due(time.Duration(rapid.IntRange(0, 4000).Draw(t, "ms")) * time.Millisecond)
 					n++
 				}
 			}
-			class, ok := tally.Choose(heads, now)
-			if ok != (n > 0) || ok && !heads[class].Due {
-				t.Fatalf("of %v chose %v, %v", heads, class, ok)
+			rank, ok := tally.Choose(heads, now)
+			if ok != (n > 0) || ok && !heads[rank].Due {
+				t.Fatalf("of %v chose %v, %v", heads, rank, ok)
 			}
 			higher := false
-			for c := range class {
-				higher = higher || heads[c].Due
+			for r := range rank {
+				higher = higher || heads[r].Due
 			}
 			if n > 1 {
 				contested++
@@ -87,7 +89,7 @@ func TestR21Property(t *testing.T) {
 			if higher {
 				lower++
 				if heads[0].Due && now.Sub(heads[0].Since) > patience {
-					t.Fatalf("class %d went before a late withdrawal", class)
+					t.Fatalf("rank %d went before a late withdrawal", rank)
 				}
 			}
 		}

@@ -41,6 +41,7 @@ func (e *Engine) Accept(ctx context.Context, batch []store.Inbound) (receipts []
 type acceptTx struct {
 	*tx
 	buried map[string]bool           // whether an organization has tombstones
+	emails map[string][]*store.Email // how organizations send messages
 	unborn map[store.SubjectKey]bool // rows of people made to be locked
 	writes pgx.Batch                 // sent with what comes last
 }
@@ -110,6 +111,7 @@ func (t *acceptTx) Remember(ctx context.Context, entries []store.LedgerEntry) ([
 		})
 		return err
 	})
+	b.Queue(emailsForSQL, distinct).Query(t.readEmails)
 	b.Queue(anyBuriedSQL, distinct).Query(func(rows pgx.Rows) error {
 		found, err := pgx.CollectRows(rows, pgx.RowTo[string])
 		for _, o := range distinct {

@@ -160,10 +160,14 @@ func (e *Engine) DeleteIntegration(ctx context.Context, k store.IntegrationKey, 
 		if tag.RowsAffected() == 0 {
 			return consent.Errorf(consent.NotFound, "postgres.DeleteIntegration", "no such integration")
 		}
-		if _, err = tx.Exec(ctx, `DELETE FROM reprojections WHERE organization = $1 AND integration = $2`, k.Organization, k.ID); err != nil {
+		var b pgx.Batch
+		b.Queue(`DELETE FROM reprojections WHERE organization = $1 AND integration = $2`, k.Organization, k.ID)
+		b.Queue(`DELETE FROM emails WHERE organization = $1 AND integration = $2`, k.Organization, k.ID)
+		b.Queue(orphanedSQL, k.Organization, k.ID, int64(tx.now))
+		if err := queueChanges(&b, changes); err != nil {
 			return err
 		}
-		return tx.record(ctx, changes)
+		return tx.run(ctx, &b)
 	})
 }
 

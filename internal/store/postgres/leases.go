@@ -140,6 +140,9 @@ func (t *tx) recover(ctx context.Context, held []store.Lease) error {
 	for _, k := range found {
 		b.Queue(recoverSQL, append(deliveryKey(k), int64(t.now))...)
 	}
+	for _, k := range integrations {
+		b.Queue(interruptedSQL, k.Organization, k.ID, int64(t.now))
+	}
 	return t.run(ctx, &b)
 }
 

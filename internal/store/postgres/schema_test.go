@@ -209,6 +209,14 @@ func hotQueries(t *testing.T, e *Engine) {
 		"Troubled, for one":     {troubledByWhy, "deliveries_troubled: organization integration target state last_error person"},
 		"States":                {countInFlightSQL, "deliveries_in_flight: organization integration"},
 		"States, in trouble":    {countTroubleSQL, "deliveries_troubled: organization integration target state"},
+		"NextMessages":          {nextMessages, "messages_due: organization integration next_at"},
+		"Messages, in a state":  {messagesIn, "messages_by_state: organization state id"},
+		"Request":               {sameMessage, "messages_once: organization person"},
+		"MailedSince":           {mailedSince, "messages_once: organization person"},
+		"BeginMessage":          {beginMessageSQL, "messages_by_state: organization state id"},
+		"TendMessages, drop":    {dropOldSQL, ""},
+		"TendMessages, forget":  {forgetBodySQL, "messages_kept: organization integration"},
+		"Acquire, messages":     {interruptedSQL, "messages_in_flight: organization integration"},
 		"Effects":               {effectsSQL, "effects_pkey: organization integration at"},
 		"IntegrationsOfLicence": {selectIntegrations + ofLicence, "integrations_by_licence: licence"},
 		"Begin, holds":          {holdsSQL, "licences_pkey: licence"},
@@ -256,6 +264,9 @@ INSERT INTO memberships SELECT o, 'u' || n, 'viewer', 1 FROM p;
 INSERT INTO sessions SELECT k, 'u' || n, 1, 1, n FROM p;
 INSERT INTO invitations SELECT o, 'i' || n, k, '', '', '', 1, n, false FROM p;
 INSERT INTO changes SELECT o, k, i, 1, '', '', '' FROM p;
+INSERT INTO emails SELECT o, 'e' || n, i, 't' || n, '', 1, 1, 1 FROM p;
+INSERT INTO messages SELECT o, k, i, 'e', 't', k, k, 'event', n / 20 % 2, CASE n / 20 % 5 WHEN 0 THEN 'pending' WHEN 1 THEN 'in_flight' WHEN 2 THEN 'failed' WHEN 3 THEN 'dropped' ELSE 'sent' END,
+	false, n, n, n, n, 1, 1, CASE n % 2 WHEN 0 THEN ''::bytea ELSE k END FROM p;
 INSERT INTO organizations SELECT 'org' || n, true, 1 FROM p;
 INSERT INTO loads SELECT o, i, k, CASE WHEN n < 100 THEN 'running' ELSE 'done' END, 1, '' , 1, 1, 0, '', '', '', 1 FROM p;
 INSERT INTO load_rows SELECT o, i, decode(md5(i), 'hex'), n, k, 1, 1, 1, '1', false, false FROM p;

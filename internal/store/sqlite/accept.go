@@ -28,6 +28,7 @@ type acceptTx struct {
 	tx           *sql.Tx
 	bound        map[*sql.Stmt]prepared
 	integrations map[string][]string
+	emails       map[string][]*store.Email
 }
 
 var _ store.AcceptTx = (*acceptTx)(nil)

@@ -143,6 +143,11 @@ func (e *Engine) Switch(ctx context.Context, k store.IntegrationKey, to store.In
 	})
 }
 
+// orphanedSQL ends the messages of an integration that is gone: those in flight
+// may have been sent.
+const orphanedSQL = `UPDATE messages SET state = CASE state WHEN 'pending' THEN 'dropped' ELSE 'unclear' END, ended_at = ?1, next_at = 0, body = x'', reason = '` + store.Orphaned + `'
+	WHERE organization = ?2 AND integration = ?3 AND state IN ('pending', 'in_flight')`
+
 // DeleteIntegration removes an integration with its secrets, at once. What was
 // known of its profiles goes with the next Sweep; the calls made stay, as
 // history.
@@ -155,7 +160,14 @@ func (e *Engine) DeleteIntegration(ctx context.Context, k store.IntegrationKey, 
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, consent.Errorf(consent.NotFound, "sqlite.DeleteIntegration", "no such integration"))
 		}
-		if _, err = tx.ExecContext(ctx, `DELETE FROM reprojections WHERE organization = ? AND integration = ?`, k.Organization, k.ID); err != nil {
+		for _, gone := range []string{
+			`DELETE FROM reprojections WHERE organization = ? AND integration = ?`, `DELETE FROM emails WHERE organization = ? AND integration = ?`,
+		} {
+			if _, err = tx.ExecContext(ctx, gone, k.Organization, k.ID); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.ExecContext(ctx, orphanedSQL, int64(consent.TimeOf(e.now())), k.Organization, k.ID); err != nil {
 			return err
 		}
 		return record(ctx, tx, changes)

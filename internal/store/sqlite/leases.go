@@ -40,8 +40,10 @@ func (e *Engine) Acquire(ctx context.Context, node string) (held []store.Lease, 
 			if !l.Taken {
 				continue
 			}
-			if _, err := tx.ExecContext(ctx, recoverSQL, int64(now), l.Licence); err != nil {
-				return err
+			for _, interrupted := range []string{recoverSQL, interruptedSQL} {
+				if _, err := tx.ExecContext(ctx, interrupted, int64(now), l.Licence); err != nil {
+					return err
+				}
 			}
 		}
 		return nil

@@ -13,6 +13,7 @@ type statements struct {
 	insertEvent, insertPayload *sql.Stmt
 	integrationsOf, markDue    *sql.Stmt
 	enqueue, hear              *sql.Stmt
+	emailsOf                   *sql.Stmt
 	all                        []*sql.Stmt
 }
 
@@ -34,6 +35,7 @@ func (s *statements) prepare(ctx context.Context, db *sql.DB) error {
 		{&s.markDue, markDueSQL},
 		{&s.enqueue, enqueueSQL},
 		{&s.hear, hearSQL},
+		{&s.emailsOf, emailsOf},
 	} {
 		stmt, err := db.PrepareContext(ctx, p.text) //nolint:sqlclosecheck // close closes them all
 		if err != nil {

@@ -23,6 +23,7 @@ type Engine interface {
 	Delivering
 	Loading
 	Telling
+	Mailing
 	People
 	Integrations
 	Accounts
@@ -93,6 +94,25 @@ type Telling interface {
 	SettleNews(ctx context.Context, l store.Lease, h store.Heard) error
 	OwnWrites(ctx context.Context, k store.IntegrationKey, p store.PersonKey, since consent.Time) (map[string][]consent.OwnWrite, error)
 	PersonOfProfile(ctx context.Context, k store.IntegrationKey, profileID string) (store.PersonKey, error)
+}
+
+// Mailing is what messages to people ask.
+type Mailing interface {
+	Emails(ctx context.Context, organization string) ([]*store.Email, error)
+	Email(ctx context.Context, organization, id string) (*store.Email, error)
+	CreateEmail(ctx context.Context, e *store.Email, changes ...store.Change) error
+	UpdateEmail(ctx context.Context, e *store.Email, changes ...store.Change) error
+	DeleteEmail(ctx context.Context, organization, id string, changes ...store.Change) error
+	Request(ctx context.Context, m store.Message, changes ...store.Change) (is *store.Message, fresh bool, err error)
+	Message(ctx context.Context, organization string, id store.ID) (*store.Message, error)
+	SendAgain(ctx context.Context, organization string, id store.ID, expires consent.Time, changes ...store.Change) error
+	store.MessageList
+	MailedSince(ctx context.Context, organization string, p store.PersonKey, since consent.Time) (bool, error)
+	NextMessages(ctx context.Context, k store.IntegrationKey, rank store.Rank, limit int) ([]*store.Message, error)
+	BeginMessage(ctx context.Context, l store.Lease, m *store.Message, call store.Call) (bool, error)
+	EndMessage(ctx context.Context, l store.Lease, end store.MessageEnd) error
+	DropMessage(ctx context.Context, l store.Lease, m *store.Message, reason string) error
+	TendMessages(ctx context.Context, l store.Lease, k store.IntegrationKey) (dropped int64, err error)
 }
 
 // People is what explaining and comparing people asks.
@@ -181,7 +201,7 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) Engine) {
 	t.Helper()
 	for area, tests := range map[string]group{
 		"accept": accepting, "inbox": inbox, "events": events, "deletions": deletions, "links": links, "order": order,
-		"due": due, "loads": loads, "ends of loads": loadEnds, "news": news, "queues": queues, "compared": compared, "calls": calls, "fence": fence, "reads": reads, "leases": leases,
+		"due": due, "loads": loads, "ends of loads": loadEnds, "news": news, "messages": mailing, "queues": queues, "compared": compared, "calls": calls, "fence": fence, "reads": reads, "leases": leases,
 		"integrations": integrations, "reprojections": reprojections, "accounts": accounts, "users": users, "changes": recorded,
 		"event lists": eventLists, "troubles": troubles, "concurrency": concurrency,
 	} {
