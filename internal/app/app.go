@@ -108,11 +108,13 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 		AllowPrivate: a.cfg.AllowPrivateNetworks, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
 		Ourselves: outbound.New(outbound.Options{AllowPrivateNetworks: true}), // the operator's own address
 	}
-	var reprojector *backfill.Reprojector
-	a.delivery = deliver.New(a.engine, &Targets{
+	targets := &Targets{
 		Accounts: service.Accounts, Didomis: service.Didomis, DidomiURL: a.cfg.DidomiURL, Secrets: service.Secrets, Hasher: hasher,
-	}, deliver.Options{
-		Node: a.cfg.nodeName(), Taken: func() { reprojector.Wake() }, Now: a.engine.Clock, Stale: a.cfg.ConfirmAfter, ReadbackDelay: a.cfg.ReadbackDelay, Log: a.log, Registerer: metrics,
+	}
+	var reprojector *backfill.Reprojector
+	var catchUps *backfill.CatchUps
+	a.delivery = deliver.New(a.engine, targets, deliver.Options{
+		Node: a.cfg.nodeName(), Taken: func() { reprojector.Wake(); catchUps.Wake() }, Now: a.engine.Clock, Stale: a.cfg.ConfirmAfter, ReadbackDelay: a.cfg.ReadbackDelay, Log: a.log, Registerer: metrics,
 	})
 	due := func() {
 		a.delivery.Wake()
@@ -124,8 +126,13 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 	service.Changed = func() {
 		fromActito.Forget()
 		reprojector.Wake()
+		catchUps.Wake()
 		a.delivery.Rescan()
 		a.engine.Hint()
+	}
+	catchUps = &backfill.CatchUps{
+		Store: a.engine, Hasher: hasher, Source: targets.Source, Holds: a.delivery.Holds, Every: a.cfg.CatchUpEvery, Pause: backfill.CatchUpPause,
+		Due: due, Changed: service.Changed, Log: a.log,
 	}
 	tokens := auth.NewTokens(keys.Token, a.cfg.TokenLife, a.engine.Clock)
 	a.health = &health{engine: a.engine}
@@ -142,9 +149,11 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 	pages.Register(mux)
 	(&api.API{
 		Store: a.engine, Admin: admin, Accounts: users, Integrations: service, People: explainer, Events: history, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
+		Imports:  &backfill.Importer{Store: a.engine, Due: due, Changed: service.Changed, Now: a.engine.Clock},
+		CatchUps: catchUps,
 	}).Register(mux)
 	mux.Handle("POST /oauth/token", &auth.Endpoint{Clients: a.engine, Tokens: tokens})
-	mux.Handle("POST /webhooks/didomi/{organization_id}", ingest.NewDidomi(a.committer, tokens, a.log, metrics))
+	mux.Handle("POST /webhooks/didomi/{organization_id}", ingest.NewDidomi(a.committer, tokens, catchUps.Missed, a.log, metrics))
 	mux.Handle("POST /webhooks/actito/{integration_id}", fromActito)
 	a.health.register(mux, metrics)
 
@@ -159,6 +168,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 	a.tasks.Go(func() error { return a.delivery.Run(ctx) })
 	a.tasks.Go(func() error { return a.committer.Run(ctx) })
 	a.tasks.Go(func() error { return reprojector.Run(ctx) })
+	a.tasks.Go(func() error { return catchUps.Run(ctx) })
 	a.tasks.Go(func() error { return service.KeepWebhooks(ctx, a.delivery.Holds) })
 	a.tasks.Go(func() error {
 		service.Sweep(ctx)

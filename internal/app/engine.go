@@ -28,6 +28,8 @@ type engine interface {
 	auth.Clients
 	auth.KeyStore
 	backfill.Store
+	backfill.CatchUpStore
+	backfill.ImportStore
 	deliver.Store
 	events.Store
 	ingest.Store

@@ -24,7 +24,8 @@ type Inbound struct {
 	ArrivedAt consent.Time
 	// Tell is the integration through which Didomi is told of it, because it was
 	// said in Actito; empty for what Didomi itself said.
-	Tell string
+	Tell   string
+	Origin Origin
 }
 
 // Urgent tells whether the message may turn something off.

@@ -87,6 +87,10 @@ var Tables = []Table{
 	{"memberships", text("organization", "member"), all(text("role"), ints("since"))},
 	{"invitations", text("organization", "id"), all(raw("hash"), text("role", "note", "invited_by"), ints("created_at", "expires_at"), flags("first"))},
 	{"effects", all(text("organization", "integration"), ints("at"), flags("withdrawal"), ints("step")), ints("people")},
+	{"imports", text("organization", "id"), all(text("name", "outcomes"), flags("ended"), ints("refused", "started_at", "updated_at"))},
+	{"import_files", text("organization", "import", "file"), all(text("fingerprint"), ints("taken"))},
+	{"import_refusals", all(text("organization", "import", "file"), ints("number")), text("reason")},
+	{"catch_ups", text("organization"), all(text("body"), ints("version"))},
 	{"changes", all(text("organization"), raw("id")), all(text("integration", "actor", "action", "details"), ints("at"))},
 }
 
