@@ -220,7 +220,7 @@ func (m *importing) send(ctx context.Context, f source, p *part) error {
 	}
 	path := m.path("/"+m.is.ID+"/rows", url.Values{"file": {f.name}, "from": {fmt.Sprint(p.from)}, "fingerprint": {p.fingerprint()}})
 	var v backfill.PartView
-	if err := m.patiently(ctx, func() error {
+	if err := patiently(ctx, func() error {
 		_, err := m.client.send(ctx, http.MethodPost, path, bytes.NewReader(p.body.Bytes()), &v)
 		return err
 	}); err != nil {
@@ -247,7 +247,7 @@ func (m *importing) send(ctx context.Context, f source, p *part) error {
 }
 
 // patiently repeats what a server was too busy for.
-func (m *importing) patiently(ctx context.Context, try func() error) error {
+func patiently(ctx context.Context, try func() error) error {
 	const tries = 20
 	for n := 1; ; n++ {
 		err := try()
@@ -273,13 +273,18 @@ func (m *importing) stop(f source, row int64, err error) {
 
 // progress says how far it is; read is how much of the files was read.
 func (m *importing) progress(read int64) string {
-	took := m.now().Sub(m.began)
-	text := fmt.Sprintf("importing: %s of %s MB, %s", percent(read, m.size), count(m.size>>20), of(m.rows, "row", "rows"))
-	if took < time.Second || m.rows == 0 || read == 0 {
+	return rateText("importing", read, m.size, m.rows, m.now().Sub(m.began))
+}
+
+// rateText says how much of the files was read, and how fast rows of them are
+// taken.
+func rateText(verb string, read, size, rows int64, took time.Duration) string {
+	text := fmt.Sprintf("%s: %s of %s MB, %s", verb, percent(read, size), count(size>>20), of(rows, "row", "rows"))
+	if took < time.Second || rows == 0 || read == 0 {
 		return text
 	}
-	left := took.Seconds() * float64(m.size-read) / float64(read)
-	return fmt.Sprintf("%s, %s a second, %s left", text, count(int64(float64(m.rows)/took.Seconds())), spell(seconds(left)))
+	left := took.Seconds() * float64(size-read) / float64(read)
+	return fmt.Sprintf("%s, %s a second, %s left", text, count(int64(float64(rows)/took.Seconds())), spell(seconds(left)))
 }
 
 // rowWords tell what became of a row.

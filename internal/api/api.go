@@ -40,6 +40,7 @@ type API struct {
 	Events       *events.Service
 	Imports      *backfill.Importer
 	CatchUps     *backfill.CatchUps
+	Reconciler   *backfill.Reconciler
 	// PublicURL is where the server is reached; empty if that is not known.
 	PublicURL string
 	Log       *slog.Logger
@@ -89,6 +90,12 @@ func (a *API) Register(mux *http.ServeMux) {
 		"POST /v1/marketplace/integrations/{id}/retry":                           a.retryIntegration,
 		"POST /v1/marketplace/integrations/{id}/reread":                          a.rereadIntegration,
 		"GET /v1/organizations/{organization_id}/changes":                        a.listChanges,
+
+		"POST /v1/marketplace/integrations/{id}/reconciliations":               a.startReconciliation,
+		"GET /v1/marketplace/integrations/{id}/reconciliations":                a.listReconciliations,
+		"GET /v1/marketplace/integrations/{id}/reconciliations/{run_id}":       a.getReconciliation,
+		"POST /v1/marketplace/integrations/{id}/reconciliations/{run_id}/rows": a.takeHeldRows,
+		"POST /v1/marketplace/integrations/{id}/reconciliations/{run_id}/end":  a.endReconciliation,
 
 		"GET /v1/organizations/{organization_id}/catch-up":  a.getCatchUp,
 		"POST /v1/organizations/{organization_id}/catch-up": a.askCatchUp,

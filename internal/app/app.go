@@ -134,6 +134,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 		Store: a.engine, Hasher: hasher, Source: targets.Source, Holds: a.delivery.Holds, Every: a.cfg.CatchUpEvery, Pause: backfill.CatchUpPause,
 		Due: due, Changed: service.Changed, Log: a.log,
 	}
+	reconciler := &backfill.Reconciler{Store: a.engine, Hasher: hasher, Holds: a.delivery.Holds, Due: due, Changed: service.Changed, Log: a.log}
 	tokens := auth.NewTokens(keys.Token, a.cfg.TokenLife, a.engine.Clock)
 	a.health = &health{engine: a.engine}
 
@@ -150,7 +151,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 	(&api.API{
 		Store: a.engine, Admin: admin, Accounts: users, Integrations: service, People: explainer, Events: history, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
 		Imports:  &backfill.Importer{Store: a.engine, Due: due, Changed: service.Changed, Now: a.engine.Clock},
-		CatchUps: catchUps,
+		CatchUps: catchUps, Reconciler: reconciler,
 	}).Register(mux)
 	mux.Handle("POST /oauth/token", &auth.Endpoint{Clients: a.engine, Tokens: tokens})
 	mux.Handle("POST /webhooks/didomi/{organization_id}", ingest.NewDidomi(a.committer, tokens, catchUps.Missed, a.log, metrics))
@@ -169,6 +170,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 	a.tasks.Go(func() error { return a.committer.Run(ctx) })
 	a.tasks.Go(func() error { return reprojector.Run(ctx) })
 	a.tasks.Go(func() error { return catchUps.Run(ctx) })
+	a.tasks.Go(func() error { return reconciler.Run(ctx) })
 	a.tasks.Go(func() error { return service.KeepWebhooks(ctx, a.delivery.Holds) })
 	a.tasks.Go(func() error {
 		service.Sweep(ctx)

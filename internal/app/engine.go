@@ -30,6 +30,7 @@ type engine interface {
 	backfill.Store
 	backfill.CatchUpStore
 	backfill.ImportStore
+	backfill.ReconcileStore
 	deliver.Store
 	events.Store
 	ingest.Store

@@ -333,3 +333,23 @@ func catchUp(t testing.TB, c *CatchUps, i *store.Integration, d Source) {
 		t.Fatal(err)
 	}
 }
+
+// person is a webhook of somebody who refuses.
+func person(organization string, n int) store.Inbound {
+	id := fmt.Sprint("person ", n)
+	return store.Inbound{
+		Organization: organization, Canonical: []byte(id), Payload: []byte("{}"),
+		Message: &consent.Message{
+			Type: consent.EventCreated, EntityID: id, OrganizationUserID: id, Regulation: consent.DefaultRegulation, CreatedAt: noon - 9000,
+			Choices: []consent.Said{{Choice: consent.Choice{Kind: consent.OfPurpose, Purpose: "news"}}},
+		},
+	}
+}
+
+// heldLines are rows of an export of such people, of whom all are on.
+func heldLines(from, to int) (body []byte) {
+	for n := from; n < to; n++ {
+		body = fmt.Appendf(body, "{\"key\":\"person %d\",\"subscriptions\":{\"News\":true}}\n", n)
+	}
+	return body
+}

@@ -190,7 +190,7 @@ var actionTexts = map[string]string{ //nolint:gosec // words, no secret
 	"integration.paused": "paused the integration", "integration.resumed": "resumed the integration",
 	"integration.grants_approved":        "approved grants",
 	"integration.webhook_secret_rotated": "gave Actito's webhook a new secret",
-	"import.opened":                      "began an import", "import.ended": "ended an import", "catch_up.asked": "had Didomi asked for what may have been missed",
+	"import.opened":                      "began an import", "import.ended": "ended an import", "reconciliation.started": "compared Actito's export", "catch_up.asked": "had Didomi asked for what may have been missed",
 	"people.retried":  "tried those again who failed or are unmatched",
 	"person.replayed": "sent a person again", "person.reread": "had a person read again",
 	"user.joined": "joined", "user.invited": "invited somebody", "user.uninvited": "took an invitation back",

@@ -43,7 +43,9 @@ func TestCatchUpFromDidomi(t *testing.T) {
 		return v
 	}
 	w.eventually("the first catch-up", func() bool { v := stands(); return v.GoodAt != nil && !v.Running })
-	w.eventually("delivered", func() bool { return w.on("ana@example.com", "Newsletter") && w.synced("bob@example.com") && w.synced("eve@example.com") })
+	w.eventually("delivered", func() bool {
+		return w.on("ana@example.com", "Newsletter") && w.synced("bob@example.com") && w.synced("eve@example.com")
+	})
 	if v := stands(); v.Reason != "first" || v.Users != 3 || v.Changed != 3 || v.Events != 1 || !v.Possible {
 		t.Errorf("the first catch-up came to %+v", v)
 	}

@@ -90,6 +90,8 @@ var Tables = []Table{
 	{"imports", text("organization", "id"), all(text("name", "outcomes"), flags("ended"), ints("refused", "started_at", "updated_at"))},
 	{"import_files", text("organization", "import", "file"), all(text("fingerprint"), ints("taken"))},
 	{"import_refusals", all(text("organization", "import", "file"), ints("number")), text("reason")},
+	{"reconciliations", all(text("organization", "integration"), raw("id")), all(text("state", "body"), ints("version"))},
+	{"held_rows", all(text("organization", "integration"), raw("run", "person")), text("cells")},
 	{"catch_ups", text("organization"), all(text("body"), ints("version"))},
 	{"changes", all(text("organization"), raw("id")), all(text("integration", "actor", "action", "details"), ints("at"))},
 }

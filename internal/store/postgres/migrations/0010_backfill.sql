@@ -40,10 +40,34 @@ CREATE TABLE catch_ups (
   version      bigint NOT NULL,
   body         text NOT NULL
 );
+
+-- Comparisons of what Actito holds with what it should hold.
+CREATE TABLE reconciliations (
+  organization text COLLATE "C" NOT NULL,
+  integration  text COLLATE "C" NOT NULL,
+  id           bytea NOT NULL,
+  version      bigint NOT NULL,
+  state        text COLLATE "C" NOT NULL,
+  body         text NOT NULL,             -- JSON
+  PRIMARY KEY (organization, integration, id)
+);
+CREATE INDEX reconciliations_comparing ON reconciliations (organization, integration) WHERE state = 'comparing';
+
+-- The rows of the export, until they were compared.
+CREATE TABLE held_rows (
+  organization text COLLATE "C" NOT NULL,
+  integration  text COLLATE "C" NOT NULL,
+  run          bytea NOT NULL,
+  person       bytea NOT NULL,
+  cells        text NOT NULL,
+  PRIMARY KEY (organization, integration, run, person)
+);
 -- +goose StatementEnd
 
 -- +goose Down
 -- +goose StatementBegin
+DROP TABLE held_rows;
+DROP TABLE reconciliations;
 DROP TABLE catch_ups;
 DROP TABLE import_refusals;
 DROP TABLE import_files;

@@ -40,10 +40,34 @@ CREATE TABLE catch_ups (
   version      INTEGER NOT NULL,
   body         TEXT NOT NULL
 ) WITHOUT ROWID, STRICT;
+
+-- Comparisons of what Actito holds with what it should hold.
+CREATE TABLE reconciliations (
+  organization TEXT NOT NULL,
+  integration  TEXT NOT NULL,
+  id           BLOB NOT NULL,
+  version      INTEGER NOT NULL,
+  state        TEXT NOT NULL,
+  body         TEXT NOT NULL,             -- JSON
+  PRIMARY KEY (organization, integration, id)
+) WITHOUT ROWID, STRICT;
+CREATE INDEX reconciliations_comparing ON reconciliations (organization, integration) WHERE state = 'comparing';
+
+-- The rows of the export, until they were compared.
+CREATE TABLE held_rows (
+  organization TEXT NOT NULL,
+  integration  TEXT NOT NULL,
+  run          BLOB NOT NULL,
+  person       BLOB NOT NULL,
+  cells        TEXT NOT NULL,
+  PRIMARY KEY (organization, integration, run, person)
+) WITHOUT ROWID, STRICT;
 -- +goose StatementEnd
 
 -- +goose Down
 -- +goose StatementBegin
+DROP TABLE held_rows;
+DROP TABLE reconciliations;
 DROP TABLE catch_ups;
 DROP TABLE import_refusals;
 DROP TABLE import_files;
