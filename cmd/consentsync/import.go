@@ -155,10 +155,12 @@ func (m *importing) rowsFrom(ctx context.Context, f source, place store.ImportFi
 	number := int64(0)
 	for row, err := range rowsOf(r) {
 		if err != nil {
-			if err := m.send(ctx, f, &p); err != nil {
+			if err := m.finish(ctx, f, &p); err != nil {
 				return false, err
 			}
-			m.stop(f, number+1, err)
+			if !p.stopped {
+				m.stop(f, number+1, err)
+			}
 			return false, nil
 		}
 		number++
@@ -186,16 +188,17 @@ func (m *importing) rowsFrom(ctx context.Context, f source, place store.ImportFi
 		return true, nil
 	}
 	m.skipped += place.Rows
-	return false, m.send(ctx, f, &p)
+	return false, m.finish(ctx, f, &p)
 }
 
 // part is a part of a file that is about to be sent.
 type part struct {
 	from    int64
 	rows    int64
-	body    bytes.Buffer
-	sum     hash.Hash // of all rows up to here
-	stopped bool      // the server goes on no further with the file
+	body    []byte
+	sum     hash.Hash   // of all rows up to here
+	under   <-chan sent // the part before, while it is under way
+	stopped bool        // the server goes on no further with the file
 }
 
 const (
@@ -205,37 +208,60 @@ const (
 
 func (p *part) add(row []byte) {
 	p.rows++
-	p.body.Write(row)
-	p.body.WriteByte('\n')
+	p.body = append(append(p.body, row...), '\n')
 }
 
-func (p *part) full() bool { return p.rows >= partRows || p.body.Len() >= partBytes }
+func (p *part) full() bool { return p.rows >= partRows || len(p.body) >= partBytes }
 
 func (p *part) fingerprint() string { return hex.EncodeToString(p.sum.Sum(nil)) }
 
-// send has the server take a part, and empties it.
+// send hands a part to the server, once what was handed in before is taken, and
+// empties it. Reading goes on meanwhile.
 func (m *importing) send(ctx context.Context, f source, p *part) error {
-	if p.rows == 0 || p.stopped {
-		return nil
+	if err := m.await(f, p); err != nil || p.rows == 0 || p.stopped {
+		return err
 	}
 	path := m.path("/"+m.is.ID+"/rows", url.Values{"file": {f.name}, "from": {fmt.Sprint(p.from)}, "fingerprint": {p.fingerprint()}})
-	var v backfill.PartView
-	if err := patiently(ctx, func() error {
-		_, err := m.client.send(ctx, http.MethodPost, path, bytes.NewReader(p.body.Bytes()), &v)
-		return err
-	}); err != nil {
-		return fmt.Errorf("%s: %w", f.name, err)
+	body, from := p.body, p.from
+	p.from, p.rows, p.body = p.from+p.rows, 0, nil
+	done := make(chan sent, 1)
+	p.under = done
+	go func() {
+		s := sent{from: from}
+		s.err = patiently(ctx, func() error {
+			_, err := m.client.send(ctx, http.MethodPost, path, bytes.NewReader(body), &s.view)
+			return err
+		})
+		done <- s
+	}()
+	return nil
+}
+
+// sent is what became of a part.
+type sent struct {
+	from int64
+	view backfill.PartView
+	err  error
+}
+
+// await waits for the part that is under way, if one is.
+func (m *importing) await(f source, p *part) error {
+	if p.under == nil {
+		return nil
 	}
-	m.rows += v.Rows - p.from
+	s := <-p.under
+	p.under = nil
+	if s.err != nil {
+		return fmt.Errorf("%s: %w", f.name, s.err)
+	}
+	v := s.view
+	m.rows += v.Rows - s.from
 	for outcome, n := range v.Outcomes {
 		m.outcomes[outcome] += n
 	}
 	m.refused += int64(len(v.Refused))
 	m.told = append(m.told, v.Refused[:min(len(v.Refused), mostTold-len(m.told))]...)
-	nothing := p.from == 0 && int64(len(v.Refused)) == v.Rows && v.Rows > 0
-	p.from, p.rows = v.Rows, 0
-	p.body.Reset()
-	switch {
+	switch nothing := s.from == 0 && v.Rows > 0 && int64(len(v.Refused)) == v.Rows; {
 	case v.Stopped != nil:
 		m.stop(f, v.Stopped.Row, errors.New(v.Stopped.Reason))
 		p.stopped = true
@@ -244,6 +270,14 @@ func (m *importing) send(ctx context.Context, f source, p *part) error {
 		p.stopped = true
 	}
 	return nil
+}
+
+// finish hands in what is left of a file, and waits until it is taken.
+func (m *importing) finish(ctx context.Context, f source, p *part) error {
+	if err := m.send(ctx, f, p); err != nil {
+		return err
+	}
+	return m.await(f, p)
 }
 
 // patiently repeats what a server was too busy for.

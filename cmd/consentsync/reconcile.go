@@ -212,13 +212,13 @@ func (r *reconciling) send(ctx context.Context, p *part) error {
 	}
 	path := r.path("/" + r.is.ID + "/rows?" + url.Values{"from": {fmt.Sprint(p.from)}, "fingerprint": {p.fingerprint()}}.Encode())
 	if err := patiently(ctx, func() error {
-		_, err := r.client.send(ctx, http.MethodPost, path, bytes.NewReader(p.body.Bytes()), &r.is)
+		_, err := r.client.send(ctx, http.MethodPost, path, bytes.NewReader(p.body), &r.is)
 		return err
 	}); err != nil {
 		return err
 	}
 	p.from, p.rows = p.from+p.rows, 0
-	p.body.Reset()
+	p.body = p.body[:0]
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -164,12 +165,14 @@ func (m *Importer) Take(ctx context.Context, k store.ImportKey, p Part) (*PartVi
 		return nil, consent.Errorf(consent.TooLarge, "backfill.Take", "a part has at most %d rows: send smaller ones", mostPartRows)
 	}
 	v := &PartView{Rows: p.From, Outcomes: map[consent.Outcome]int64{}, Refused: []store.ImportRefusal{}}
-	for len(lines) > 0 && v.Stopped == nil {
-		some := lines[:min(len(lines), importStep)]
-		lines = lines[len(some):]
-		rows, refused := m.read(k.Organization, p.File, v, some)
-		if err := m.merge(ctx, store.ImportStep{ImportKey: k, File: p.File, Fingerprint: p.Fingerprint, From: v.Rows}, rows, refused, v); err != nil {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for some := range readAhead(ctx, k.Organization, p.From, lines) {
+		if err := m.merge(ctx, store.ImportStep{ImportKey: k, File: p.File, Fingerprint: p.Fingerprint, From: v.Rows}, some.rows, some.refused, v); err != nil {
 			return nil, err
+		}
+		if some.stop != "" {
+			v.Stopped = &store.ImportRefusal{File: p.File, Row: v.Rows + 1, Reason: some.stop}
 		}
 	}
 	return v, nil
@@ -181,26 +184,55 @@ type importRow struct {
 	in     *store.Inbound
 }
 
-// read reads rows up to one that stops the file.
-func (m *Importer) read(organization, file string, v *PartView, lines [][]byte) (rows []importRow, refused map[int64]string) {
-	refused = make(map[int64]string)
+// readRows are rows that share a transaction. stop is why the next of them, and
+// all after it, are not taken; empty if they are.
+type readRows struct {
+	rows    []importRow
+	refused map[int64]string
+	stop    string
+}
+
+// readAhead reads rows while those before them are merged.
+func readAhead(ctx context.Context, organization string, from int64, lines [][]byte) <-chan readRows {
+	ahead := make(chan readRows, 1)
+	go func() {
+		defer close(ahead)
+		for some := range slices.Chunk(lines, importStep) {
+			read := readSome(organization, from, some)
+			from += int64(len(some))
+			select {
+			case ahead <- read:
+			case <-ctx.Done():
+				return
+			}
+			if read.stop != "" {
+				return
+			}
+		}
+	}()
+	return ahead
+}
+
+// readSome reads rows up to one that stops the file.
+func readSome(organization string, from int64, lines [][]byte) (r readRows) {
+	r.refused = make(map[int64]string)
 	for n, line := range lines {
-		row := importRow{number: v.Rows + int64(n) + 1}
+		row := importRow{number: from + int64(n) + 1}
 		if line = bytes.TrimSpace(line); len(line) > 0 {
 			in, stop, err := importable(organization, line)
 			switch {
 			case stop != "":
-				v.Stopped = &store.ImportRefusal{File: file, Row: row.number, Reason: stop}
-				return rows, refused
+				r.stop = stop
+				return r
 			case err != nil:
-				refused[row.number] = consent.MessageOf(err)
+				r.refused[row.number] = consent.MessageOf(err)
 			default:
 				row.in = in
 			}
 		}
-		rows = append(rows, row)
+		r.rows = append(r.rows, row)
 	}
-	return rows, refused
+	return r
 }
 
 // importable reads one row. stop tells why nothing of its file is taken any more.
