@@ -43,6 +43,12 @@ type refused struct {
 
 func (r *refused) Error() string { return r.message }
 
+// tooBusy tells whether the same may work in a moment.
+func tooBusy(err error) bool {
+	r, ok := errors.AsType[*refused](err)
+	return ok && r.status == http.StatusServiceUnavailable
+}
+
 // notFound tells whether the server knows nothing of what was asked for.
 func notFound(err error) bool {
 	r, ok := errors.AsType[*refused](err)
@@ -57,14 +63,18 @@ var plainHTTP = &http.Client{
 // ask makes one call and reads the answer into out, if there is one. It gives
 // the server's time, which all times in the answer are to be compared with.
 func (c *client) ask(ctx context.Context, method, path string, in, out any) (time.Time, error) {
-	var body io.Reader
-	if in != nil {
-		text, err := json.Marshal(in)
-		if err != nil {
-			return time.Time{}, err
-		}
-		body = bytes.NewReader(text)
+	if in == nil {
+		return c.send(ctx, method, path, nil, out)
 	}
+	text, err := json.Marshal(in)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return c.send(ctx, method, path, bytes.NewReader(text), out)
+}
+
+// send is ask with a body as it is.
+func (c *client) send(ctx context.Context, method, path string, body io.Reader, out any) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.patience, answerTime))
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(c.url, "/")+path, body)

@@ -40,7 +40,7 @@ func (c *copyCommand) Validate() error {
 func (c *copyCommand) Run(ctx context.Context, std streams) error {
 	cfg := c.config()
 	columns, _ := terminal(std.err)
-	line := &progressLine{out: std.err, columns: columns, now: time.Now}
+	line := &progressLine{statusLine: statusLine{out: std.err, columns: columns, now: time.Now}}
 	cfg.Report = line.show
 	result, err := app.Copy(ctx, cfg)
 	line.end()
@@ -92,17 +92,12 @@ func nextSteps(c app.CopyConfig) string {
 	return b.String()
 }
 
-// progressLine tells how far a copy is: on a terminal in one line that changes,
-// otherwise in a line now and then.
+// progressLine tells how far a copy is.
 type progressLine struct {
-	out     io.Writer
-	columns int // of the terminal; 0 for none
-	now     func() time.Time
-
-	verifying    bool
-	began, shown time.Time
-	first        int64 // rows that were there when the phase began
-	open         bool  // the line is not ended
+	statusLine
+	verifying bool
+	began     time.Time
+	first     int64 // rows that were there when the phase began
 }
 
 func (l *progressLine) show(p transfer.Progress) {
@@ -110,32 +105,7 @@ func (l *progressLine) show(p transfer.Progress) {
 	if l.began.IsZero() || p.Verifying != l.verifying {
 		l.verifying, l.began, l.first, l.shown = p.Verifying, now, p.Done, time.Time{}
 	}
-	every := 10 * time.Second
-	if l.columns > 0 {
-		every = 200 * time.Millisecond
-	}
-	if now.Sub(l.shown) < every {
-		return
-	}
-	l.shown = now
-	text := progressText(p, p.Done-l.first, now.Sub(l.began))
-	if l.columns == 0 {
-		_, _ = fmt.Fprintln(l.out, text)
-		return
-	}
-	if len(text) >= l.columns {
-		text = text[:l.columns-1]
-	}
-	_, _ = fmt.Fprintf(l.out, "\r%s\x1b[K", text)
-	l.open = true
-}
-
-// end ends the line.
-func (l *progressLine) end() {
-	if l.open {
-		_, _ = fmt.Fprintln(l.out)
-	}
-	l.open = false
+	l.say(func() string { return progressText(p, p.Done-l.first, now.Sub(l.began)) })
 }
 
 // progressText writes how far a copy is; fresh rows took some time.

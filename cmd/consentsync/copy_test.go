@@ -48,7 +48,7 @@ func TestProgressOfACopy(t *testing.T) {
 	now := time.Unix(1000, 0)
 	line := func(columns int) (*progressLine, *bytes.Buffer) {
 		var out bytes.Buffer
-		return &progressLine{out: &out, columns: columns, now: func() time.Time { return now }}, &out
+		return &progressLine{statusLine: statusLine{out: &out, columns: columns, now: func() time.Time { return now }}}, &out
 	}
 	plain, lines := line(0)
 	wide, screen := line(60)

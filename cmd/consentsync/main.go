@@ -26,6 +26,9 @@ type commands struct {
 	Status      statusCommand      `cmd:"" help:"Show what is due on a running server, and how it goes."`
 	Apply       applyCommand       `cmd:"" help:"Make an integration what a file says, after showing what would differ and follow."`
 	Simulate    simulateCommand    `cmd:"" help:"Say what an integration would make of events in a file, with neither a server nor Actito."`
+	Import      importCommand      `cmd:"" help:"Take in what Didomi exports, or files of events, through a running server."`
+	CatchUp     catchUpCommand     `cmd:"" name:"catch-up" help:"Have a running server fetch from Didomi what it may have missed."`
+	Reconcile   reconcileCommand   `cmd:"" help:"Compare Actito's export of a table with what it should hold, through a running server."`
 	ETLTemplate etlTemplateCommand `cmd:"" name:"etl-template" help:"Say what has to be set up in Actito for bulk loads, with a sample file."`
 	Copy        copyCommand        `cmd:"" help:"Move everything from a data directory to PostgreSQL, or back."`
 	Backup      backupCommand      `cmd:"" help:"Back up a data directory, also while a server runs on it."`

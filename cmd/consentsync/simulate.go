@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"os"
 
 	"consentsync/internal/app"
+	"consentsync/internal/didomi"
 	"consentsync/internal/integration"
 )
 
@@ -91,15 +93,14 @@ func (s *simulateCommand) open(in io.Reader) (io.ReadCloser, error) {
 	return f, nil
 }
 
-// claimed gives the webhooks, once the first of them that says so has told whose
-// they are.
-func claimed(f *integration.File, webhooks iter.Seq2[[]byte, error]) iter.Seq2[[]byte, error] {
+// claimed makes webhooks of what a file holds, once the first of them that says so
+// has told whose they are.
+func claimed(f *integration.File, values iter.Seq2[[]byte, error]) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
-		for body, err := range webhooks {
-			if f.OrganizationID == "" {
-				f.OrganizationID = organizationOf(body)
-			}
-			if !yield(body, err) {
+		for raw, err := range values {
+			webhook, organization := didomi.AsWebhook(raw)
+			f.OrganizationID = cmp.Or(f.OrganizationID, organization)
+			if !yield(webhook, err) {
 				return
 			}
 		}

@@ -13,6 +13,7 @@ import (
 
 	"consentsync/internal/accounts"
 	"consentsync/internal/auth"
+	"consentsync/internal/backfill"
 	"consentsync/internal/changes"
 	"consentsync/internal/emailing"
 	"consentsync/internal/events"
@@ -39,6 +40,9 @@ type API struct {
 	People       *people.Service
 	Events       *events.Service
 	Emails       *emailing.Service
+	Imports      *backfill.Importer
+	CatchUps     *backfill.CatchUps
+	Reconciler   *backfill.Reconciler
 	// PublicURL is where the server is reached; empty if that is not known.
 	PublicURL string
 	Log       *slog.Logger
@@ -100,6 +104,22 @@ func (a *API) Register(mux *http.ServeMux) {
 		"POST /v1/marketplace/integrations/{id}/retry":                           a.retryIntegration,
 		"POST /v1/marketplace/integrations/{id}/reread":                          a.rereadIntegration,
 		"GET /v1/organizations/{organization_id}/changes":                        a.listChanges,
+
+		"POST /v1/marketplace/integrations/{id}/reconciliations":               a.startReconciliation,
+		"GET /v1/marketplace/integrations/{id}/reconciliations":                a.listReconciliations,
+		"GET /v1/marketplace/integrations/{id}/reconciliations/{run_id}":       a.getReconciliation,
+		"POST /v1/marketplace/integrations/{id}/reconciliations/{run_id}/rows": a.takeHeldRows,
+		"POST /v1/marketplace/integrations/{id}/reconciliations/{run_id}/end":  a.endReconciliation,
+
+		"GET /v1/organizations/{organization_id}/catch-up":  a.getCatchUp,
+		"POST /v1/organizations/{organization_id}/catch-up": a.askCatchUp,
+
+		"POST /v1/imports":                     a.openImport,
+		"GET /v1/imports":                      a.listImports,
+		"GET /v1/imports/{import_id}":          a.getImport,
+		"POST /v1/imports/{import_id}/rows":    a.takeRows,
+		"POST /v1/imports/{import_id}/end":     a.endImport,
+		"GET /v1/imports/{import_id}/refusals": a.listImportRefusals,
 	} {
 		mux.Handle(pattern, a.serve(h))
 	}

@@ -110,11 +110,13 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 		Ourselves: outbound.New(outbound.Options{AllowPrivateNetworks: true}), // the operator's own address
 	}
 	emails := &emailing.Service{Store: a.engine, Sealer: keys.Sealer, Hasher: hasher, Campaigns: service.Campaigns, Now: a.engine.Clock}
-	var reprojector *backfill.Reprojector
-	a.delivery = deliver.New(a.engine, &Targets{
+	targets := &Targets{
 		Accounts: service.Accounts, Didomis: service.Didomis, DidomiURL: a.cfg.DidomiURL, Secrets: service.Secrets, Hasher: hasher, OpenOrder: emails.Order,
-	}, deliver.Options{
-		Node: a.cfg.nodeName(), Taken: func() { reprojector.Wake() }, Now: a.engine.Clock, Stale: a.cfg.ConfirmAfter, ReadbackDelay: a.cfg.ReadbackDelay, Log: a.log, Registerer: metrics,
+	}
+	var reprojector *backfill.Reprojector
+	var catchUps *backfill.CatchUps
+	a.delivery = deliver.New(a.engine, targets, deliver.Options{
+		Node: a.cfg.nodeName(), Taken: func() { reprojector.Wake(); catchUps.Wake() }, Now: a.engine.Clock, Stale: a.cfg.ConfirmAfter, ReadbackDelay: a.cfg.ReadbackDelay, Log: a.log, Registerer: metrics,
 	})
 	due := func() {
 		a.delivery.Wake()
@@ -127,9 +129,15 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 	service.Changed = func() {
 		fromActito.Forget()
 		reprojector.Wake()
+		catchUps.Wake()
 		a.delivery.Rescan()
 		a.engine.Hint()
 	}
+	catchUps = &backfill.CatchUps{
+		Store: a.engine, Hasher: hasher, Source: targets.Source, Holds: a.delivery.Holds, Every: a.cfg.CatchUpEvery, Pause: backfill.CatchUpPause,
+		Due: due, Changed: service.Changed, Log: a.log,
+	}
+	reconciler := &backfill.Reconciler{Store: a.engine, Hasher: hasher, Holds: a.delivery.Holds, Due: due, Changed: service.Changed, Log: a.log}
 	tokens := auth.NewTokens(keys.Token, a.cfg.TokenLife, a.engine.Clock)
 	a.health = &health{engine: a.engine}
 
@@ -144,10 +152,12 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 	mux := http.NewServeMux()
 	pages.Register(mux)
 	(&api.API{
-		Store: a.engine, Admin: admin, Accounts: users, Integrations: service, People: explainer, Events: history, Emails: emails, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
+		Store: a.engine, Admin: admin, Accounts: users, Integrations: service, People: explainer, Events: history, Emails: emails,
+		Imports:  &backfill.Importer{Store: a.engine, Due: due, Changed: service.Changed, Now: a.engine.Clock},
+		CatchUps: catchUps, Reconciler: reconciler, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
 	}).Register(mux)
 	mux.Handle("POST /oauth/token", &auth.Endpoint{Clients: a.engine, Tokens: tokens})
-	mux.Handle("POST /webhooks/didomi/{organization_id}", ingest.NewDidomi(a.committer, tokens, a.log, metrics))
+	mux.Handle("POST /webhooks/didomi/{organization_id}", ingest.NewDidomi(a.committer, tokens, catchUps.Missed, a.log, metrics))
 	mux.Handle("POST /webhooks/actito/{integration_id}", fromActito)
 	a.health.register(mux, metrics)
 
@@ -162,6 +172,8 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 	a.tasks.Go(func() error { return a.delivery.Run(ctx) })
 	a.tasks.Go(func() error { return a.committer.Run(ctx) })
 	a.tasks.Go(func() error { return reprojector.Run(ctx) })
+	a.tasks.Go(func() error { return catchUps.Run(ctx) })
+	a.tasks.Go(func() error { return reconciler.Run(ctx) })
 	a.tasks.Go(func() error { return service.KeepWebhooks(ctx, a.delivery.Holds) })
 	a.tasks.Go(func() error {
 		service.Sweep(ctx)

@@ -29,6 +29,9 @@ type engine interface {
 	auth.Clients
 	auth.KeyStore
 	backfill.Store
+	backfill.CatchUpStore
+	backfill.ImportStore
+	backfill.ReconcileStore
 	deliver.Store
 	emailing.Store
 	events.Store

@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	"consentsync/internal/actito"
+	"consentsync/internal/backfill"
 	"consentsync/internal/consent"
 	"consentsync/internal/deliver"
 	"consentsync/internal/didomi"
@@ -63,17 +64,32 @@ func (t *Targets) PersonKey(organization, userID string) store.PersonKey {
 	return t.Hasher.Person(organization, consent.Subject{OrganizationUserID: userID})
 }
 
+// Source opens an integration's Didomi to fetch from; nil where there are no
+// credentials for it.
+func (t *Targets) Source(i *store.Integration) (backfill.Source, error) {
+	client, err := t.didomi(i)
+	if client == nil {
+		return nil, err
+	}
+	return client, nil
+}
+
+func (t *Targets) didomi(i *store.Integration) (*didomi.Client, error) {
+	secrets, err := t.Secrets(i)
+	if err != nil || t.Didomis == nil || secrets.DidomiAPIKey == "" {
+		return nil, err
+	}
+	return t.Didomis.Client(t.DidomiURL, i.Organization, secrets.DidomiAPIKey, secrets.DidomiAPISecret), nil
+}
+
 // Didomi opens the way back to the organization's Didomi; nil where there are
 // no credentials for it.
 func (t *Targets) Didomi(i *store.Integration) (deliver.Didomi, error) {
-	secrets, err := t.Secrets(i)
-	if err != nil {
+	client, err := t.didomi(i)
+	if client == nil {
 		return nil, err
 	}
-	if t.Didomis == nil || secrets.DidomiAPIKey == "" {
-		return nil, nil
-	}
-	return &way{t.Didomis.Client(t.DidomiURL, i.Organization, secrets.DidomiAPIKey, secrets.DidomiAPISecret)}, nil
+	return &way{client}, nil
 }
 
 // way is the way back to one organization's Didomi.

@@ -196,6 +196,7 @@ var actionTexts = map[string]string{ //nolint:gosec // words, no secret
 	"email.deleted": "deleted how a type of message is sent", "message.sent_again": "had a message sent again",
 	"message.test_requested": "tested a type of message",
 	"user.joined":            "joined", "user.invited": "invited somebody", "user.uninvited": "took an invitation back",
+	"import.opened": "began an import", "import.ended": "ended an import", "reconciliation.started": "compared Actito's export", "catch_up.asked": "had Didomi asked for what may have been missed",
 	"user.role_changed": "changed a role", "user.removed": "removed a user",
 	"organization.feature_set": "switched the Actito integration", "webhook_client.added": "made credentials for Didomi",
 }

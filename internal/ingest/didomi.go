@@ -23,11 +23,13 @@ type Didomi struct {
 	tokens    *auth.Tokens
 	log       *slog.Logger
 	metrics   *metrics
+	missed    func(organization string)
 }
 
-// NewDidomi makes the handler.
-func NewDidomi(c *Committer, tokens *auth.Tokens, log *slog.Logger, r prometheus.Registerer) *Didomi {
-	return &Didomi{committer: c, tokens: tokens, log: log, metrics: newMetrics(r)}
+// NewDidomi makes the handler. missed is called when a webhook of an organization
+// was not accepted, so that Didomi may never send it again.
+func NewDidomi(c *Committer, tokens *auth.Tokens, missed func(organization string), log *slog.Logger, r prometheus.Registerer) *Didomi {
+	return &Didomi{committer: c, tokens: tokens, missed: missed, log: log, metrics: newMetrics(r)}
 }
 
 func (d *Didomi) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -52,6 +54,14 @@ func (d *Didomi) take(w http.ResponseWriter, r *http.Request) (store.Receipt, er
 	if err := d.authorize(r, organization); err != nil {
 		return store.Receipt{}, err
 	}
+	receipt, err := d.accept(w, r, organization)
+	if err != nil {
+		d.missed(organization)
+	}
+	return receipt, err
+}
+
+func (d *Didomi) accept(w http.ResponseWriter, r *http.Request, organization string) (store.Receipt, error) {
 	body, err := readBody(w, r)
 	if err != nil {
 		return store.Receipt{}, err

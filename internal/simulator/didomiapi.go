@@ -50,7 +50,7 @@ type DidomiAPIOptions struct {
 }
 
 // DidomiAPI is the small part of Didomi's REST API that concerns consents:
-// sessions, creating events, reading one, listing users and purposes
+// sessions, creating events, reading one or somebody's, listing users and purposes
 // (https://api.didomi.io/openapi.json).
 // Events change users as their dates say, whatever the order in which they
 // come. It is safe for concurrent use.
@@ -87,7 +87,7 @@ func NewDidomiAPI(opts DidomiAPIOptions) *DidomiAPI {
 }
 
 // Inject makes a fault strike from now on, as [Actito.Inject] does. Kinds are
-// [KindSession], [KindEvents], [KindEvent], [KindUsers] and [KindPurposes].
+// [KindSession], [KindEvents], [KindEvent], [KindEventsOf], [KindUsers] and [KindPurposes].
 func (d *DidomiAPI) Inject(f Fault) (remove func()) { return d.faults.inject(f) }
 
 // ClearFaults removes all faults.
@@ -153,7 +153,7 @@ func readDidomi(r *http.Request) *didomiRequest {
 			err = json.Unmarshal(body, &q.key)
 		}
 	case "/v1/consents/events":
-		if q.choose(map[string]Kind{http.MethodPost: KindEvents}); err == nil {
+		if q.choose(map[string]Kind{http.MethodPost: KindEvents, http.MethodGet: KindEventsOf}); err == nil && q.kind == KindEvents {
 			err = q.readEvents(body)
 		}
 	case "/v1/metadata/purposes":
@@ -214,6 +214,8 @@ func (d *DidomiAPI) apply(q *didomiRequest, e *entry) outcome {
 		return d.listUsers(q)
 	case q.kind == KindPurposes:
 		return d.listPurposes(q)
+	case q.kind == KindEventsOf:
+		return d.eventsOf(q)
 	case q.kind == KindEvent:
 		return d.readEvent(q.names[0])
 	}

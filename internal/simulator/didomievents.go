@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 )
@@ -99,6 +100,38 @@ func (d *DidomiAPI) readEvent(id string) outcome {
 		return didomiRefusal(refuse(http.StatusNotFound, "No event with this id"))
 	}
 	return answer(http.StatusOK, d.events[i].Body)
+}
+
+// Choose has somebody make a choice of which no integration is told.
+func (d *DidomiAPI) Choose(e Event) error {
+	q := &didomiRequest{events: []map[string]any{e.entity(d.opts.Organization)}, single: true}
+	q.query = url.Values{"$disable_integrations": {"true"}}
+	if out, changed := d.createEvents(q); !changed {
+		return fmt.Errorf("simulator: the event was answered %d", out.status)
+	}
+	return nil
+}
+
+// eventsOf gives the confirmed events of a user or of an organization's user under
+// a regulation (https://developers.didomi.io/api-and-platform/consents/events/query-consent-events).
+func (d *DidomiAPI) eventsOf(q *didomiRequest) outcome {
+	user, person := q.query.Get("user_id"), q.query.Get("organization_user_id")
+	if user == "" && person == "" {
+		return didomiRefusal(refuse(http.StatusBadRequest, "user_id or organization_user_id is required"))
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	data := []map[string]any{}
+	for _, recorded := range d.events {
+		e, err := d.understand(recorded.Body)
+		if err != nil || e.Status != "confirmed" || e.Regulation != cmp.Or(q.query.Get("regulation"), "gdpr") {
+			continue
+		}
+		if user != "" && e.User.ID == user || person != "" && e.User.OrganizationUserID == person {
+			data = append(data, recorded.Body)
+		}
+	}
+	return answer(http.StatusOK, map[string]any{"data": data})
 }
 
 // consentEvent is an event as far as it matters here.

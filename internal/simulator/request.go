@@ -44,6 +44,8 @@ const (
 	KindEvents  Kind = "events" // creates events
 	KindEvent   Kind = "event"  // reads one
 	KindUsers   Kind = "users"  // lists users
+	// KindEventsOf lists somebody's events.
+	KindEventsOf Kind = "events-of"
 	// KindPurposes lists purposes.
 	KindPurposes Kind = "purposes"
 )

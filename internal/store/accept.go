@@ -28,6 +28,8 @@ type Inbound struct {
 	// Live says that Didomi told it by webhook, just now: only that causes
 	// messages (R28).
 	Live bool
+	// Source is the way by which it came.
+	Source Source
 }
 
 // Urgent tells whether the message may turn something off.

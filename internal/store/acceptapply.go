@@ -185,13 +185,26 @@ func (a *acceptance) personKey(organization, userID string) SubjectKey {
 	return SubjectKey{organization, a.h.Person(organization, consent.Subject{OrganizationUserID: userID})}
 }
 
+// makeDue makes a person due because of a row. What was not told by a webhook is
+// no live withdrawal: so many may come of it that live ones would wait (R21). What
+// comes out of a file turns nothing on before everybody was counted, which the end
+// of the import begins (R23); its withdrawals do not wait for that.
 func (a *acceptance) makeDue(r *row, k SubjectKey, c consent.Change, at consent.Time) {
-	class := Ordinary
-	if c.Withdrew {
-		class = LiveWithdrawal
+	due := Due{SubjectKey: k, Class: Ordinary, ConsentAt: at, At: r.arrived, Tell: r.in.Tell}
+	switch {
+	case c.Withdrew && r.in.Source == AsTold:
+		due.Class = LiveWithdrawal
+	case c.Withdrew:
+		due.Class = BackfilledRefusal
+	}
+	if r.in.Source == Imported {
+		if !c.Withdrew {
+			return
+		}
+		due.HoldGrants = true
 	}
 	r.due = append(r.due, len(a.due))
-	a.due = append(a.due, Due{SubjectKey: k, Class: class, ConsentAt: at, At: r.arrived, Tell: r.in.Tell})
+	a.due = append(a.due, due)
 }
 
 func (a *acceptance) settleOutcome(r *row, c consent.Change) {
@@ -251,6 +264,7 @@ func (a *acceptance) markDue() error {
 				d = old
 			}
 			d.Tell = cmp.Or(d.Tell, old.Tell)
+			d.HoldGrants = a.due[j].HoldGrants && (!held || old.HoldGrants) // live consent is never held
 			merged[d.SubjectKey] = d
 		}
 	}

@@ -38,6 +38,8 @@ var Remains = []struct{ Table, Key string }{
 	{"left_out", "name, reason"},
 	{"counts", "name"},
 	{"effects", "at, withdrawal, step"},
+	{"held_rows", "run, person"},
+	{"reconciliations", "id"},
 }
 
 // Row is a row that an engine has found.

@@ -91,6 +91,12 @@ var Tables = []Table{
 	{"messages", all(text("organization"), raw("id")), all(
 		text("integration", "email", "type", "origin", "state", "reason", "interaction"), raw("person", "event", "body"), flags("again"),
 		ints("rank", "created_at", "expires_at", "next_at", "ended_at", "attempts", "epoch"))},
+	{"imports", text("organization", "id"), all(text("name", "outcomes"), flags("ended"), ints("refused", "started_at", "updated_at"))},
+	{"import_files", text("organization", "import", "file"), all(text("fingerprint"), ints("taken"))},
+	{"import_refusals", all(text("organization", "import", "file"), ints("number")), text("reason")},
+	{"reconciliations", all(text("organization", "integration"), raw("id")), all(text("state", "body"), ints("version"))},
+	{"held_rows", all(text("organization", "integration"), raw("run", "person")), text("cells")},
+	{"catch_ups", text("organization"), all(text("body"), ints("version"))},
 	{"changes", all(text("organization"), raw("id")), all(text("integration", "actor", "action", "details"), ints("at"))},
 }
 

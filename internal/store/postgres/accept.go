@@ -428,14 +428,15 @@ func queueMarks(b *pgx.Batch, integration string, target store.Target, due []sto
 // One that is in a bulk load stays in it, and is compared again when the load
 // ends; only a withdrawal goes at once (R22).
 //
-// held says that its grants wait for a yes (R23). Live consent is never held.
+// held says that its grants wait for a yes (R23). Live consent is never held,
+// neither what it makes due nor what is due because of it.
 const markDueSQL = `INSERT INTO deliveries AS d (organization, integration, target, person, state, class, consent_at, due_at, updated_at, held, marks)
 SELECT u.o, i.id, $9::text, u.p, 'pending', u.class, u.consent_at, u.at, u.at, u.held, u.events
 FROM unnest($1::text[], $2::bytea[], $3::smallint[], $4::bigint[], $5::bigint[], $6::bool[], $7::bigint[]) AS u(o, p, class, consent_at, at, held, events)
 CROSS JOIN LATERAL (SELECT id FROM integrations WHERE organization = u.o AND ($8 = '' OR id = $8) OFFSET 0) AS i
 ORDER BY u.o COLLATE "C", u.p, i.id
 ON CONFLICT (organization, integration, target, person) DO UPDATE SET
-  version = d.version + 1, marks = d.marks + excluded.marks, held = excluded.held,
+  version = d.version + 1, marks = d.marks + excluded.marks, held = excluded.held AND (d.held OR d.state NOT IN ('pending', 'in_flight', 'sent')),
   consent_at = CASE WHEN d.state IN ('pending', 'waiting') AND d.class <= excluded.class
                     THEN CASE WHEN d.class < excluded.class THEN d.consent_at ELSE least(d.consent_at, excluded.consent_at) END
                     ELSE excluded.consent_at END,

@@ -63,11 +63,12 @@ func (s *statements) close() {
 // One that is in a bulk load stays in it, and is compared again when the load
 // ends; only a withdrawal goes at once (R22).
 //
-// held says that its grants wait for a yes (R23). Live consent is never held.
+// held says that its grants wait for a yes (R23). Live consent is never held,
+// neither what it makes due nor what is due because of it.
 const markDueSQL = `INSERT INTO deliveries (organization, integration, target, person, state, class, consent_at, due_at, updated_at, held, marks)
 VALUES (?1, ?2, ?9, ?3, 'pending', ?4, ?5, ?6, ?6, ?7, ?8)
 ON CONFLICT DO UPDATE SET
-  version = version + 1, marks = marks + excluded.marks, held = excluded.held,
+  version = version + 1, marks = marks + excluded.marks, held = excluded.held AND (held OR state NOT IN ('pending', 'in_flight', 'sent')),
   consent_at = CASE WHEN state IN ('pending', 'waiting') AND class <= excluded.class
                     THEN CASE WHEN class < excluded.class THEN consent_at ELSE min(consent_at, excluded.consent_at) END
                     ELSE excluded.consent_at END,

@@ -28,6 +28,7 @@ type Engine interface {
 	Integrations
 	Accounts
 	Users
+	Importing
 
 	// UseHasher is called once, before anything else.
 	UseHasher(h *store.Hasher)
@@ -192,6 +193,27 @@ type Users interface {
 	Join(ctx context.Context, hash [32]byte, u store.User, change func(*store.Invitation) store.Change) error
 }
 
+// Importing is what taking in files, catching up and reconciling ask.
+type Importing interface {
+	OpenImport(ctx context.Context, organization, name string, changes ...store.Change) (*store.Import, error)
+	Import(ctx context.Context, k store.ImportKey) (*store.Import, error)
+	Imports(ctx context.Context, organization, before string, limit int) ([]*store.Import, error)
+	TakeRows(ctx context.Context, s *store.ImportStep) ([]store.Receipt, error)
+	ImportRefusals(ctx context.Context, k store.ImportKey, after store.RefusalCursor, limit int) ([]store.ImportRefusal, error)
+	EndImport(ctx context.Context, k store.ImportKey, changes ...store.Change) error
+	CatchUp(ctx context.Context, organization string) (store.CatchUp, error)
+	SaveCatchUp(ctx context.Context, c *store.CatchUp, changes ...store.Change) error
+	Recompare(ctx context.Context, organization string) error
+	StartReconciliation(ctx context.Context, r *store.Reconciliation, changes ...store.Change) error
+	Reconciliation(ctx context.Context, k store.IntegrationKey, id store.ID) (*store.Reconciliation, error)
+	Reconciliations(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.Reconciliation, error)
+	Reconciling(ctx context.Context) ([]*store.Reconciliation, error)
+	StageHeld(ctx context.Context, r *store.Reconciliation, rows []store.HeldRow) error
+	HeldRows(ctx context.Context, r *store.Reconciliation, after []byte, limit int) ([]store.HeldRow, error)
+	SaveReconciliation(ctx context.Context, r *store.Reconciliation, s store.ReconciliationStep) error
+	ForgetHeld(ctx context.Context, k store.IntegrationKey, keep store.ID, limit int) (more bool, err error)
+}
+
 // group is the tests of one area by what they show.
 type group map[string]func(b *bench)
 
@@ -204,6 +226,7 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) Engine) {
 		"due": due, "loads": loads, "ends of loads": loadEnds, "news": news, "messages": mailing, "queues": queues, "compared": compared, "calls": calls, "fence": fence, "reads": reads, "leases": leases,
 		"integrations": integrations, "reprojections": reprojections, "accounts": accounts, "users": users, "changes": recorded,
 		"event lists": eventLists, "troubles": troubles, "concurrency": concurrency,
+		"imports": imports, "catch-ups": catchUps, "reconciliations": reconciliations,
 	} {
 		t.Run(area, func(t *testing.T) {
 			t.Parallel()

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"consentsync/internal/actito"
+)
+
+// export is Actito's export of a profile table, a row at a time.
+type export struct {
+	csv     *csv.Reader
+	key     int            // the column of the unique key
+	columns map[int]string // those of subscriptions
+	width   int
+}
+
+// cellWords are what a cell of a subscription may say. Actito documents no format
+// of exports; these are the spellings of its files and the usual ones.
+var cellWords = map[string]bool{
+	"true": true, "1": true, "yes": true, "y": true, "on": true, "subscribed": true,
+	"false": false, "0": false, "no": false, "n": false, "off": false, "unsubscribed": false,
+}
+
+// readExport reads the header of an export: it needs the column of the unique key,
+// and one of a subscription at least, under its name or as in files for bulk
+// loads.
+func readExport(r io.Reader, uniqueKey string, subscriptions []string) (*export, error) {
+	b := bufio.NewReaderSize(r, 64<<10)
+	if mark, _ := b.Peek(3); bytes.Equal(mark, []byte("\xef\xbb\xbf")) {
+		_, _ = b.Discard(len(mark))
+	}
+	first, _ := b.Peek(b.Size())
+	line, _, _ := bytes.Cut(first, []byte("\n"))
+	e := &export{csv: csv.NewReader(b), key: -1, columns: map[int]string{}}
+	e.csv.Comma, e.csv.FieldsPerRecord, e.csv.ReuseRecord = separator(line), -1, true
+	header, err := e.csv.Read()
+	if err != nil {
+		return nil, fmt.Errorf("row 1: there is no header: %w", cutOff(err))
+	}
+	e.width = len(header)
+	for n, name := range header {
+		name = strings.TrimSpace(name)
+		subscription := strings.TrimPrefix(name, actito.SubscriptionColumn(""))
+		switch {
+		case name == uniqueKey && e.key >= 0, slices.Contains(e.names(), subscription):
+			return nil, fmt.Errorf("row 1: the column %q is there twice", name)
+		case name == uniqueKey:
+			e.key = n
+		case name != subscription || slices.Contains(subscriptions, name):
+			e.columns[n] = subscription
+		}
+	}
+	switch {
+	case e.key < 0:
+		return nil, fmt.Errorf("row 1: the header has no column %q, the unique key of the integration; it has %s", uniqueKey, strings.Join(header, ", "))
+	case len(e.columns) == 0:
+		return nil, fmt.Errorf("row 1: the header has no subscription of the table, such as %q; it has %s", actito.SubscriptionColumn("Newsletter"), strings.Join(header, ", "))
+	}
+	return e, nil
+}
+
+// separator guesses what stands between the cells.
+func separator(header []byte) rune {
+	best, most := ',', 0
+	for _, c := range []rune{',', ';', '\t'} {
+		if n := bytes.Count(header, []byte(string(c))); n > most {
+			best, most = c, n
+		}
+	}
+	return best
+}
+
+// names gives the subscriptions, in the order of their columns.
+func (e *export) names() []string {
+	var names []string
+	for n := range e.width {
+		if name, is := e.columns[n]; is {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// errRow is what is wrong with one row; the next may be read.
+type errRow struct {
+	line   int
+	reason string
+}
+
+func (e *errRow) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.reason) }
+
+// next reads a row as the server takes it; io.EOF at the end.
+func (e *export) next() ([]byte, error) {
+	record, err := e.csv.Read()
+	if parse, ok := errors.AsType[*csv.ParseError](err); ok {
+		return nil, &errRow{parse.StartLine, parse.Err.Error()}
+	}
+	if err != nil {
+		return nil, cutOff(err)
+	}
+	line, _ := e.csv.FieldPos(0)
+	if len(record) != e.width {
+		return nil, &errRow{line, fmt.Sprintf("it has %d cells, the header %d", len(record), e.width)}
+	}
+	if record[e.key] == "" {
+		return nil, &errRow{line, "the unique key is empty"}
+	}
+	says := map[string]bool{}
+	for n, name := range e.columns {
+		cell := strings.ToLower(strings.TrimSpace(record[n]))
+		on, known := cellWords[cell]
+		switch {
+		case known:
+			says[name] = on
+		case cell != "":
+			return nil, &errRow{line, fmt.Sprintf("column %q is neither on nor off", name)}
+		}
+	}
+	return json.Marshal(map[string]any{"key": record[e.key], "subscriptions": says})
+}

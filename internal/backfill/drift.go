@@ -1,0 +1,245 @@
+package backfill
+
+import (
+	"bytes"
+	"context"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+const (
+	reconcilePage = 500
+	// mostReads bounds for how many people a reconciliation has the profile read:
+	// each costs a call.
+	mostReads = 10_000
+	// driftExamples of each kind are kept.
+	driftExamples = 5
+)
+
+// page compares the next people with the rows of them, and stores what follows
+// with the place.
+func (c *Reconciler) page(ctx context.Context, i *store.Integration, r *store.Reconciliation) error {
+	now, err := c.Store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	after := append([]byte{}, r.Cursor...)
+	people, err := c.Store.ComparePage(ctx, r.IntegrationKey, after, reconcilePage)
+	if err != nil {
+		return err
+	}
+	rows, err := c.Store.HeldRows(ctx, r, after, 2*reconcilePage)
+	if err != nil {
+		return err
+	}
+	// Up to the smaller of the two ends everybody is there, and every row.
+	end := bytes.Repeat([]byte{0xff}, len(store.PersonKey{})+1)
+	if len(people) == reconcilePage {
+		end = people[len(people)-1].Key[:]
+	}
+	if len(rows) == 2*reconcilePage && bytes.Compare(rows[len(rows)-1].Person[:], end) < 0 {
+		end = rows[len(rows)-1].Person[:]
+	}
+	p := drifting{i: i, rules: i.Rules(), r: r, now: now}
+	held := make(map[store.PersonKey]store.HeldRow, len(rows))
+	for _, row := range rows {
+		if bytes.Compare(row.Person[:], end) <= 0 {
+			held[row.Person] = row
+		}
+	}
+	r.Report.UnknownProfiles += int64(len(held))
+	for _, person := range people {
+		if bytes.Compare(person.Key[:], end) > 0 {
+			break
+		}
+		row, there := held[person.Key]
+		if there {
+			r.Report.UnknownProfiles--
+		}
+		p.compare(person, row, there)
+	}
+	if len(people)+len(rows) == 0 {
+		return c.finish(ctx, r)
+	}
+	r.Cursor = end
+	if err := c.Store.SaveReconciliation(ctx, r, p.step); err != nil {
+		return err
+	}
+	if len(p.step.Due)+len(p.step.Read) > 0 {
+		c.Due()
+	}
+	return nil
+}
+
+// finish has everybody counted whose grants are to be repaired, says that it is
+// done, and forgets the rows.
+func (c *Reconciler) finish(ctx context.Context, r *store.Reconciliation) error {
+	if r.Report.On > 0 {
+		err := c.Store.StartRetry(ctx, r.IntegrationKey, store.Only{State: store.Everyone})
+		if err != nil && consent.KindOf(err) != consent.Conflict { // everybody is being compared already
+			return err
+		}
+		c.Changed()
+	}
+	now, err := c.Store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	r.State, r.EndedAt, r.Cursor = store.ReconciliationDone, now, nil
+	if err := c.Store.SaveReconciliation(ctx, r, store.ReconciliationStep{}); err != nil {
+		return err
+	}
+	for more := true; more; {
+		if more, err = c.Store.ForgetHeld(ctx, r.IntegrationKey, store.ID{}, 10_000); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drifting compares people. It is pure.
+type drifting struct {
+	i     *store.Integration
+	rules consent.Rules
+	r     *store.Reconciliation
+	now   consent.Time
+	step  store.ReconciliationStep
+}
+
+// compare compares one person with their row, if there is one.
+func (p *drifting) compare(c *store.Compared, row store.HeldRow, there bool) {
+	report := &p.r.Report
+	report.People++
+	switch {
+	case c.Err != nil:
+		report.Unreadable++
+		return
+	case !there:
+		if c.Known.Confirmed() && c.State != store.Unmatched {
+			report.MissingProfiles++
+			p.example("missing_profile", c, "")
+		}
+		return
+	}
+	report.Profiles++
+	if c.State == store.Unmatched {
+		report.FoundProfiles++
+		p.example("found_profile", c, "")
+		if p.r.Policy != store.PolicyReport { // it is there now (R20)
+			p.step.Due = append(p.step.Due, store.Due{SubjectKey: p.key(c), Class: store.BackfilledRefusal, ConsentAt: p.now, HoldGrants: true})
+		}
+		return
+	}
+	projection := consent.Project(c.Person.View(), p.rules)
+	said := drift{learnt: map[string]bool{}}
+	for n, name := range p.r.Columns {
+		on := row.Cell(n)
+		if on == nil {
+			continue
+		}
+		if want, mapped := projection.Subscriptions[name]; mapped {
+			p.cell(c, name, want.On, *on, &said)
+		} else if p.isMapped(name) {
+			report.Unsaid++
+		}
+	}
+	p.follow(c, said)
+}
+
+// drift is what follows from the cells of one person.
+type drift struct {
+	learnt        map[string]bool
+	off, on, read bool
+}
+
+// cell compares what one subscription is with what it should be.
+func (p *drifting) cell(c *store.Compared, name string, want, is bool, d *drift) {
+	report := &p.r.Report
+	fact, known := c.Known.Subscriptions[name]
+	if c.Closing() || known && (fact.Unknown || fact.ConfirmedAt > p.r.AsOf) {
+		report.ChangedSince++
+		return
+	}
+	if want == is {
+		report.Agree++
+		if !known || fact.Value != any(is) {
+			d.learnt[name] = is
+		}
+		return
+	}
+	foreign := known && fact.Value == any(want)
+	kind := ""
+	switch {
+	case foreign && is:
+		report.TurnedOn++
+		kind = "turned_on"
+	case foreign:
+		report.TurnedOff++
+		kind = "turned_off"
+	case is:
+		report.ShouldBeOff++
+		kind = "should_be_off"
+	default:
+		report.ShouldBeOn++
+		kind = "should_be_on"
+	}
+	p.example(kind, c, name)
+	switch {
+	case p.r.Policy == store.PolicyReport:
+	case foreign && !is && p.i.Settings.EnableWebhooks:
+		// Somebody has turned it off in Actito: it may be the person's own newer
+		// choice, which reading the profile finds out (R25).
+		d.read = true
+	case is:
+		d.off, d.learnt[name] = true, true
+	case p.r.Policy == store.PolicyAll:
+		d.on, d.learnt[name] = true, false
+	}
+}
+
+// follow notes what follows.
+func (p *drifting) follow(c *store.Compared, d drift) {
+	report := &p.r.Report
+	if len(d.learnt) > 0 {
+		report.Learnt++
+		p.step.Learnt = append(p.step.Learnt, store.Learnt{Person: c.Key, Subscriptions: d.learnt, At: p.r.AsOf})
+	}
+	if d.off {
+		report.Off++
+		p.step.Due = append(p.step.Due, store.Due{SubjectKey: p.key(c), Class: store.BackfilledRefusal, ConsentAt: p.now, At: p.now, HoldGrants: true})
+	}
+	if d.on {
+		report.On++
+	}
+	if d.read && report.Read < mostReads {
+		report.Read++
+		p.step.Read = append(p.step.Read, c.Key)
+	}
+}
+
+func (p *drifting) key(c *store.Compared) store.SubjectKey {
+	return store.SubjectKey{Organization: p.r.Organization, Person: c.Key}
+}
+
+func (p *drifting) isMapped(name string) bool {
+	for _, m := range p.i.Settings.Mappings {
+		if m.ID == name {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *drifting) example(kind string, c *store.Compared, subscription string) {
+	report := &p.r.Report
+	n := 0
+	for _, e := range report.Examples {
+		if e.Kind == kind {
+			n++
+		}
+	}
+	if n < driftExamples {
+		report.Examples = append(report.Examples, store.DriftExample{Kind: kind, OrganizationUserID: c.Person.OrganizationUserID, Subscription: subscription})
+	}
+}

@@ -1,0 +1,169 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"consentsync/internal/consent"
+	"consentsync/internal/store"
+)
+
+const (
+	selectReconciliations = `SELECT ` + store.ReconciliationColumns + ` FROM reconciliations WHERE `
+	heldRowsSQL           = `SELECT person, cells FROM held_rows WHERE organization = ? AND integration = ? AND run = ? AND person > ? ORDER BY person LIMIT ?`
+	forgetHeldSQL         = `DELETE FROM held_rows WHERE organization = ?1 AND integration = ?2 AND (run, person) IN
+		(SELECT run, person FROM held_rows WHERE organization = ?1 AND integration = ?2 AND run <> ?3 LIMIT ?4)`
+	learnSQL = `INSERT INTO deliveries (organization, integration, target, person, state, class, consent_at, due_at, updated_at, known)
+		VALUES (?, ?, 'actito', ?, 'synced', 2, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET known = excluded.known`
+	readSQL = `UPDATE deliveries SET readback = max(readback, 1), readback_at = ? WHERE ` + oneDelivery + ` AND state = 'synced'`
+)
+
+// StartReconciliation stores a new one in the place of those that are not done,
+// with the record of the change. NotFound if there is no such integration.
+func (e *Engine) StartReconciliation(ctx context.Context, r *store.Reconciliation, changes ...store.Change) error {
+	body, err := store.ToJSON(r)
+	if err != nil {
+		return err
+	}
+	err = e.inTx(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `UPDATE reconciliations SET state = 'replaced', version = version + 1
+			WHERE organization = ? AND integration = ? AND state IN ('loading', 'comparing')`, r.Organization, r.ID); err != nil {
+			return err
+		}
+		res, err := tx.ExecContext(ctx, `INSERT INTO reconciliations (`+store.ReconciliationColumns+`) SELECT ?1, ?2, ?3, 1, ?4, ?5
+			WHERE EXISTS (SELECT 1 FROM integrations WHERE organization = ?1 AND id = ?2)`, r.Organization, r.ID, r.RunID[:], string(r.State), body)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(err, consent.Errorf(consent.NotFound, "sqlite.StartReconciliation", "no such integration"))
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM reconciliations WHERE organization = ?1 AND integration = ?2 AND id <
+			(SELECT id FROM reconciliations WHERE organization = ?1 AND integration = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)`, r.Organization, r.ID, store.MostReconciliations-1)
+		if err != nil {
+			return err
+		}
+		return record(ctx, tx, changes)
+	})
+	if err == nil {
+		r.Version = 1
+	}
+	return err
+}
+
+// Reconciliation reads one; NotFound if there is none.
+func (e *Engine) Reconciliation(ctx context.Context, k store.IntegrationKey, id store.ID) (*store.Reconciliation, error) {
+	r, ok, err := one(ctx, e.read, store.ScanReconciliation, selectReconciliations+`organization = ? AND integration = ? AND id = ?`, k.Organization, k.ID, id[:])
+	if err == nil && !ok {
+		err = consent.Errorf(consent.NotFound, "sqlite.Reconciliation", "no such reconciliation")
+	}
+	return r, err
+}
+
+// Reconciliations lists those of an integration, the newest first.
+func (e *Engine) Reconciliations(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.Reconciliation, error) {
+	return query(ctx, e.read, store.ScanReconciliation, selectReconciliations+`organization = ? AND integration = ? ORDER BY id DESC LIMIT ?`, k.Organization, k.ID, limit)
+}
+
+// Reconciling lists those that compare, of all organizations.
+func (e *Engine) Reconciling(ctx context.Context) ([]*store.Reconciliation, error) {
+	return query(ctx, e.read, store.ScanReconciliation, selectReconciliations+`state = 'comparing' ORDER BY organization, integration`)
+}
+
+// StageHeld keeps rows of the export, the last of a person, together with how far
+// the reconciliation is; Conflict if it was changed meanwhile.
+func (e *Engine) StageHeld(ctx context.Context, r *store.Reconciliation, rows []store.HeldRow) error {
+	return e.saveReconciliation(ctx, r, func(tx *sql.Tx) error {
+		stage, err := tx.PrepareContext(ctx, `INSERT INTO held_rows (organization, integration, run, person, cells) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET cells = excluded.cells`)
+		if err != nil {
+			return err
+		}
+		defer stage.Close() //nolint:errcheck // it ends with the transaction
+		for i := range rows {
+			if _, err := stage.ExecContext(ctx, r.Organization, r.ID, r.RunID[:], rows[i].Person[:], rows[i].Cells); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// HeldRows lists the rows of a reconciliation by person, from after one.
+func (e *Engine) HeldRows(ctx context.Context, r *store.Reconciliation, after []byte, limit int) ([]store.HeldRow, error) {
+	return query(ctx, e.read, store.ScanHeldRow, heldRowsSQL, r.Organization, r.ID, r.RunID[:], blob(after), limit)
+}
+
+// SaveReconciliation stores how far one is together with what follows from it;
+// Conflict if it was changed meanwhile. Of one that is done the rows are
+// forgotten by ForgetHeld.
+func (e *Engine) SaveReconciliation(ctx context.Context, r *store.Reconciliation, s store.ReconciliationStep) error {
+	return e.saveReconciliation(ctx, r, func(tx *sql.Tx) error {
+		now := int64(consent.TimeOf(e.now()))
+		for i := range s.Learnt {
+			l := &s.Learnt[i]
+			k := store.DeliveryKey{Organization: r.Organization, Integration: r.ID, Target: store.TargetActito, Person: l.Person}
+			var known string
+			err := tx.QueryRowContext(ctx, `SELECT known FROM deliveries WHERE `+oneDelivery, deliveryKey(k)...).Scan(&known)
+			if err := ignoreNoRows(err); err != nil {
+				return err
+			}
+			if known, err = l.Learn(known); err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, learnSQL, r.Organization, r.ID, l.Person[:], int64(l.At), int64(l.At), now, known); err != nil {
+				return err
+			}
+		}
+		for _, d := range s.Due {
+			if _, err := tx.ExecContext(ctx, markDueSQL, r.Organization, r.ID, d.Person[:], int64(d.Class), int64(d.ConsentAt), now, d.HoldGrants, 0, string(store.TargetActito)); err != nil {
+				return err
+			}
+		}
+		for _, p := range s.Read {
+			k := store.DeliveryKey{Organization: r.Organization, Integration: r.ID, Target: store.TargetActito, Person: p}
+			if _, err := tx.ExecContext(ctx, readSQL, append([]any{now}, deliveryKey(k)...)...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (e *Engine) saveReconciliation(ctx context.Context, r *store.Reconciliation, f func(*sql.Tx) error) error {
+	body, err := store.ToJSON(r)
+	if err != nil {
+		return err
+	}
+	err = e.inTx(ctx, func(tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx, `UPDATE reconciliations SET version = version + 1, state = ?, body = ? WHERE organization = ? AND integration = ? AND id = ? AND version = ?`,
+			string(r.State), body, r.Organization, r.ID, r.RunID[:], r.Version)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(err, r.Superseded())
+		}
+		return f(tx)
+	})
+	if err == nil {
+		r.Version++
+	}
+	return err
+}
+
+// ForgetHeld removes rows of an integration's reconciliations but those of keep,
+// at most so many, and tells whether there are more.
+func (e *Engine) ForgetHeld(ctx context.Context, k store.IntegrationKey, keep store.ID, limit int) (more bool, err error) {
+	err = e.inTx(ctx, func(tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx, forgetHeldSQL, k.Organization, k.ID, keep[:], limit)
+		if err != nil {
+			return err
+		}
+		n, err := res.RowsAffected()
+		more = n >= int64(limit)
+		return err
+	})
+	return more, err
+}
