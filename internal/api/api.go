@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"consentsync/internal/accounts"
+	"consentsync/internal/audit"
 	"consentsync/internal/auth"
 	"consentsync/internal/changes"
 	"consentsync/internal/events"
@@ -37,6 +38,7 @@ type API struct {
 	Integrations *integration.Service
 	People       *people.Service
 	Events       *events.Service
+	Audit        *audit.Service
 	// PublicURL is where the server is reached; empty if that is not known.
 	PublicURL string
 	Log       *slog.Logger
@@ -86,6 +88,12 @@ func (a *API) Register(mux *http.ServeMux) {
 		"POST /v1/marketplace/integrations/{id}/retry":                           a.retryIntegration,
 		"POST /v1/marketplace/integrations/{id}/reread":                          a.rereadIntegration,
 		"GET /v1/organizations/{organization_id}/changes":                        a.listChanges,
+		"GET /v1/organizations/{organization_id}/audit":                          a.exportAudit,
+		"GET /v1/organizations/{organization_id}/privacy":                        a.getPrivacy,
+		"PATCH /v1/organizations/{organization_id}/privacy":                      a.changePrivacy,
+		"DELETE /v1/users/{organization_user_id}":                                a.eraseUser,
+		"GET /v1/users/{organization_user_id}/proof":                             a.getProof,
+		"GET /v1/users/{organization_user_id}/export":                            a.exportUser,
 	} {
 		mux.Handle(pattern, a.serve(h))
 	}

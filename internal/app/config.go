@@ -32,6 +32,7 @@ type Config struct {
 	TokenLife            time.Duration `help:"Life of the access tokens that /oauth/token gives." default:"1h" env:"CONSENTSYNC_TOKEN_LIFE"`
 	ConfirmAfter         time.Duration `help:"Send a newer withdrawal again when Actito last confirmed the subscription longer ago than this." default:"1h" env:"CONSENTSYNC_CONFIRM_AFTER"`
 	ReadbackDelay        time.Duration `help:"Read a profile once more this long after an unclear answer." default:"30s" env:"CONSENTSYNC_READBACK_DELAY"`
+	SealAfter            time.Duration `help:"Seal a record into the audit chain when it is this old: longer than any transaction takes." default:"30s" env:"CONSENTSYNC_SEAL_AFTER"`
 	LogLevel             string        `help:"Least severe messages to log: debug, info, warn, error." default:"info" enum:"debug,info,warn,error" env:"CONSENTSYNC_LOG_LEVEL"`
 
 	// CallTimeout bounds one call to Actito; zero is the usual 75 s. It is no
@@ -55,6 +56,9 @@ func (c *Config) Validate() error {
 	}
 	if c.ReadbackDelay <= 0 {
 		return fmt.Errorf("--readback-delay: must be longer than 0")
+	}
+	if c.SealAfter < 0 || c.SealAfter > 10*time.Minute {
+		return fmt.Errorf("--seal-after: must be longer than 0 and at most 10m")
 	}
 	if c.Node != "" && !nodeForm.MatchString(c.Node) {
 		return fmt.Errorf("--node: must be 1 to 64 letters, digits or any of . _ -")

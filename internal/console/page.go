@@ -194,5 +194,6 @@ var actionTexts = map[string]string{ //nolint:gosec // words, no secret
 	"person.replayed":                    "sent a person again", "person.reread": "had a person read again",
 	"user.joined": "joined", "user.invited": "invited somebody", "user.uninvited": "took an invitation back",
 	"user.role_changed": "changed a role", "user.removed": "removed a user",
+	"privacy.changed": "changed how long data is kept", "person.erased": "erased a person", "retention.kept": "let go what was kept long enough",
 	"organization.feature_set": "switched the Actito integration", "webhook_client.added": "made credentials for Didomi",
 }

@@ -178,6 +178,13 @@ func decode(q store.Queued) (store.Inbound, error) {
 	return Inbound(q.Organization, q.Payload)
 }
 
+// Said reads what a webhook that came to an organization's address says; Invalid
+// if it cannot be read.
+func Said(organization string, body []byte) (*consent.Message, error) {
+	in, err := Inbound(organization, body)
+	return in.Message, err
+}
+
 // Inbound decodes the body of a webhook that came to an organization's address;
 // Invalid if it cannot be read.
 func Inbound(organization string, body []byte) (store.Inbound, error) {
