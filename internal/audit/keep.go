@@ -26,7 +26,7 @@ type KeepStore interface {
 	SealedAt(ctx context.Context, organization string, kind store.AuditKind, id store.ID, person store.PersonKey) (store.AuditRecord, bool, error)
 	Erasures(ctx context.Context, organization string, limit int) ([]store.PersonKey, error)
 	ForgetErasure(ctx context.Context, k store.SubjectKey) error
-	Erase(ctx context.Context, x store.Erasure, change func(store.PersonKey) store.Change) (int, error)
+	Erase(ctx context.Context, x store.Erasure, change func([]store.PersonKey) store.Change) (int, error)
 }
 
 // Keeper lets data go whose time is over, and erases whom Didomi has deleted
@@ -85,8 +85,8 @@ func (k *Keeper) erase(ctx context.Context, organization string) error {
 	}
 	for _, p := range people {
 		key := store.SubjectKey{Organization: organization, Person: p}
-		_, err := k.Store.Erase(ctx, store.Erasure{SubjectKey: key, IfGone: true}, func(person store.PersonKey) store.Change {
-			return erasedChange(ctx, k.Now(), organization, person, "user.deleted")
+		_, err := k.Store.Erase(ctx, store.Erasure{SubjectKey: key, IfGone: true}, func(people []store.PersonKey) store.Change {
+			return erasedChange(ctx, k.Now(), organization, people, "user.deleted")
 		})
 		switch {
 		case err == nil || consent.KindOf(err) == consent.NotFound || consent.KindOf(err) == consent.Invalid:

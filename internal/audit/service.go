@@ -20,7 +20,7 @@ type Store interface {
 	Trace(ctx context.Context, organization string, subjects []store.PersonKey, limit int) (store.Trace, error)
 	Privacy(ctx context.Context, organization string) (store.Privacy, error)
 	SetPrivacy(ctx context.Context, organization string, p store.Privacy, changes ...store.Change) error
-	Erase(ctx context.Context, x store.Erasure, change func(store.PersonKey) store.Change) (int, error)
+	Erase(ctx context.Context, x store.Erasure, change func([]store.PersonKey) store.Change) (int, error)
 }
 
 // Service shows the chain, proves, exports and erases.
@@ -128,8 +128,8 @@ func (s *Service) Erase(ctx context.Context, organization, userID, confirm strin
 	key := s.Hasher.Person(organization, consent.Subject{OrganizationUserID: userID})
 	var made store.Change
 	n, err := s.Store.Erase(ctx, store.Erasure{SubjectKey: store.SubjectKey{Organization: organization, Person: key}, Force: force},
-		func(k store.PersonKey) store.Change {
-			made = erasedChange(ctx, s.Now(), organization, k, "request")
+		func(people []store.PersonKey) store.Change {
+			made = erasedChange(ctx, s.Now(), organization, people, "request")
 			return made
 		})
 	if err != nil {
@@ -138,7 +138,12 @@ func (s *Service) Erase(ctx context.Context, organization, userID, confirm strin
 	return &Erased{userID, key.String(), made.At, n}, nil
 }
 
-func erasedChange(ctx context.Context, now time.Time, organization string, k store.PersonKey, why string) store.Change {
-	return changes.New(ctx, now, organization, "", store.PersonErased,
-		store.Detail{Name: detailPerson, Is: k.String()}, store.Detail{Name: "why", Is: why})
+// erasedChange is the record of an erasure: whom it is about, a person and the
+// Didomi users linked to them, and why.
+func erasedChange(ctx context.Context, now time.Time, organization string, people []store.PersonKey, why string) store.Change {
+	details := []store.Detail{{Name: "why", Is: why}}
+	for _, k := range people {
+		details = append(details, store.Detail{Name: detailPerson, Is: k.String()})
+	}
+	return changes.New(ctx, now, organization, "", store.PersonErased, details...)
 }

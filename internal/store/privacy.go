@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -104,16 +103,20 @@ func AllGone(users []*Subject) bool {
 	return len(users) > 0 && !slices.ContainsFunc(users, func(u *Subject) bool { return !u.State.Gone() })
 }
 
+// KeysOf gives the keys of subjects.
+func KeysOf(subjects []*Subject) []PersonKey {
+	keys := make([]PersonKey, len(subjects))
+	for i, s := range subjects {
+		keys[i] = s.Key
+	}
+	return keys
+}
+
 // Bury makes tombstones of subjects: what is left is when they were erased.
 func Bury(subjects []*Subject, at consent.Time) {
 	for _, s := range subjects {
 		s.Subject, s.DidomiUsers, s.State = consent.Subject{}, nil, consent.Erased(at)
 	}
-}
-
-// SortSubjects puts subjects in the order in which they are locked (R9).
-func SortSubjects(subjects []*Subject) {
-	slices.SortFunc(subjects, func(x, y *Subject) int { return bytes.Compare(x.Key[:], y.Key[:]) })
 }
 
 // ErrNotGone is the error of an erasure that is for somebody of whom Didomi has

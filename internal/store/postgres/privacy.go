@@ -144,7 +144,7 @@ func (e *Engine) ForgetErasure(ctx context.Context, k store.SubjectKey) error {
 //
 // Whoever accepts something about them meanwhile has the rows of people first:
 // what was accepted before is erased too, what comes after is new.
-func (e *Engine) Erase(ctx context.Context, x store.Erasure, change func(store.PersonKey) store.Change) (n int, err error) {
+func (e *Engine) Erase(ctx context.Context, x store.Erasure, change func([]store.PersonKey) store.Change) (n int, err error) {
 	asked := x.Person
 	err = e.inTx(ctx, func(ctx context.Context, tx *tx) error {
 		n, x.Person = 0, asked
@@ -187,6 +187,7 @@ func (e *Engine) Erase(ctx context.Context, x store.Erasure, change func(store.P
 		if userID != "" {
 			b.Queue(`DELETE FROM inbox WHERE organization = $1 AND lane = 2 AND position($2 IN body) > 0`, x.Organization, store.Quoted(userID))
 		}
+		people := store.KeysOf(subjects)
 		store.Bury(subjects, tx.now)
 		for _, s := range subjects {
 			state, err := s.State.MarshalBinary()
@@ -196,7 +197,7 @@ func (e *Engine) Erase(ctx context.Context, x store.Erasure, change func(store.P
 			b.Queue(`UPDATE people SET user_id = '', didomi_id = '', didomi_users = '', state = $3 WHERE organization = $1 AND person = $2`, x.Organization, s.Key[:], state)
 		}
 		b.Queue(forgetErasureSQL, x.Organization, x.Person[:])
-		if err := queueChanges(&b, []store.Change{change(x.Person)}); err != nil {
+		if err := queueChanges(&b, []store.Change{change(people)}); err != nil {
 			return err
 		}
 		return tx.run(ctx, &b)

@@ -126,7 +126,7 @@ const forgetErasureSQL = `DELETE FROM erasures WHERE organization = ? AND person
 // salts are gone, and a tombstone. It tells how many rows were erased.
 //
 // NotFound if nothing is known of them; Conflict while it cannot be done yet.
-func (e *Engine) Erase(ctx context.Context, x store.Erasure, change func(store.PersonKey) store.Change) (n int, err error) {
+func (e *Engine) Erase(ctx context.Context, x store.Erasure, change func([]store.PersonKey) store.Change) (n int, err error) {
 	err = e.inTx(ctx, func(tx *sql.Tx) error {
 		// What is deleted is overwritten, too.
 		if _, err := tx.ExecContext(ctx, `PRAGMA secure_delete = ON`); err != nil {
@@ -165,6 +165,7 @@ func (e *Engine) Erase(ctx context.Context, x store.Erasure, change func(store.P
 				return err
 			}
 		}
+		people := store.KeysOf(subjects)
 		store.Bury(subjects, consent.TimeOf(e.now()))
 		if err := e.acceptTx(tx).SaveSubjects(ctx, subjects); err != nil {
 			return err
@@ -172,7 +173,7 @@ func (e *Engine) Erase(ctx context.Context, x store.Erasure, change func(store.P
 		if _, err := tx.ExecContext(ctx, forgetErasureSQL, x.Organization, x.Person[:]); err != nil {
 			return err
 		}
-		return record(ctx, tx, []store.Change{change(x.Person)})
+		return record(ctx, tx, []store.Change{change(people)})
 	})
 	return n, err
 }
