@@ -11,16 +11,19 @@ import (
 )
 
 const (
-	sealed = `EXISTS (SELECT 1 FROM audit_records a WHERE a.organization = $1 AND a.kind = `
+	// sealed and once ask of each row for itself: of EXISTS, PostgreSQL may read
+	// all that an organization has sealed.
+	sealed = `(SELECT true FROM audit_records a WHERE a.organization = $1 AND a.kind = `
+	once   = ` LIMIT 1) IS NOT NULL`
 
-	unsealedEventsSQL = `SELECT ` + store.AuditEventColumns + `, ` + sealed + `'event' AND a.id = e.id)
+	unsealedEventsSQL = `SELECT ` + store.AuditEventColumns + `, ` + sealed + `'event' AND a.id = e.id` + once + `
 		FROM events e WHERE organization = $1 AND id > $2 AND id < $3 ORDER BY id LIMIT $4`
-	unsealedChangesSQL = `SELECT ` + store.ChangeColumns + `, ` + sealed + `'change' AND a.id = c.id)
+	unsealedChangesSQL = `SELECT ` + store.ChangeColumns + `, ` + sealed + `'change' AND a.id = c.id` + once + `
 		FROM changes c WHERE organization = $1 AND id > $2 AND id < $3 ORDER BY id LIMIT $4`
-	unsealedCallsSQL = `SELECT ` + store.AuditCallColumns + `, ` + sealed + `'call' AND a.id = c.id AND a.person = c.person)
+	unsealedCallsSQL = `SELECT ` + store.AuditCallColumns + `, ` + sealed + `'call' AND a.id = c.id AND a.person = c.person` + once + `
 		FROM calls c WHERE organization = $1 AND answered_at > 0 AND answered_at < $5 AND (answered_at, person, id) > ($2, $3, $4)
 		ORDER BY answered_at, person, id LIMIT $6`
-	unsealedBegunSQL = `SELECT ` + store.AuditCallColumns + `, ` + sealed + `'begun' AND a.id = c.id AND a.person = c.person)
+	unsealedBegunSQL = `SELECT ` + store.AuditCallColumns + `, ` + sealed + `'begun' AND a.id = c.id AND a.person = c.person` + once + `
 		FROM calls c WHERE organization = $1 AND answered_at = 0 AND id < $2 ORDER BY person, id`
 
 	auditHeadSQL    = `SELECT ` + store.AuditHeadColumns + ` FROM audit_heads WHERE organization = $1`
