@@ -8,6 +8,7 @@
 // data go, leaves the chain verifiable. One node seals an organization at a time;
 // what another adds is refused.
 //
-// It never delays the accepting of webhooks: it only reads what was committed,
-// adds a few rows at a time, and stands still while webhooks wait.
+// It does not delay the accepting of webhooks: it only reads what was committed,
+// adds a few rows at a time, rests four times as long as it works, and hardly
+// does anything while webhooks wait to be merged.
 package audit

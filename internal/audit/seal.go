@@ -41,9 +41,10 @@ type Sealer struct {
 type watch struct {
 	// head is the end of the chain as it was last seen, with cursors that may
 	// have come further than those that are stored.
-	head *store.AuditHead
-	idle time.Duration // until it is looked at again
-	next time.Time
+	head   *store.AuditHead
+	idle   time.Duration // until it is looked at again
+	next   time.Time
+	sealed time.Time // when it last came further
 }
 
 const (
@@ -54,6 +55,8 @@ const (
 	// An organization in which nothing happens is looked at ever more rarely.
 	shortestIdle, longestIdle = 2 * time.Second, 2 * time.Minute
 	idleLags                  = 8 // and it is looked at before this many lags have passed
+	// whileBusy is how often one link is sealed while webhooks wait to be merged.
+	whileBusy = 10 * time.Second
 	// resting is how much longer than it works the sealer rests.
 	resting = 4
 )
@@ -92,7 +95,7 @@ func (s *Sealer) Pass(ctx context.Context) (worked time.Duration, err error) {
 		if ctx.Err() != nil || s.Now().Before(w.next) {
 			continue
 		}
-		if busy, e := s.busy(ctx, organization); e != nil || busy {
+		if busy, e := s.busy(ctx, organization); e != nil || busy && s.Now().Before(w.sealed.Add(whileBusy)) {
 			err = errors.Join(err, e)
 			continue
 		}
@@ -100,7 +103,7 @@ func (s *Sealer) Pass(ctx context.Context) (worked time.Duration, err error) {
 		moved, e := s.seal(ctx, organization, w)
 		if moved && e == nil {
 			worked += time.Since(start)
-			w.idle, w.next = 0, time.Time{}
+			w.idle, w.next, w.sealed = 0, time.Time{}, s.Now()
 			continue
 		}
 		err = errors.Join(err, e)

@@ -92,6 +92,17 @@ func proofAndErasure(b *bundle) {
 		b.t.Errorf("the data of a person is %+v", all)
 	}
 
+	privacy := "/v1/organizations/" + organization + "/privacy"
+	b.must(http.MethodPatch, privacy, `{"retention_days":{"payloads":-1,"mails":3}}`, http.StatusBadRequest, nil)
+	b.must(http.MethodPatch, privacy, `{"retention_days":{"payloads":400}}`, http.StatusOK, nil)
+	var kept struct {
+		RetentionDays map[string]int `json:"retention_days"`
+	}
+	b.must(http.MethodGet, privacy, "", http.StatusOK, &kept)
+	if kept.RetentionDays["payloads"] != 400 || kept.RetentionDays["events"] != 0 {
+		b.t.Errorf("kept for %v", kept)
+	}
+
 	erase := "/v1/users/" + email + query + "&confirm="
 	b.must(http.MethodDelete, erase+"somebody.else", "", http.StatusBadRequest, nil)
 	b.must(http.MethodDelete, erase+email, "", http.StatusOK, nil)
