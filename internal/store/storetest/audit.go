@@ -25,6 +25,7 @@ var audited = group{
 	"R29 what is written late is sealed":                                   sealedLate,
 	"R29 a call without an answer is sealed, and its answer when it comes": sealedBegun,
 	"R29 one node seals":                            oneSeals,
+	"R29 what is answered stays as it was answered": answerStays,
 	"a proof leads from a record to its checkpoint": proved,
 }
 
@@ -142,6 +143,18 @@ func sealedBegun(b *bench) {
 	b.must(b.Finish(b.Context(), l, answered(d, call, b.now())))
 	b.seal(store.AuditTrail + time.Minute)
 	b.whole(3)
+}
+
+func answerStays(b *bench) {
+	k := b.history()
+	b.seal(time.Minute)
+	b.whole(4)
+	call := b.trace(acme, b.person(acme, "ana")).Calls[0]
+	again := call
+	again.AnsweredAt, again.Outcome, again.Detail = at(5), "invalid", "another"
+	b.must(b.RecordRead(b.Context(), b.lease("node"), store.Finish{DeliveryKey: b.deliveryKey(k, "ana"), Known: known(true), Calls: []store.Call{again}}, false))
+	b.same("the call", b.trace(acme, b.person(acme, "ana")).Calls, []store.Call{call})
+	b.whole(4)
 }
 
 func oneSeals(b *bench) {
