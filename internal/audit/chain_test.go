@@ -98,6 +98,9 @@ func TestForgery(t *testing.T) {
 	signed.Records = last.Records
 	signed.Key = ours.Public().Name()
 	has(t, verified(h, []Link{links[0], links[1], signed}), "link 3: its signature")
+	// A link that we have made, but after another one: of before a restore.
+	_, other := chained(ours, 3, 1, 2)
+	has(t, verified(h, []Link{links[0], other[1], links[2]}), "link 2: it was made after another link 1", "link 3: it was made after another link 2")
 }
 
 func has(t *testing.T, r Report, wants ...string) {
