@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"consentsync/internal/accounts"
+	"consentsync/internal/audit"
 	"consentsync/internal/auth"
 	"consentsync/internal/backfill"
 	"consentsync/internal/changes"
@@ -43,6 +44,7 @@ type API struct {
 	Imports      *backfill.Importer
 	CatchUps     *backfill.CatchUps
 	Reconciler   *backfill.Reconciler
+	Audit        *audit.Service
 	// PublicURL is where the server is reached; empty if that is not known.
 	PublicURL string
 	Log       *slog.Logger
@@ -114,12 +116,18 @@ func (a *API) Register(mux *http.ServeMux) {
 		"GET /v1/organizations/{organization_id}/catch-up":  a.getCatchUp,
 		"POST /v1/organizations/{organization_id}/catch-up": a.askCatchUp,
 
-		"POST /v1/imports":                     a.openImport,
-		"GET /v1/imports":                      a.listImports,
-		"GET /v1/imports/{import_id}":          a.getImport,
-		"POST /v1/imports/{import_id}/rows":    a.takeRows,
-		"POST /v1/imports/{import_id}/end":     a.endImport,
-		"GET /v1/imports/{import_id}/refusals": a.listImportRefusals,
+		"POST /v1/imports":                                  a.openImport,
+		"GET /v1/imports":                                   a.listImports,
+		"GET /v1/imports/{import_id}":                       a.getImport,
+		"POST /v1/imports/{import_id}/rows":                 a.takeRows,
+		"POST /v1/imports/{import_id}/end":                  a.endImport,
+		"GET /v1/imports/{import_id}/refusals":              a.listImportRefusals,
+		"GET /v1/organizations/{organization_id}/audit":     a.exportAudit,
+		"GET /v1/organizations/{organization_id}/privacy":   a.getPrivacy,
+		"PATCH /v1/organizations/{organization_id}/privacy": a.changePrivacy,
+		"DELETE /v1/users/{organization_user_id}":           a.eraseUser,
+		"GET /v1/users/{organization_user_id}/proof":        a.getProof,
+		"GET /v1/users/{organization_user_id}/export":       a.exportUser,
 	} {
 		mux.Handle(pattern, a.serve(h))
 	}

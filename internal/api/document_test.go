@@ -19,6 +19,7 @@ import (
 
 	"consentsync/internal/accounts"
 	"consentsync/internal/api"
+	"consentsync/internal/audit"
 	"consentsync/internal/backfill"
 	"consentsync/internal/changes"
 	"consentsync/internal/consent"
@@ -215,6 +216,21 @@ func TestSchemasHaveTheFieldsOfTheTypes(t *testing.T) {
 		{schemas["Event"], events.View{}},
 		{schemas["Email"], emailing.View{}},
 		{schemas["Message"], emailing.MessageView{}},
+		{schemas["Checkpoint"], audit.Checkpoint{}},
+		{schemas["AuditPage"], audit.Page{}},
+		{schemas["AuditLink"], audit.Link{}},
+		{schemas["AuditRecord"], audit.RecordView{}},
+		{schemas["Seal"], audit.Seal{}},
+		{inner(schemas["Seal"], "path"), audit.Step{}},
+		{schemas["Proven"], audit.Proven{}},
+		{inner(schemas["Proven"], "said"), audit.Said{}},
+		{schemas["Proof"], audit.Proof{}},
+		{schemas["Personal"], audit.Personal{}},
+		{inner(schemas["Personal"], "choices"), audit.OwnChoice{}},
+		{inner(schemas["Personal"], "texts"), audit.OwnText{}},
+		{inner(schemas["Personal"], "profiles"), audit.OwnProfile{}},
+		{schemas["Erased"], audit.Erased{}},
+		{schemas["Privacy"], store.Privacy{}},
 		{schemas["Trouble"], integration.TroubleView{}},
 		{schemas["Troubled"], integration.TroubledView{}},
 		{schemas["Overview"], integration.OverviewView{}},

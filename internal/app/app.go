@@ -17,6 +17,7 @@ import (
 	"consentsync/internal/accounts"
 	"consentsync/internal/actito"
 	"consentsync/internal/api"
+	"consentsync/internal/audit"
 	"consentsync/internal/auth"
 	"consentsync/internal/backfill"
 	"consentsync/internal/console"
@@ -95,6 +96,10 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (_ *App, err error
 // instead of refusing.
 const usualCallTimeout = 75 * time.Second
 
+// usualSealAfter is how old a record is when it is sealed, unless the
+// configuration says otherwise.
+const usualSealAfter = 30 * time.Second
+
 // wire connects the parts and starts them.
 func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, users *accounts.Service) error {
 	metrics := prometheus.NewRegistry()
@@ -141,10 +146,14 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 	tokens := auth.NewTokens(keys.Token, a.cfg.TokenLife, a.engine.Clock)
 	a.health = &health{engine: a.engine}
 
+	signer, lag := audit.NewSigner(keys.Audit), cmp.Or(a.cfg.SealAfter, usualSealAfter)
+	sealer := &audit.Sealer{Store: a.engine, Hasher: hasher, Signer: signer, Node: a.cfg.nodeName(), Lag: lag, Now: a.engine.Clock, Log: a.log}
+	keeper := &audit.Keeper{Store: a.engine, Every: 2 * lag, Now: a.engine.Clock, Log: a.log}
+	proofs := &audit.Service{Store: a.engine, Hasher: hasher, Signer: signer, Decode: ingest.Said, Now: a.engine.Clock}
 	explainer := &people.Service{Store: a.engine, Hasher: hasher}
 	history := &events.Service{Store: a.engine, Hasher: hasher}
 	pages, err := console.New(console.Options{
-		Accounts: users, Changes: a.engine, Events: history, Emails: emails, Integrations: service, People: explainer, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
+		Accounts: users, Audit: proofs, Changes: a.engine, Events: history, Emails: emails, Integrations: service, People: explainer, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
 	})
 	if err != nil {
 		return fmt.Errorf("console: %w", err)
@@ -154,7 +163,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 	(&api.API{
 		Store: a.engine, Admin: admin, Accounts: users, Integrations: service, People: explainer, Events: history, Emails: emails,
 		Imports:  &backfill.Importer{Store: a.engine, Due: due, Changed: service.Changed, Now: a.engine.Clock},
-		CatchUps: catchUps, Reconciler: reconciler, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
+		CatchUps: catchUps, Reconciler: reconciler, Audit: proofs, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
 	}).Register(mux)
 	mux.Handle("POST /oauth/token", &auth.Endpoint{Clients: a.engine, Tokens: tokens})
 	mux.Handle("POST /webhooks/didomi/{organization_id}", ingest.NewDidomi(a.committer, tokens, catchUps.Missed, a.log, metrics))
@@ -174,6 +183,8 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 	a.tasks.Go(func() error { return reprojector.Run(ctx) })
 	a.tasks.Go(func() error { return catchUps.Run(ctx) })
 	a.tasks.Go(func() error { return reconciler.Run(ctx) })
+	a.tasks.Go(func() error { return sealer.Run(ctx) })
+	a.tasks.Go(func() error { return keeper.Run(ctx) })
 	a.tasks.Go(func() error { return service.KeepWebhooks(ctx, a.delivery.Holds) })
 	a.tasks.Go(func() error {
 		service.Sweep(ctx)

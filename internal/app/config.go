@@ -33,6 +33,7 @@ type Config struct {
 	ConfirmAfter         time.Duration `help:"Send a newer withdrawal again when Actito last confirmed the subscription longer ago than this." default:"1h" env:"CONSENTSYNC_CONFIRM_AFTER"`
 	ReadbackDelay        time.Duration `help:"Read a profile once more this long after an unclear answer." default:"30s" env:"CONSENTSYNC_READBACK_DELAY"`
 	CatchUpEvery         time.Duration `help:"How often everything that changed in Didomi is fetched, where an integration has credentials for its API, in case a webhook was missed without a sign; 0 to fetch only when asked, and not after a time away or errors either." default:"24h" env:"CONSENTSYNC_CATCH_UP_EVERY" name:"catch-up-every"`
+	SealAfter            time.Duration `help:"Seal a record into the audit chain when it is this old: longer than any transaction takes." default:"30s" env:"CONSENTSYNC_SEAL_AFTER"`
 	LogLevel             string        `help:"Least severe messages to log: debug, info, warn, error." default:"info" enum:"debug,info,warn,error" env:"CONSENTSYNC_LOG_LEVEL"`
 
 	// CallTimeout bounds one call to Actito; zero is the usual 75 s. It is no
@@ -59,6 +60,9 @@ func (c *Config) Validate() error {
 	}
 	if c.CatchUpEvery < 0 || c.CatchUpEvery > 0 && c.CatchUpEvery < time.Minute {
 		return fmt.Errorf("--catch-up-every: must be a minute or more, or 0 for never")
+	}
+	if c.SealAfter < 0 || c.SealAfter > 10*time.Minute {
+		return fmt.Errorf("--seal-after: must be longer than 0 and at most 10m")
 	}
 	if c.Node != "" && !nodeForm.MatchString(c.Node) {
 		return fmt.Errorf("--node: must be 1 to 64 letters, digits or any of . _ -")

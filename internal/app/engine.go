@@ -9,6 +9,7 @@ import (
 
 	"consentsync/internal/accounts"
 	"consentsync/internal/api"
+	"consentsync/internal/audit"
 	"consentsync/internal/auth"
 	"consentsync/internal/backfill"
 	"consentsync/internal/deliver"
@@ -26,6 +27,9 @@ import (
 type engine interface {
 	accounts.Store
 	api.Store
+	audit.KeepStore
+	audit.SealStore
+	audit.Store
 	auth.Clients
 	auth.KeyStore
 	backfill.Store

@@ -31,9 +31,17 @@ var errNoKeys = errors.New("no keys yet")
 // made are the keys that are there: none is made.
 type made struct{ auth.KeyStore }
 
-func (m made) SecretKey(ctx context.Context, name string, _ func() ([]byte, error)) ([]byte, error) {
-	return m.KeyStore.SecretKey(ctx, name, func() ([]byte, error) { return nil, errNoKeys })
+func (m made) SecretKey(ctx context.Context, name string, fresh func() ([]byte, error)) ([]byte, error) {
+	sealed, err := m.KeyStore.SecretKey(ctx, name, func() ([]byte, error) { return nil, errNoKeys })
+	if errors.Is(err, errNoKeys) && name == laterKey {
+		return fresh() // which is not kept
+	}
+	return sealed, err
 }
+
+// laterKey is one that a database lacks which an older version has made; it is
+// made when a server starts.
+const laterKey = "audit"
 
 // masterKey finds the master key without making one: text, if there is one, or
 // the file in dir. ok is false if there is neither.

@@ -131,6 +131,7 @@ type Keyring struct {
 	Sealer *Sealer // secrets of users
 	Hash   []byte  // keyed hashes of people and messages
 	Token  []byte  // signatures of access tokens
+	Audit  []byte  // signatures of audit checkpoints
 }
 
 // OpenKeyring reads the keys of an installation, making them at first start.
@@ -162,7 +163,7 @@ func OpenKeyring(ctx context.Context, s KeyStore, master []byte) (*Keyring, erro
 		return opened
 	}
 	sealing := key("seal")
-	ring := &Keyring{Hash: key("hash"), Token: key("token")}
+	ring := &Keyring{Hash: key("hash"), Token: key("token"), Audit: key("audit")}
 	if err != nil {
 		return nil, fmt.Errorf("keys: %w", err)
 	}

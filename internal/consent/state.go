@@ -104,6 +104,7 @@ type State struct {
 	deleted tombstones
 	link    *Link // of a Didomi user
 	gone    bool  // the Didomi user was deleted
+	erased  Time  // when all that was said before was erased; 0 for never
 }
 
 // Change says what an input did to a state.
@@ -125,11 +126,20 @@ func (c *Change) add(o Change) {
 // Apply merges a statement into the state (R3, R4, R5).
 func (s *State) Apply(st Statement) Change {
 	var c Change
+	fresh := s.fresh(&st)
 	for _, said := range st.Choices {
-		c.add(s.put(Key{st.Regulation, said.Choice}, st.record(said.Enabled)))
+		if fresh || !said.Enabled {
+			c.add(s.put(Key{st.Regulation, said.Choice}, st.record(said.Enabled)))
+		}
 	}
 	for _, sel := range st.Selections {
+		if !fresh {
+			sel.Values = nil // what it grants is not to be taken, so that it only refuses
+		}
 		c.add(s.putList(st, sel))
+	}
+	if !fresh {
+		return c
 	}
 	for name, value := range st.Metadata {
 		c.add(s.putText(textKey{st.Regulation, metadataPrefix + name}, st, value))
@@ -138,6 +148,20 @@ func (s *State) Apply(st Statement) Change {
 		c.add(s.putText(textKey{st.Regulation, countryPath}, st, st.Country))
 	}
 	return c
+}
+
+// Erased is the state of a subject of whom all was erased at a time. What is
+// kept is the time alone.
+func Erased(at Time) State { return State{erased: at} }
+
+// ErasedAt tells when all that was said of the subject was erased; 0 for never.
+func (s *State) ErasedAt() Time { return s.erased }
+
+// fresh tells whether a statement may grant: of somebody who was erased only an
+// event with a date after that does. A record of the user tells of what was
+// chosen at any time, and what has no date may be as old as anything.
+func (s *State) fresh(st *Statement) bool {
+	return s.erased == 0 || !st.Snapshot && !st.Undated && st.At > s.erased
 }
 
 // record gives the one-mark record that the statement leaves for an answer.
@@ -289,8 +313,13 @@ func (s *State) LinkedTo() string {
 	return s.link.OrganizationUserID
 }
 
+// Gone tells whether the Didomi user was deleted.
+func (s *State) Gone() bool { return s.gone }
+
 // Empty tells whether nothing was ever said.
-func (s *State) Empty() bool { return s.Silent() && len(s.deleted) == 0 && s.link == nil && !s.gone }
+func (s *State) Empty() bool {
+	return s.Silent() && len(s.deleted) == 0 && s.link == nil && !s.gone && s.erased == 0
+}
 
 // Silent tells whether no choice and no text was ever said of the subject.
 func (s *State) Silent() bool { return len(s.choices)+len(s.lists)+len(s.texts) == 0 }

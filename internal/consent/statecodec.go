@@ -16,9 +16,10 @@ const codecVersion = 1
 const (
 	allMarks = 1<<5 - 1
 
-	hasLink  = 1
-	isGone   = 2
-	allParts = hasLink | isGone
+	hasLink   = 1
+	isGone    = 2
+	wasErased = 4
+	allParts  = hasLink | isGone | wasErased
 )
 
 // MarshalBinary writes the canonical form.
@@ -60,10 +61,16 @@ func (s *State) AppendBinary(b []byte) ([]byte, error) {
 	if s.gone {
 		parts |= isGone
 	}
+	if s.erased != 0 {
+		parts |= wasErased
+	}
 	e.b = append(e.b, parts)
 	if s.link != nil {
 		e.strings(s.link.OrganizationUserID)
 		e.stamp(s.link.At, s.link.EventID)
+	}
+	if s.erased != 0 {
+		e.time(s.erased)
 	}
 	return e.b, nil
 }

@@ -25,6 +25,10 @@ func (s *State) UnmarshalBinary(b []byte) error {
 		read.link = &Link{OrganizationUserID: d.string()}
 		read.link.At, read.link.EventID = d.stamp()
 	}
+	if parts&wasErased != 0 {
+		read.erased = d.time()
+		d.bad = d.bad || read.erased == 0 // it has a shorter form
+	}
 	if d.bad || parts > allParts || d.at != len(b) {
 		return errStored
 	}

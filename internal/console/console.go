@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"consentsync/internal/accounts"
+	"consentsync/internal/audit"
 	"consentsync/internal/changes"
 	"consentsync/internal/consent"
 	"consentsync/internal/emailing"
@@ -34,6 +35,7 @@ type Options struct {
 	People       *people.Service
 	Events       *events.Service
 	Emails       *emailing.Service
+	Audit        *audit.Service
 	// PublicURL is where browsers reach us; empty if that is not known.
 	PublicURL string
 	Log       *slog.Logger
@@ -125,6 +127,9 @@ func (c *Console) routes(mux *http.ServeMux) {
 	mux.Handle("GET /o/{org}/integrations/{id}/troubles/export", c.within(accounts.Operator, c.exportTroubles))
 	mux.Handle("POST /o/{org}/integrations/{id}/troubles/retry", c.within(accounts.Operator, c.retry))
 	mux.Handle("GET /o/{org}/people", c.within(accounts.Viewer, c.personPage))
+	mux.Handle("GET /o/{org}/people/proof", c.within(accounts.Operator, c.proofPage))
+	mux.Handle("GET /o/{org}/people/erase", c.within(accounts.Administrator, c.erasePage))
+	mux.Handle("POST /o/{org}/people/erase", c.within(accounts.Administrator, c.erase))
 	mux.Handle("GET /o/{org}/events", c.within(accounts.Viewer, c.eventsPage))
 	mux.Handle("GET /o/{org}/events/{event}", c.within(accounts.Viewer, c.eventPage))
 	mux.Handle("GET /o/{org}/integrations/{id}", c.within(accounts.Viewer, c.integrationPage))
@@ -194,6 +199,7 @@ var doneTexts = map[string]string{
 	"tested": "The test is on its way, and stands below.", "repeated": "The message is sent again.",
 	"not-repeated": "The message cannot be sent again: it is not failed, unclear or dropped, or what it says is forgotten.",
 	"reread":       "The profile is read soon, and what differs is sent again.",
+	"erased":       "The person is erased.",
 }
 
 // done goes to a page that says what was done.

@@ -198,5 +198,6 @@ var actionTexts = map[string]string{ //nolint:gosec // words, no secret
 	"user.joined":            "joined", "user.invited": "invited somebody", "user.uninvited": "took an invitation back",
 	"import.opened": "began an import", "import.ended": "ended an import", "reconciliation.started": "compared Actito's export", "catch_up.asked": "had Didomi asked for what may have been missed",
 	"user.role_changed": "changed a role", "user.removed": "removed a user",
+	"privacy.changed": "changed how long data is kept", "person.erased": "erased a person", "retention.kept": "let go what was kept long enough",
 	"organization.feature_set": "switched the Actito integration", "webhook_client.added": "made credentials for Didomi",
 }

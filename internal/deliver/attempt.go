@@ -375,7 +375,7 @@ func (c *courier) record(ctx context.Context, f store.Finish) bool {
 
 func (a *attempt) newCall(operation string, d consent.Difference, now consent.Time) store.Call {
 	call := store.Call{
-		Organization: a.job.Organization, Person: a.job.Person, ID: store.NewID(), Integration: a.job.Integration,
+		Organization: a.job.Organization, Person: a.job.Person, ID: store.NewID(), Integration: a.job.Integration, Revision: a.job.integration.Revision,
 		Operation: operation, Subscriptions: d.Subscriptions, StartedAt: now,
 	}
 	for name := range d.Attributes {

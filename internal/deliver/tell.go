@@ -85,7 +85,7 @@ func (c *courier) tellings(ctx context.Context, i *store.Integration, due []*sto
 			settled = append(settled, store.Settled{DeliveryKey: d.DeliveryKey, Version: d.Version})
 		case events+len(t.events) > tellBatch:
 		default:
-			begun, err := c.beginTelling(ctx, t)
+			begun, err := c.beginTelling(ctx, i, t)
 			if err != nil {
 				return batch, false, err
 			}
@@ -133,9 +133,9 @@ func (t *telling) find(i *store.Integration, person *store.Person) {
 	}
 }
 
-func (c *courier) beginTelling(ctx context.Context, t *telling) (bool, error) {
+func (c *courier) beginTelling(ctx context.Context, i *store.Integration, t *telling) (bool, error) {
 	t.call = store.Call{
-		Organization: t.Organization, Person: t.Person, ID: store.NewID(), Integration: t.Integration, Operation: "tell",
+		Organization: t.Organization, Person: t.Person, ID: store.NewID(), Integration: t.Integration, Revision: i.Revision, Operation: "tell",
 		Subscriptions: map[string]bool{}, StartedAt: c.clock(),
 	}
 	for _, e := range t.events {

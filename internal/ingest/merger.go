@@ -181,6 +181,13 @@ func decode(q store.Queued) (store.Inbound, error) {
 	return in, err
 }
 
+// Said reads what a webhook that came to an organization's address says; Invalid
+// if it cannot be read.
+func Said(organization string, body []byte) (*consent.Message, error) {
+	in, err := Inbound(organization, body)
+	return in.Message, err
+}
+
 // Inbound decodes the body of a webhook that came to an organization's address;
 // Invalid if it cannot be read. It counts as told of old, not as live, until
 // whoever received it says otherwise (R28).

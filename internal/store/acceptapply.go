@@ -79,7 +79,11 @@ func (a *acceptance) load(wanted map[SubjectKey]consent.Subject) error {
 		return err
 	}
 	for _, s := range subjects {
-		a.subjects[SubjectKey{s.Organization, s.Key}] = &held{Subject: s}
+		k := SubjectKey{s.Organization, s.Key}
+		if s.Erased() {
+			s.Subject = wanted[k] // whoever was erased is known again by what they say
+		}
+		a.subjects[k] = &held{Subject: s}
 	}
 	for _, k := range keys {
 		if _, found := a.subjects[k]; !found && wanted[k] != (consent.Subject{}) {
@@ -131,7 +135,7 @@ func (a *acceptance) apply() error {
 // change applies f to a subject and makes the person behind it due.
 func (a *acceptance) change(r *row, k SubjectKey, at consent.Time, total consent.Change, f func(*held) consent.Change) consent.Change {
 	h := a.subjects[k]
-	if h == nil {
+	if h == nil || h.Erased() {
 		return total
 	}
 	c := f(h)

@@ -18,7 +18,7 @@ const (
 	created_at, started_at, ended_at`
 	LoadRowColumns = `r.number, r.person, r.version, r.class, r.due_at, r.cells, r.rest, r.stranger, r.refused, r.doubtful, r.state, coalesce(p.user_id, '')`
 	EventColumns   = `id, type, entity_id, regulation, consent_at, arrived_at, outcome, commitment`
-	CallColumns    = `id, integration, operation, subscriptions, attributes, started_at, answered_at, outcome, detail`
+	CallColumns    = `id, integration, operation, subscriptions, attributes, started_at, answered_at, outcome, detail, revision`
 	NewsColumns    = `id, arrived_at, attempts, body, entity, content, named`
 
 	HeaderColumns     = `id, type, entity_id, person, regulation, consent_at, arrived_at, outcome`
@@ -161,7 +161,7 @@ func ScanCall(whose SubjectKey) func(Row) (Call, error) {
 		c := Call{Organization: whose.Organization, Person: whose.Person}
 		var id []byte
 		var subscriptions, attributes string
-		if err := row.Scan(&id, &c.Integration, &c.Operation, &subscriptions, &attributes, &c.StartedAt, &c.AnsweredAt, &c.Outcome, &c.Detail); err != nil {
+		if err := row.Scan(&id, &c.Integration, &c.Operation, &subscriptions, &attributes, &c.StartedAt, &c.AnsweredAt, &c.Outcome, &c.Detail, &c.Revision); err != nil {
 			return c, err
 		}
 		c.ID = ID(id)

@@ -66,7 +66,7 @@ var Tables = []Table{
 	{"ledger", all(text("organization"), raw("entity", "content")), all(raw("person"), ints("seen_at"))},
 	{"tombstones", all(text("organization"), raw("entity", "deletion")), ints("at")},
 	{"events", all(text("organization"), raw("id")), all(
-		text("type", "entity_id", "regulation", "outcome"), raw("person", "commitment"), ints("consent_at", "arrived_at"))},
+		text("type", "entity_id", "regulation", "outcome"), raw("person", "commitment", "erased"), ints("consent_at", "arrived_at"))},
 	{"payloads", all(text("organization"), raw("id")), raw("salt", "body")},
 	{"inbox", all(text("organization"), ints("lane", "seq")), all(ints("arrived_at"), raw("body"), text("reason"))},
 	{"people", all(text("organization"), raw("person")), all(text("user_id", "didomi_id", "didomi_users"), raw("state"))},
@@ -75,7 +75,7 @@ var Tables = []Table{
 		ints("class", "consent_at", "due_at", "next_at", "attempted_at", "version", "attempts", "calls", "epoch", "readback", "readback_at", "updated_at", "marks"))},
 	{"left_out", text("organization", "integration", "name", "reason"), ints("people")},
 	{"calls", all(text("organization"), raw("person", "id")), all(
-		text("integration", "operation", "subscriptions", "attributes", "outcome", "detail"), ints("started_at", "answered_at"))},
+		text("integration", "operation", "subscriptions", "attributes", "outcome", "detail"), ints("started_at", "answered_at", "revision"), raw("salt", "erased"))},
 	{"loads", all(text("organization", "integration"), raw("id")), all(
 		text("state", "columns", "execution", "outcome", "reason"), ints("epoch", "people", "withdrawals", "refused", "created_at", "started_at", "ended_at"))},
 	{"load_rows", all(text("organization", "integration"), raw("load"), ints("number")), all(
@@ -98,6 +98,11 @@ var Tables = []Table{
 	{"held_rows", all(text("organization", "integration"), raw("run", "person")), text("cells")},
 	{"catch_ups", text("organization"), all(text("body"), ints("version"))},
 	{"changes", all(text("organization"), raw("id")), all(text("integration", "actor", "action", "details"), ints("at"))},
+	{"audit_heads", text("organization"), all(ints("number", "position", "epoch"), raw("hash"), text("cursors", "horizons"))},
+	{"audit_links", all(text("organization"), ints("number")), all(ints("first", "last", "at"), raw("previous", "root", "hash", "signature"), text("signer"))},
+	{"audit_records", all(text("organization"), ints("position")), all(text("kind"), raw("id", "person", "digest"))},
+	{"privacy", text("organization"), text("settings")},
+	{"erasures", all(text("organization"), raw("person")), ints("requested_at")},
 }
 
 // NotCopied is what an engine has beside Tables, a table or table.column, and
@@ -112,6 +117,9 @@ var NotCopied = map[string]string{
 	"licences.held_since": "the beginning of that lease",
 	"compatibility":       "which programs can use the engine's own schema",
 	"deliveries.tried":    "follows from attempts",
+
+	"audit_heads.sealer":        "the node that seals",
+	"audit_heads.claimed_until": "how long it has said that it does",
 }
 
 func columns(kind Kind, names []string) []Column {

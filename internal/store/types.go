@@ -58,6 +58,10 @@ type Subject struct {
 	DidomiUsers map[string]consent.Link
 }
 
+// Erased tells whether all about the subject was erased: what is left is a
+// tombstone under the keyed hash, which says when.
+func (s *Subject) Erased() bool { return s.Subject == (consent.Subject{}) }
+
 // Users writes DidomiUsers as JSON; without any it is empty.
 func (s *Subject) Users() (string, error) {
 	if len(s.DidomiUsers) == 0 {
@@ -142,6 +146,7 @@ type Call struct {
 	Person        PersonKey
 	ID            ID
 	Integration   string
+	Revision      int64  // of the integration: which mapping it follows; 0 if that is not known
 	Operation     string // update, create, read
 	Subscriptions map[string]bool
 	Attributes    []string // names only

@@ -49,10 +49,16 @@ func TestPerson(t *testing.T) {
 	w.says("The message as it came", "Annabella", anna)
 	w.looksGood("event")
 
+	w.open("/o/acme-org/people?id=" + anna)
+	w.saysNothingOf("Erase this person")
+	w.press("Consent proof")
+	w.says("Consent proof", anna, "consents_purposes_newsletter_enabled", "Newsletter on", "Answered", "How to check this")
+	w.looksGood("proof")
+
 	v := s.member(organization, "viewer", "Vera")
 	v.open("/o/acme-org/people?id=" + anna)
 	v.says("consents_purposes_newsletter_enabled", "Newsletter")
-	v.saysNothingOf("Annabella", "Send again", "Read again")
+	v.saysNothingOf("Annabella", "Send again", "Read again", "Consent proof")
 	v.press("event.created")
 	v.says("What is personal is masked", "a•••@e•••", `"newsletter"`)
 	v.saysNothingOf("Annabella", anna)
@@ -129,4 +135,26 @@ func TestIntegration(t *testing.T) {
 	other := s.member("*", "viewer", "Walter")
 	other.open("/o/acme-org/integrations/" + strings.Repeat("0", 8))
 	other.says("Not here")
+}
+
+// An administrator erases a person, after having repeated their id; it stands
+// among the changes, without the id.
+func TestErasure(t *testing.T) {
+	t.Parallel()
+	s, w, _ := integrated(t)
+	s.profile(anna)
+	s.didomi(simulator.Event{ID: "e1", OrganizationUserID: anna, CreatedAt: time.Now().Add(-time.Hour), Purposes: simulator.Choices{"newsletter": yes()}})
+	s.becomes(anna, "synced")
+	w.open("/o/acme-org/people?id=" + anna)
+	w.press("Erase this person")
+	w.looksGood("erase")
+	w.fill("The person's id once more", "somebody@example.com")
+	w.press("Erase for ever")
+	w.says("Must repeat the organization_user_id")
+	w.fill("The person's id once more", anna)
+	w.press("Erase for ever")
+	w.says("The person is erased", "Nothing is known of this person")
+	w.press("Changes")
+	w.says("erased a person")
+	w.saysNothingOf(anna)
 }

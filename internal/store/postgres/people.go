@@ -27,7 +27,7 @@ func (e *Engine) Person(ctx context.Context, organization string, key store.Pers
 	if err != nil {
 		return nil, err
 	}
-	if len(own) == 0 {
+	if len(own) == 0 || own[0].Erased() {
 		return nil, consent.Errorf(consent.NotFound, "postgres.Person", "nothing is known of this person")
 	}
 	if len(own[0].DidomiUsers) == 0 {

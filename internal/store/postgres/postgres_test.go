@@ -20,6 +20,17 @@ func TestEngine(t *testing.T) {
 	})
 }
 
+func TestTampering(t *testing.T) {
+	t.Parallel()
+	storetest.RunTampering(t, func(t *testing.T, clock func() time.Time) storetest.Engine {
+		t.Helper()
+		return open(t, migrated(t), Options{Now: clock})
+	}, func(ctx context.Context, e storetest.Engine, statement string) error {
+		_, err := e.(*Engine).pool.Exec(ctx, statement)
+		return err
+	})
+}
+
 // migrated makes a database with the schema.
 func migrated(t *testing.T) string {
 	t.Helper()

@@ -218,6 +218,17 @@ func hotQueries(t *testing.T, e *Engine) {
 		"TendMessages, forget":  {forgetBodySQL, "messages_kept: organization integration"},
 		"Acquire, messages":     {interruptedSQL, "messages_in_flight: organization integration"},
 		"Effects":               {effectsSQL, "effects_pkey: organization integration at"},
+		"Unsealed, events":      {unsealedEventsSQL, "events_pkey: organization id"},
+		"Unsealed, changes":     {unsealedChangesSQL, "changes_pkey: organization id"},
+		"Unsealed, calls":       {unsealedCallsSQL, "calls_by_answer: organization answered_at person id"},
+		"Unsealed, begun":       {unsealedBegunSQL, "calls_by_answer: organization answered_at id"},
+		"Unsealed, or sealed":   {unsealedCallsSQL, "audit_records_by_id: organization kind id person"},
+		"AuditLinks":            {auditLinksSQL, "audit_links_pkey: organization number"},
+		"AuditLinkOf":           {auditLinkSQL, "audit_links_by_first: organization first"},
+		"AuditRecords":          {auditRecordsSQL, ""},
+		"AuditRecords, events":  {auditEventsSQL, "events_pkey: organization id"},
+		"AuditRecords, calls":   {auditCallsSQL, "calls_pkey: organization person id"},
+		"SealedAt":              {sealedAtSQL, "audit_records_by_id: organization kind id"},
 		"IntegrationsOfLicence": {selectIntegrations + ofLicence, "integrations_by_licence: licence"},
 		"Begin, holds":          {holdsSQL, "licences_pkey: licence"},
 		"Holdings":              {holdingsSQL, "licences_pkey: licence"},
@@ -254,7 +265,7 @@ INSERT INTO ledger SELECT o, k, k, k, 1 FROM p;
 INSERT INTO tombstones SELECT o, k, k, 1 FROM p;
 INSERT INTO events SELECT o, k, 't', 'e', CASE WHEN n % 3 = 0 THEN ''::bytea ELSE k END, 'gdpr', 1, 1, 'applied', k FROM p;
 INSERT INTO payloads SELECT o, k, k, k FROM p;
-INSERT INTO calls SELECT o, k, k, i, 'update', '', '', 1 FROM p;
+INSERT INTO calls SELECT o, k, k, i, 'update', '', '', 1, n / 20 % 50 FROM p;
 INSERT INTO inbox (organization, lane, arrived_at, body) SELECT o, n % 3, 1, k FROM p;
 INSERT INTO deliveries (organization, integration, target, person, state, class, consent_at, due_at, next_at, readback_at, updated_at, attempts)
 	SELECT o, i, 'actito', k, CASE n / 20 % 5 WHEN 0 THEN 'pending' WHEN 1 THEN 'in_flight' WHEN 2 THEN 'unmatched' WHEN 3 THEN 'waiting' ELSE 'sent' END,
@@ -269,12 +280,14 @@ INSERT INTO messages SELECT o, k, i, 'e', 't', k, k, 'event', n / 20 % 2, CASE n
 	false, n, n, n, n, 1, 1, CASE n % 2 WHEN 0 THEN ''::bytea ELSE k END FROM p;
 INSERT INTO organizations SELECT 'org' || n, true, 1 FROM p;
 INSERT INTO loads SELECT o, i, k, CASE WHEN n < 100 THEN 'running' ELSE 'done' END, 1, '' , 1, 1, 0, '', '', '', 1 FROM p;
+INSERT INTO audit_links SELECT o, n, n, n, 1, k, k, k, '', k FROM p;
+INSERT INTO audit_records SELECT o, n, 'event', k, k, k FROM p;
 INSERT INTO load_rows SELECT o, i, decode(md5(i), 'hex'), n, k, 1, 1, 1, '1', false, false FROM p;
 ANALYZE`
 
 var (
 	usesIndex = regexp.MustCompile(`(?:Index Scan Backward|Index Only Scan Backward|Index Scan|Index Only Scan)(?: using| on)? (\w+)[^\n]*\n\s+Index Cond: ([^\n]*)`)
-	column    = regexp.MustCompile(`[^.\w](organization|integration|target|person|profile|class|tried|consent_at|readback_at|next_at|entity|content|id|lane|seq|load|number|licence|updated_at|email|member|hash|expires_at|state|last_error|at)\b(?:\)?\s*(?:=|>|<|,|\)))`)
+	column    = regexp.MustCompile(`[^.\w](organization|integration|target|person|profile|class|tried|consent_at|readback_at|next_at|entity|content|id|lane|seq|load|number|licence|updated_at|email|member|hash|expires_at|state|last_error|answered_at|kind|position|first|number|at)\b(?:\)?\s*(?:=|>|<|,|\)))`)
 )
 
 // unique keeps the first of each.

@@ -113,11 +113,12 @@ func queueCalls(b *pgx.Batch, calls ...store.Call) error {
 		if err != nil {
 			return err
 		}
-		b.Queue(`INSERT INTO calls (organization, person, id, integration, operation, subscriptions, attributes, started_at, answered_at, outcome, detail)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-			ON CONFLICT (organization, person, id) DO UPDATE SET answered_at = excluded.answered_at, outcome = excluded.outcome, detail = excluded.detail`,
+		b.Queue(`INSERT INTO calls (organization, person, id, integration, operation, subscriptions, attributes, started_at, answered_at, outcome, detail, revision, salt)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+			ON CONFLICT (organization, person, id) DO UPDATE SET answered_at = excluded.answered_at, outcome = excluded.outcome, detail = excluded.detail
+			WHERE calls.answered_at = 0 AND length(calls.erased) = 0`,
 			c.Organization, c.Person[:], c.ID[:], c.Integration, c.Operation, subscriptions, attributes,
-			int64(c.StartedAt), int64(c.AnsweredAt), plain(c.Outcome), plain(c.Detail))
+			int64(c.StartedAt), int64(c.AnsweredAt), plain(c.Outcome), plain(c.Detail), c.Revision, store.NewSalt())
 	}
 	return nil
 }

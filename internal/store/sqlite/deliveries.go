@@ -351,10 +351,11 @@ func insertCall(ctx context.Context, tx querier, c store.Call) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO calls (organization, person, id, integration, operation, subscriptions, attributes, started_at, answered_at, outcome, detail)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET answered_at = excluded.answered_at, outcome = excluded.outcome, detail = excluded.detail`,
+	_, err = tx.ExecContext(ctx, `INSERT INTO calls (organization, person, id, integration, operation, subscriptions, attributes, started_at, answered_at, outcome, detail, revision, salt)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET answered_at = excluded.answered_at, outcome = excluded.outcome, detail = excluded.detail
+			WHERE calls.answered_at = 0 AND length(calls.erased) = 0`,
 		c.Organization, c.Person[:], c.ID[:], c.Integration, c.Operation, subscriptions, attributes,
-		int64(c.StartedAt), int64(c.AnsweredAt), c.Outcome, c.Detail)
+		int64(c.StartedAt), int64(c.AnsweredAt), c.Outcome, c.Detail, c.Revision, store.NewSalt())
 	return err
 }

@@ -22,7 +22,7 @@ func (e *Engine) Person(ctx context.Context, organization string, key store.Pers
 	if err != nil {
 		return nil, classify(err)
 	}
-	if own == nil {
+	if own == nil || own.Erased() {
 		return nil, consent.Errorf(consent.NotFound, "sqlite.Person", "nothing is known of this person")
 	}
 	var users []*store.Subject

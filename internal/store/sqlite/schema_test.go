@@ -164,6 +164,15 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"Acquire, messages":       {interruptedSQL, "SEARCH messages USING INDEX messages_in_flight (organization=? AND integration=?)"},
 		"EmailsFor":               {emailsOf, "SEARCH emails USING PRIMARY KEY (organization=?)"},
 		"Effects":                 {effectsSQL, "SEARCH effects USING PRIMARY KEY (organization=? AND integration=? AND at>?)"},
+		"Unsealed, events":        {unsealedEventsSQL, "SEARCH e USING PRIMARY KEY (organization=? AND id>? AND id<?)"},
+		"Unsealed, changes":       {unsealedChangesSQL, "SEARCH c USING PRIMARY KEY (organization=? AND id>? AND id<?)"},
+		"Unsealed, calls":         {unsealedCallsSQL, "SEARCH c USING INDEX calls_by_answer (organization=? AND (answered_at,person,id)>(?,?,?) AND answered_at<?)"},
+		"Unsealed, begun":         {unsealedBegunSQL, "SEARCH c USING INDEX calls_by_answer (organization=? AND answered_at=?)"},
+		"Unsealed, or sealed":     {unsealedCallsSQL, "SEARCH a USING COVERING INDEX audit_records_by_id (organization=? AND kind=? AND id=? AND person=?)"},
+		"AuditLinks":              {auditLinksSQL, "SEARCH audit_links USING PRIMARY KEY (organization=? AND number>?)"},
+		"AuditLinkOf":             {auditLinkSQL, "SEARCH audit_links USING INDEX audit_links_by_first (organization=? AND first<?)"},
+		"AuditRecords":            {auditRecordsSQL, "SEARCH audit_records USING PRIMARY KEY (organization=? AND position>? AND position<?)"},
+		"SealedAt":                {sealedAtSQL, "SEARCH audit_records USING INDEX audit_records_by_id (organization=? AND kind=? AND id=?)"},
 		"IntegrationsOfLicence":   {selectIntegrations + ofLicence, "SEARCH integrations USING INDEX integrations_by_licence (licence=?)"},
 	} {
 		found := x.want == ""

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"database/sql"
 	"os"
@@ -20,6 +21,17 @@ func TestEngine(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, clock func() time.Time) storetest.Engine {
 		t.Helper()
 		return open(t, t.TempDir(), Options{Now: clock})
+	})
+}
+
+func TestTampering(t *testing.T) {
+	t.Parallel()
+	storetest.RunTampering(t, func(t *testing.T, clock func() time.Time) storetest.Engine {
+		t.Helper()
+		return open(t, t.TempDir(), Options{Now: clock})
+	}, func(ctx context.Context, e storetest.Engine, statement string) error {
+		_, err := e.(*Engine).write.ExecContext(ctx, statement)
+		return err
 	})
 }
 

@@ -27,7 +27,7 @@ func (s *statements) prepare(ctx context.Context, db *sql.DB) error {
 		{&s.seeAgain, `UPDATE ledger SET seen_at = ? WHERE organization = ? AND entity = ? AND content = ?`},
 		{&s.loadSubject, loadSubjectSQL},
 		{&s.saveSubject, `INSERT INTO people (organization, person, user_id, didomi_id, state, didomi_users) VALUES (?, ?, ?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET state = excluded.state, didomi_users = excluded.didomi_users`},
+			ON CONFLICT DO UPDATE SET user_id = excluded.user_id, didomi_id = excluded.didomi_id, state = excluded.state, didomi_users = excluded.didomi_users`},
 		{&s.insertEvent, `INSERT INTO events (organization, id, type, entity_id, person, regulation, consent_at, arrived_at, outcome, commitment)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
 		{&s.insertPayload, `INSERT INTO payloads (organization, id, salt, body) VALUES (?, ?, ?, ?)`},

@@ -29,6 +29,7 @@ type Engine interface {
 	Accounts
 	Users
 	Importing
+	Auditing
 
 	// UseHasher is called once, before anything else.
 	UseHasher(h *store.Hasher)
@@ -225,8 +226,8 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) Engine) {
 		"accept": accepting, "inbox": inbox, "events": events, "deletions": deletions, "links": links, "order": order,
 		"due": due, "loads": loads, "ends of loads": loadEnds, "news": news, "messages": mailing, "queues": queues, "compared": compared, "calls": calls, "fence": fence, "reads": reads, "leases": leases,
 		"integrations": integrations, "reprojections": reprojections, "accounts": accounts, "users": users, "changes": recorded,
-		"event lists": eventLists, "troubles": troubles, "concurrency": concurrency,
 		"imports": imports, "catch-ups": catchUps, "reconciliations": reconciliations,
+		"audit": audited, "erasure": erasing, "event lists": eventLists, "troubles": troubles, "concurrency": concurrency,
 	} {
 		t.Run(area, func(t *testing.T) {
 			t.Parallel()
