@@ -19,6 +19,7 @@ import (
 	"consentsync/internal/integration"
 	"consentsync/internal/people"
 	"consentsync/internal/reply"
+	"consentsync/internal/routes"
 	"consentsync/internal/store"
 )
 
@@ -47,7 +48,7 @@ type API struct {
 type handler func(r *http.Request) (status int, body any, err error)
 
 // Register adds the routes to a mux.
-func (a *API) Register(mux *http.ServeMux) {
+func (a *API) Register(mux routes.Registrar) {
 	for pattern, h := range map[string]handler{
 		"PUT /v1/premium-features/{organization_id}":               a.setFeature,
 		"POST /v1/organizations/{organization_id}/webhook-clients": a.addWebhookClient,

@@ -27,6 +27,7 @@ import (
 	"consentsync/internal/integration"
 	"consentsync/internal/outbound"
 	"consentsync/internal/people"
+	"consentsync/internal/routes"
 	"consentsync/internal/store"
 )
 
@@ -39,6 +40,7 @@ type App struct {
 	committer *ingest.Committer
 	server    *http.Server
 	listener  net.Listener
+	mux       routes.Mux
 	health    *health
 	first     string
 
@@ -138,7 +140,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 	if err != nil {
 		return fmt.Errorf("console: %w", err)
 	}
-	mux := http.NewServeMux()
+	mux := &a.mux
 	pages.Register(mux)
 	(&api.API{
 		Store: a.engine, Admin: admin, Accounts: users, Integrations: service, People: explainer, Events: history, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
@@ -173,6 +175,9 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 	})
 	return nil
 }
+
+// Routes lists every address that is answered, as patterns of http.ServeMux.
+func (a *App) Routes() []string { return a.mux.Routes() }
 
 // URL is where the program listens.
 func (a *App) URL() string { return "http://" + a.listener.Addr().String() }

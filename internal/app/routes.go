@@ -5,12 +5,13 @@ import (
 	"net/http"
 
 	"consentsync/internal/reply"
+	"consentsync/internal/routes"
 )
 
 // guard serves the routes of mux. It keeps one request's panic from the
 // others, gives unknown addresses and methods the envelope that all errors
 // have, and tells clients not to guess content types.
-func guard(mux *http.ServeMux, log *slog.Logger) http.Handler {
+func guard(mux *routes.Mux, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() { //nolint:contextcheck // a panic is answered under the request's own context
 			if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // a panic value, not an error chain
