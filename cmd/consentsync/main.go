@@ -27,6 +27,7 @@ type commands struct {
 	Apply       applyCommand       `cmd:"" help:"Make an integration what a file says, after showing what would differ and follow."`
 	Simulate    simulateCommand    `cmd:"" help:"Say what an integration would make of events in a file, with neither a server nor Actito."`
 	ETLTemplate etlTemplateCommand `cmd:"" name:"etl-template" help:"Say what has to be set up in Actito for bulk loads, with a sample file."`
+	Keys        keysCommand        `cmd:"" help:"Keys of the API, and of the secrets at rest."`
 	Copy        copyCommand        `cmd:"" help:"Move everything from a data directory to PostgreSQL, or back."`
 	Backup      backupCommand      `cmd:"" help:"Back up a data directory, also while a server runs on it."`
 	Restore     restoreCommand     `cmd:"" help:"Bring a backup back, with every integration paused."`

@@ -130,6 +130,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 		a.engine.Hint()
 	}
 	tokens := auth.NewTokens(keys.Token, a.cfg.TokenLife, a.engine.Clock)
+	callers := &auth.Callers{Clients: a.engine, Tokens: tokens, Now: a.engine.Clock}
 	a.health = &health{engine: a.engine}
 
 	explainer := &people.Service{Store: a.engine, Hasher: hasher}
@@ -146,7 +147,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 		Store: a.engine, Admin: admin, Accounts: users, Integrations: service, People: explainer, Events: history, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
 	}).Register(mux)
 	mux.Handle("POST /oauth/token", &auth.Endpoint{Clients: a.engine, Tokens: tokens})
-	mux.Handle("POST /webhooks/didomi/{organization_id}", ingest.NewDidomi(a.committer, tokens, a.log, metrics))
+	mux.Handle("POST /webhooks/didomi/{organization_id}", ingest.NewDidomi(a.committer, callers, a.log, metrics))
 	mux.Handle("POST /webhooks/actito/{integration_id}", fromActito)
 	a.health.register(mux, metrics)
 

@@ -195,4 +195,6 @@ var actionTexts = map[string]string{ //nolint:gosec // words, no secret
 	"user.joined": "joined", "user.invited": "invited somebody", "user.uninvited": "took an invitation back",
 	"user.role_changed": "changed a role", "user.removed": "removed a user",
 	"organization.feature_set": "switched the Actito integration", "webhook_client.added": "made credentials for Didomi",
+	"webhook_client.rotated": "gave Didomi's credentials a new secret", "webhook_client.removed": "removed credentials of Didomi",
+	"api_key.added": "made a key of the API", "api_key.revoked": "revoked a key of the API",
 }

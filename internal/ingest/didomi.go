@@ -7,7 +7,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"consentsync/internal/auth"
 	"consentsync/internal/consent"
 	"consentsync/internal/incoming"
 	"consentsync/internal/reply"
@@ -20,14 +19,19 @@ const mostBody = 1 << 20
 // Didomi takes Didomi's webhooks at /webhooks/didomi/{organization_id}.
 type Didomi struct {
 	committer *Committer
-	tokens    *auth.Tokens
+	callers   Callers
 	log       *slog.Logger
 	metrics   *metrics
 }
 
+// Callers tells for which organization a webhook comes.
+type Callers interface {
+	Organization(r *http.Request) (string, error)
+}
+
 // NewDidomi makes the handler.
-func NewDidomi(c *Committer, tokens *auth.Tokens, log *slog.Logger, r prometheus.Registerer) *Didomi {
-	return &Didomi{committer: c, tokens: tokens, log: log, metrics: newMetrics(r)}
+func NewDidomi(c *Committer, callers Callers, log *slog.Logger, r prometheus.Registerer) *Didomi {
+	return &Didomi{committer: c, callers: callers, log: log, metrics: newMetrics(r)}
 }
 
 func (d *Didomi) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -64,13 +68,12 @@ func (d *Didomi) take(w http.ResponseWriter, r *http.Request) (store.Receipt, er
 }
 
 func (d *Didomi) authorize(r *http.Request, organization string) error {
-	token, _ := auth.Bearer(r)
-	bound, err := d.tokens.Organization(token)
+	bound, err := d.callers.Organization(r)
 	if err != nil {
 		return err
 	}
 	if bound != organization {
-		return consent.Errorf(consent.Forbidden, "ingest", "the token belongs to another organization than the address")
+		return consent.Errorf(consent.Forbidden, "ingest", "the token or secret belongs to another organization than the address")
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"consentsync/internal/consent"
 	"consentsync/internal/store"
 )
 
@@ -47,31 +46,4 @@ func (e *Engine) SetFeature(ctx context.Context, organization string, actito boo
 func (e *Engine) Feature(ctx context.Context, organization string) (exists, actito bool, err error) {
 	actito, exists, err = one(ctx, e, pgx.RowTo[bool], `SELECT actito FROM organizations WHERE organization = $1`, organization)
 	return exists, actito, err
-}
-
-// AddWebhookClient stores what Didomi will authenticate with.
-func (e *Engine) AddWebhookClient(ctx context.Context, c store.WebhookClient, changes ...store.Change) error {
-	return e.inTx(ctx, func(ctx context.Context, tx *tx) error {
-		_, err := tx.Exec(ctx, `INSERT INTO webhook_clients (client_id, organization, secret_hash, created_at) VALUES ($1, $2, $3, $4)`,
-			c.ClientID, c.Organization, c.SecretHash[:], int64(c.CreatedAt))
-		if err != nil {
-			return err
-		}
-		return tx.record(ctx, changes)
-	})
-}
-
-// WebhookClient reads a client; NotFound if there is none.
-func (e *Engine) WebhookClient(ctx context.Context, clientID string) (*store.WebhookClient, error) {
-	c, ok, err := one(ctx, e, func(row pgx.CollectableRow) (*store.WebhookClient, error) {
-		c := &store.WebhookClient{ClientID: clientID}
-		var hash []byte
-		err := row.Scan(&c.Organization, &hash, &c.CreatedAt)
-		copy(c.SecretHash[:], hash)
-		return c, err
-	}, `SELECT organization, secret_hash, created_at FROM webhook_clients WHERE client_id = $1`, plain(clientID))
-	if err == nil && !ok {
-		err = consent.Errorf(consent.NotFound, "postgres.WebhookClient", "no such client")
-	}
-	return c, err
 }
