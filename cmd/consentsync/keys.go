@@ -8,10 +8,13 @@ import (
 	"time"
 
 	"consentsync/internal/accounts"
+	"consentsync/internal/auth"
 	"consentsync/internal/consent"
 )
 
 type keysCommand struct {
+	Rotate keyRotateCommand `cmd:"" help:"Change the key that seals the secrets at rest, or the master key, while the server runs."`
+	Status keyStatusCommand `cmd:"" help:"Show with which keys the secrets at rest are sealed."`
 	Add    keyAddCommand    `cmd:"" help:"Make a key with which a program calls the API. It is shown once."`
 	List   keyListCommand   `cmd:"" help:"List the keys of the API: what each begins with, its role, and when it was used last."`
 	Revoke keyRevokeCommand `cmd:"" help:"Make a key of the API worthless at once."`
@@ -26,7 +29,9 @@ type keysOf struct {
 // Validate is called by the parser.
 func (k *keysOf) Validate() error { return k.checkURL() }
 
-func (k *keysOf) path() string { return "/v1/organizations/" + url.PathEscape(k.Organization) + "/api-keys" }
+func (k *keysOf) path() string {
+	return "/v1/organizations/" + url.PathEscape(k.Organization) + "/api-keys"
+}
 
 type keyAddCommand struct {
 	keysOf
@@ -104,4 +109,52 @@ func (k *keyRevokeCommand) Run(ctx context.Context, std streams) error {
 		std.sayf("%s is worth nothing any more\n", printable(k.Key))
 	}
 	return err
+}
+
+type keyRotateCommand struct {
+	remote
+	Master bool `help:"Change the master key instead: seal the keys with another one." env:"CONSENTSYNC_ROTATE_MASTER"`
+}
+
+// Validate is called by the parser.
+func (k *keyRotateCommand) Validate() error { return k.checkURL() }
+
+// Help is shown by --help.
+func (keyRotateCommand) Help() string {
+	return "Nothing stops meanwhile, and a server that is killed in the middle goes on by itself. Where the master key stands in the file master-key of the " +
+		"data directory, --master makes another. Where it comes from elsewhere, or nodes share a database, put the new one before the one in use on every " +
+		"node, apart by a space or a line, start the nodes again, use --master, and then take the old one away."
+}
+
+// Run changes a key and shows what there is now.
+func (k *keyRotateCommand) Run(ctx context.Context, std streams) error {
+	return k.show(ctx, std, http.MethodPost, "/v1/keys/rotate", map[string]any{"master": k.Master})
+}
+
+type keyStatusCommand struct{ remote }
+
+// Validate is called by the parser.
+func (k *keyStatusCommand) Validate() error { return k.checkURL() }
+
+// Run shows the keys.
+func (k *keyStatusCommand) Run(ctx context.Context, std streams) error {
+	return k.show(ctx, std, http.MethodGet, "/v1/keys", nil)
+}
+
+// show prints with which keys the secrets at rest are sealed, as the server
+// answers.
+func (s *remote) show(ctx context.Context, std streams, method, path string, in any) error {
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	var v auth.KeysView
+	if _, err := c.ask(ctx, method, path, in, &v); err != nil {
+		return err
+	}
+	std.sayf("master key  %s\nkey         %d\n", v.MasterKey, v.Number)
+	for _, r := range v.Retired {
+		std.sayf("retired     %d, since %s, and has sealed %s that are left\n", r.Number, minuteOf(r.RetiredAt), of(r.Secrets, "secret", "secrets"))
+	}
+	return nil
 }

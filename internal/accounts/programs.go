@@ -169,7 +169,7 @@ func (s *Service) program(ctx context.Context, id, key string) (*store.APIKey, e
 		expected = k.Hash
 	}
 	given := auth.Hash(key)
-	if subtle.ConstantTimeCompare(given[:], expected[:]) != 1 || !there || !consent.TimeOf(s.now()).Before(k.ExpiresAt) || !slices.Contains(Roles, Role(k.Role)) {
+	if subtle.ConstantTimeCompare(given[:], expected[:]) != 1 || !there || consent.TimeOf(s.now()) >= k.ExpiresAt || !slices.Contains(Roles, Role(k.Role)) {
 		return nil, nil //nolint:nilnil // as above
 	}
 	return k, nil

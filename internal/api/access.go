@@ -41,6 +41,8 @@ var everywhere = map[string]accounts.Role{
 	"PUT /v1/premium-features/{organization_id}": accounts.Administrator,
 	"GET /v1/organizations":                      accounts.Viewer,
 	"GET /v1/licences":                           accounts.Viewer,
+	"GET /v1/keys":                               accounts.Administrator,
+	"POST /v1/keys/rotate":                       accounts.Administrator,
 }
 
 // admit tells who calls, if they may: Unauthorized for who is nobody, NotFound

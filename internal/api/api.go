@@ -40,6 +40,7 @@ type API struct {
 	Integrations *integration.Service
 	People       *people.Service
 	Events       *events.Service
+	Keys         *auth.Rotator
 	// PublicURL is where the server is reached; empty if that is not known.
 	PublicURL string
 	Log       *slog.Logger
@@ -72,6 +73,8 @@ func (a *API) Register(mux routes.Registrar) {
 		"POST /v1/marketplace/integrations/{id}/webhook-test":      a.testWebhook,
 		"POST /v1/marketplace/integrations/{id}/replay":            a.replayIntegration,
 		"GET /v1/licences":                           a.listLicences,
+		"GET /v1/keys":                               a.getKeys,
+		"POST /v1/keys/rotate":                       a.rotateKeys,
 		"GET /v1/users/{organization_user_id}":       a.getUser,
 		"GET /v1/users/{organization_user_id}/trace": a.getTrace,
 

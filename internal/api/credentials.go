@@ -62,3 +62,26 @@ func (a *API) listAPIKeys(r *http.Request) (int, any, error) {
 func (a *API) revokeAPIKey(r *http.Request) (int, any, error) {
 	return http.StatusNoContent, nil, a.Accounts.RevokeAPIKey(r.Context(), r.PathValue("organization_id"), r.PathValue("key_id"))
 }
+
+func (a *API) getKeys(r *http.Request) (int, any, error) {
+	v, err := a.Keys.View(r.Context())
+	return http.StatusOK, v, err
+}
+
+func (a *API) rotateKeys(r *http.Request) (int, any, error) {
+	var in struct {
+		Master bool `json:"master"`
+	}
+	if err := readFields(r, &in); err != nil {
+		return 0, nil, err
+	}
+	rotate := a.Keys.Rotate
+	if in.Master {
+		rotate = a.Keys.RotateMaster
+	}
+	if err := rotate(r.Context()); err != nil {
+		return 0, nil, err
+	}
+	v, err := a.Keys.View(r.Context())
+	return http.StatusAccepted, v, err
+}

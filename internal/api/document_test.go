@@ -19,6 +19,7 @@ import (
 
 	"consentsync/internal/accounts"
 	"consentsync/internal/api"
+	"consentsync/internal/auth"
 	"consentsync/internal/backfill"
 	"consentsync/internal/changes"
 	"consentsync/internal/consent"
@@ -210,6 +211,8 @@ func TestSchemasHaveTheFieldsOfTheTypes(t *testing.T) {
 		{schemas["Error"], reply.Envelope{}},
 		{schemas["Organization"], accounts.OrganizationView{}},
 		{schemas["WebhookClient"], accounts.WebhookClientView{}},
+		{schemas["Keys"], auth.KeysView{}},
+		{inner(schemas["Keys"], "retired"), auth.RetiredKeyView{}},
 		{schemas["APIKey"], accounts.APIKeyView{}},
 		{schemas["User"], accounts.MemberView{}},
 		{schemas["Invitation"], accounts.InvitationView{}},

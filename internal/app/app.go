@@ -68,6 +68,12 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (_ *App, err error
 	if err != nil {
 		return nil, err
 	}
+	rotator := auth.NewRotator(auth.RotatorOptions{
+		Store: a.engine, Ring: keys, Source: cfg.masterSource(), Alone: cfg.Database == "", Now: a.engine.Clock, Log: log,
+	})
+	if err := rotator.Settle(ctx); err != nil {
+		return nil, fmt.Errorf("master key: %w", err)
+	}
 	admin, err := auth.LoadAdmin(cfg.AdminToken, cfg.Data)
 	if err != nil {
 		return nil, fmt.Errorf("admin token: %w", err)
@@ -85,7 +91,7 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (_ *App, err error
 	if first != nil {
 		a.first = first.URL
 	}
-	if err := a.wire(keys, admin, hasher, users); err != nil { //nolint:contextcheck // what runs from now on outlives the start
+	if err := a.wire(keys, rotator, admin, hasher, users); err != nil { //nolint:contextcheck // what runs from now on outlives the start
 		return nil, err
 	}
 	return a, nil
@@ -97,7 +103,7 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (_ *App, err error
 const usualCallTimeout = 75 * time.Second
 
 // wire connects the parts and starts them.
-func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, users *accounts.Service) error {
+func (a *App) wire(keys *auth.Keyring, rotator *auth.Rotator, admin *auth.Admin, hasher *store.Hasher, users *accounts.Service) error {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	client := outbound.New(outbound.Options{
@@ -144,7 +150,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 	mux := &a.mux
 	pages.Register(mux)
 	(&api.API{
-		Store: a.engine, Admin: admin, Accounts: users, Integrations: service, People: explainer, Events: history, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
+		Store: a.engine, Admin: admin, Accounts: users, Integrations: service, People: explainer, Events: history, Keys: rotator, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
 	}).Register(mux)
 	mux.Handle("POST /oauth/token", &auth.Endpoint{Clients: a.engine, Tokens: tokens})
 	mux.Handle("POST /webhooks/didomi/{organization_id}", ingest.NewDidomi(a.committer, callers, a.log, metrics))
@@ -165,6 +171,10 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 	a.tasks.Go(func() error { return service.KeepWebhooks(ctx, a.delivery.Holds) })
 	a.tasks.Go(func() error {
 		service.Sweep(ctx)
+		return nil
+	})
+	a.tasks.Go(func() error {
+		rotator.Keep(ctx)
 		return nil
 	})
 	a.tasks.Go(func() error { return a.engine.tend(ctx, a.delivery.Wake) })

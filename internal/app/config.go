@@ -32,6 +32,8 @@ type Config struct {
 	TokenLife            time.Duration `help:"Life of the access tokens that /oauth/token gives." default:"1h" env:"CONSENTSYNC_TOKEN_LIFE"`
 	ConfirmAfter         time.Duration `help:"Send a newer withdrawal again when Actito last confirmed the subscription longer ago than this." default:"1h" env:"CONSENTSYNC_CONFIRM_AFTER"`
 	ReadbackDelay        time.Duration `help:"Read a profile once more this long after an unclear answer." default:"30s" env:"CONSENTSYNC_READBACK_DELAY"`
+	MasterKeyFile        string        `help:"File with the master key, such as one that systemd or a secret store provides. (default: master-key in the data directory, made at first start)" placeholder:"FILE" env:"CONSENTSYNC_MASTER_KEY_FILE"`
+	MasterKeyCommand     string        `help:"Command that prints the master key, such as one that asks a KMS. Its words are apart by spaces; no shell sees it." placeholder:"COMMAND" env:"CONSENTSYNC_MASTER_KEY_COMMAND"`
 	LogLevel             string        `help:"Least severe messages to log: debug, info, warn, error." default:"info" enum:"debug,info,warn,error" env:"CONSENTSYNC_LOG_LEVEL"`
 
 	// CallTimeout bounds one call to Actito; zero is the usual 75 s. It is no
@@ -55,6 +57,9 @@ func (c *Config) Validate() error {
 	}
 	if c.ReadbackDelay <= 0 {
 		return fmt.Errorf("--readback-delay: must be longer than 0")
+	}
+	if c.MasterKeyFile != "" && c.MasterKeyCommand != "" {
+		return fmt.Errorf("--master-key-command: stands for itself; leave out --master-key-file")
 	}
 	if c.Node != "" && !nodeForm.MatchString(c.Node) {
 		return fmt.Errorf("--node: must be 1 to 64 letters, digits or any of . _ -")

@@ -26,7 +26,7 @@ type engine interface {
 	accounts.Store
 	api.Store
 	auth.Clients
-	auth.KeyStore
+	auth.RotationStore
 	backfill.Store
 	deliver.Store
 	events.Store

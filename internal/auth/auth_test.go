@@ -3,7 +3,6 @@ package auth
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -47,61 +46,6 @@ func TestSealIsBoundToItsContext(t *testing.T) {
 		if _, err := s.Open(c.sealed, c.context...); err == nil {
 			t.Errorf("%s: opened", name)
 		}
-	}
-}
-
-func TestMasterKeyFile(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	first, err := LoadMasterKey("", dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	info, err := os.Stat(filepath.Join(dir, "master-key"))
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("the file is %v, %v; want mode 0600", info.Mode(), err)
-	}
-	second, err := LoadMasterKey("", dir)
-	if err != nil || !bytes.Equal(first, second) {
-		t.Errorf("the key changed between starts: %v", err)
-	}
-	if _, err := LoadMasterKey("too short", dir); err == nil || !strings.Contains(err.Error(), "CONSENTSYNC_MASTER_KEY") {
-		t.Errorf("a bad key from the environment gives %v", err)
-	}
-	given, err := LoadMasterKey(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{1}, 32)), dir)
-	if err != nil || bytes.Equal(given, first) {
-		t.Errorf("the environment does not win over the file: %v", err)
-	}
-}
-
-// memory is a KeyStore.
-type memory map[string][]byte
-
-func (m memory) SecretKey(_ context.Context, name string, make func() ([]byte, error)) ([]byte, error) {
-	if m[name] == nil {
-		made, err := make()
-		if err != nil {
-			return nil, err
-		}
-		m[name] = made
-	}
-	return m[name], nil
-}
-
-func TestKeyringNeedsTheRightMasterKey(t *testing.T) {
-	t.Parallel()
-	ctx, stored := context.Background(), memory{}
-	right, wrong := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)
-	first, err := OpenKeyring(ctx, stored, right)
-	if err != nil {
-		t.Fatal(err)
-	}
-	again, err := OpenKeyring(ctx, stored, right)
-	if err != nil || !bytes.Equal(first.Hash, again.Hash) || !bytes.Equal(first.Token, again.Token) || bytes.Equal(first.Hash, first.Token) {
-		t.Errorf("the keys are not the same again: %v", err)
-	}
-	if _, err := OpenKeyring(ctx, stored, wrong); err == nil || !strings.Contains(err.Error(), "put back the file master-key") {
-		t.Errorf("a wrong master key gives %v", err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"path/filepath"
 	"regexp"
@@ -79,9 +80,11 @@ var swept = map[string]struct{ least, body string }{
 	"POST /o/{org}/users/{user}/role":                {"administrator", "role=viewer"},
 	"POST /o/{org}/users/{user}/remove":              {"administrator", ""},
 
-	"PUT /v1/premium-features/{organization_id}":               {platform, `{"actito":false}`},
-	"GET /v1/organizations":                                    {platform, ""},
-	"GET /v1/licences":                                         {platform, ""},
+	"PUT /v1/premium-features/{organization_id}": {platform, `{"actito":false}`},
+	"GET /v1/organizations":                      {platform, ""},
+	"GET /v1/licences":                           {platform, ""},
+	"GET /v1/keys":                               {platform, ""},
+	"POST /v1/keys/rotate":                       {platform, ""},
 	"POST /v1/organizations/{organization_id}/webhook-clients": {"administrator", ""},
 	"POST /v1/marketplace/integrations":                        {"administrator", `{"type_id":"actito"}`},
 	"GET /v1/marketplace/integrations":                         {"viewer", ""},
@@ -176,7 +179,17 @@ func setupSweep(t *testing.T) *sweep {
 	s.must(http.MethodPut, "/v1/premium-features/"+stranger, `{"actito":true}`, http.StatusOK, nil)
 	s.must(http.MethodPost, "/v1/organizations/"+stranger+"/webhook-clients", "", http.StatusCreated, &other)
 	var view struct{ ID string }
-	s.must(http.MethodPost, "/v1/marketplace/integrations?organization_id="+stranger, s.settings(func(in object) { in["enabled"] = false }), http.StatusCreated, &view)
+	account := simulator.NewActito(simulator.ActitoOptions{})
+	server := httptest.NewServer(account)
+	t.Cleanup(func() {
+		account.Close()
+		server.Close()
+	})
+	settings := s.settings(func(in object) {
+		in["enabled"] = false
+		in["properties"].(object)["base_url"] = server.URL
+	})
+	s.must(http.MethodPost, "/v1/marketplace/integrations?organization_id="+stranger, settings, http.StatusCreated, &view)
 	s.own = s.furnish(stranger, view.ID, other.ID)
 	for name, id := range s.victim {
 		// Of the same form, so that nothing but being there differs.
@@ -358,7 +371,7 @@ func (a answer) without(have things) answer {
 		}
 	}, func(x, y string) int { return len(y) - len(x) })
 	for _, id := range ids {
-		for _, form := range []string{id, url.PathEscape(id), url.QueryEscape(id), url.QueryEscape(url.PathEscape(id))} {
+		for _, form := range []string{id, url.PathEscape(id), url.QueryEscape(id), url.QueryEscape(url.PathEscape(id)), url.QueryEscape(url.QueryEscape(id))} {
 			a.body, a.location = strings.ReplaceAll(a.body, form, "ID"), strings.ReplaceAll(a.location, form, "ID")
 		}
 	}

@@ -1,6 +1,11 @@
 package store
 
-import "consentsync/internal/consent"
+import (
+	"bytes"
+	"slices"
+
+	"consentsync/internal/consent"
+)
 
 // WebhookClient is what Didomi authenticates with when it calls us.
 type WebhookClient struct {
@@ -61,6 +66,15 @@ type SecretKey struct {
 	Sealed []byte
 	// RetiredAt is since when another key seals in its place; 0 for never.
 	RetiredAt consent.Time
+}
+
+// ErrKeysChanged says that other keys are stored than were read.
+var ErrKeysChanged = consent.Errorf(consent.Conflict, "store", "the keys have changed meanwhile")
+
+// SameKeys tells whether two lists hold the same keys, sealed in the same way, in
+// the same order.
+func SameKeys(a, b []SecretKey) bool {
+	return slices.EqualFunc(a, b, func(x, y SecretKey) bool { return x.Name == y.Name && bytes.Equal(x.Sealed, y.Sealed) })
 }
 
 // ScanSecretKey reads a name, the sealed key, and since when it is retired.

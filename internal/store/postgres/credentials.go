@@ -59,7 +59,8 @@ func (e *Engine) RemoveWebhookClient(ctx context.Context, organization, clientID
 	return e.changeOne(ctx, store.ErrNoClient, changes, `DELETE FROM webhook_clients WHERE organization = $1 AND client_id = $2`, plain(organization), plain(clientID))
 }
 
-// changeOne changes one row, or is missing where there is none.
+// changeOne changes one row, or is missing where there is none; with nil for
+// missing that is no fault, and nothing is recorded.
 func (e *Engine) changeOne(ctx context.Context, missing error, changes []store.Change, text string, args ...any) error {
 	return e.inTx(ctx, func(ctx context.Context, tx *tx) error {
 		tag, err := tx.Exec(ctx, text, args...)

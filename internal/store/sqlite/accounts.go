@@ -9,23 +9,6 @@ import (
 	"consentsync/internal/store"
 )
 
-// SecretKey reads a sealed key of the installation; if there is none yet, it
-// stores what make gives.
-func (e *Engine) SecretKey(ctx context.Context, name string, make func() ([]byte, error)) (sealed []byte, err error) {
-	err = e.inTx(ctx, func(tx *sql.Tx) error {
-		err := tx.QueryRowContext(ctx, `SELECT sealed FROM secret_keys WHERE name = ?`, name).Scan(&sealed)
-		if !errors.Is(err, sql.ErrNoRows) {
-			return err
-		}
-		if sealed, err = make(); err != nil {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO secret_keys (name, sealed) VALUES (?, ?)`, name, sealed)
-		return err
-	})
-	return sealed, err
-}
-
 // SetFeature creates an organization where needed and says whether it may use
 // the Actito integration.
 func (e *Engine) SetFeature(ctx context.Context, organization string, actito bool, changes ...store.Change) error {

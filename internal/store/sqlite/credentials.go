@@ -55,7 +55,8 @@ func (e *Engine) RemoveWebhookClient(ctx context.Context, organization, clientID
 	return e.changeOne(ctx, store.ErrNoClient, changes, `DELETE FROM webhook_clients WHERE organization = ? AND client_id = ?`, organization, clientID)
 }
 
-// changeOne changes one row, or is missing where there is none.
+// changeOne changes one row, or is missing where there is none; with nil for
+// missing that is no fault, and nothing is recorded.
 func (e *Engine) changeOne(ctx context.Context, missing error, changes []store.Change, text string, args ...any) error {
 	return e.inTx(ctx, func(tx *sql.Tx) error {
 		res, err := tx.ExecContext(ctx, text, args...)

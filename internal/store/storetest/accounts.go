@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 
 	"consentsync/internal/consent"
-	"consentsync/internal/store"
 )
 
 var accounts = group{

@@ -143,6 +143,12 @@ type Integrations interface {
 // Accounts is what authentication and administration ask.
 type Accounts interface {
 	SecretKey(ctx context.Context, name string, make func() ([]byte, error)) ([]byte, error)
+	SecretKeys(ctx context.Context) ([]store.SecretKey, error)
+	AddSealingKey(ctx context.Context, k store.SecretKey, changes ...store.Change) error
+	ReplaceSecretKeys(ctx context.Context, was, is []store.SecretKey, changes ...store.Change) error
+	DropSecretKey(ctx context.Context, name string, changes ...store.Change) error
+	Sealed(ctx context.Context, c store.SealedColumn, after []string, limit int) ([]store.Sealed, error)
+	Reseal(ctx context.Context, c store.SealedColumn, s store.Sealed, is []byte) (bool, error)
 	SetFeature(ctx context.Context, organization string, actito bool, changes ...store.Change) error
 	Feature(ctx context.Context, organization string) (exists, actito bool, err error)
 	AddWebhookClient(ctx context.Context, c store.WebhookClient, changes ...store.Change) error
@@ -190,7 +196,7 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) Engine) {
 	for area, tests := range map[string]group{
 		"accept": accepting, "inbox": inbox, "events": events, "deletions": deletions, "links": links, "order": order,
 		"due": due, "loads": loads, "ends of loads": loadEnds, "news": news, "queues": queues, "compared": compared, "calls": calls, "fence": fence, "reads": reads, "leases": leases,
-		"integrations": integrations, "reprojections": reprojections, "accounts": accounts, "credentials": credentials, "users": users, "changes": recorded,
+		"integrations": integrations, "reprojections": reprojections, "accounts": accounts, "credentials": credentials, "sealing": sealing, "users": users, "changes": recorded,
 		"event lists": eventLists, "troubles": troubles, "concurrency": concurrency,
 	} {
 		t.Run(area, func(t *testing.T) {
