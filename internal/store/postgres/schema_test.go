@@ -269,7 +269,7 @@ ANALYZE`
 
 var (
 	usesIndex = regexp.MustCompile(`(?:Index Scan Backward|Index Only Scan Backward|Index Scan|Index Only Scan)(?: using| on)? (\w+)[^\n]*\n\s+Index Cond: ([^\n]*)`)
-	column    = regexp.MustCompile(`[^.\w](organization|integration|target|person|profile|class|tried|consent_at|readback_at|next_at|entity|content|id|lane|seq|load|number|licence|updated_at|email|member|hash|expires_at|state|last_error|at)\b(?:\)?\s*(?:=|>|<|,|\)))`)
+	column    = regexp.MustCompile(`[^.\w](organization|integration|target|person|profile|class|tried|consent_at|readback_at|next_at|entity|content|id|lane|seq|load|number|licence|updated_at|email|member|hash|client_id|expires_at|state|last_error|at)\b(?:\)?\s*(?:=|>|<|,|\)))`)
 )
 
 // unique keeps the first of each.
