@@ -23,6 +23,7 @@ import (
 	"consentsync/internal/deliver"
 	"consentsync/internal/didomi"
 	"consentsync/internal/events"
+	"consentsync/internal/incoming"
 	"consentsync/internal/ingest"
 	"consentsync/internal/integration"
 	"consentsync/internal/outbound"
@@ -152,13 +153,18 @@ func (a *App) wire(keys *auth.Keyring, rotator *auth.Rotator, admin *auth.Admin,
 	(&api.API{
 		Store: a.engine, Admin: admin, Accounts: users, Integrations: service, People: explainer, Events: history, Keys: rotator, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
 	}).Register(mux)
-	mux.Handle("POST /oauth/token", &auth.Endpoint{Clients: a.engine, Tokens: tokens})
-	mux.Handle("POST /webhooks/didomi/{organization_id}", ingest.NewDidomi(a.committer, callers, a.log, metrics))
+	proxies, didomis, err := a.cfg.addresses()
+	if err != nil {
+		return err
+	}
+	mux.Handle("POST /oauth/token", incoming.Only(didomis, a.refuseSource, &auth.Endpoint{Clients: a.engine, Tokens: tokens}))
+	mux.Handle("POST /webhooks/didomi/{organization_id}", incoming.Only(didomis, a.refuseSource, ingest.NewDidomi(a.committer, callers, a.log, metrics)))
 	mux.Handle("POST /webhooks/actito/{integration_id}", fromActito)
 	a.health.register(mux, metrics)
 
 	a.server = &http.Server{
-		Handler: guard(mux, a.log), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 2 * time.Minute,
+		Handler:           incoming.Behind(proxies, guard(mux, a.log)),
+		ReadHeaderTimeout: cmp.Or(a.cfg.HeadTimeout, 10*time.Second), ReadTimeout: cmp.Or(a.cfg.ReadTimeout, 30*time.Second), WriteTimeout: 2 * time.Minute,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -179,7 +185,7 @@ func (a *App) wire(keys *auth.Keyring, rotator *auth.Rotator, admin *auth.Admin,
 	})
 	a.tasks.Go(func() error { return a.engine.tend(ctx, a.delivery.Wake) })
 	a.tasks.Go(func() error {
-		if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := a.server.Serve(incoming.Crowd(a.listener, incoming.MostFrom, proxies)); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
 		return nil

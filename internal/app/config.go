@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"consentsync/internal/incoming"
 )
 
 // Config is what a user sets. Every field is a flag of `consentsync serve` and
@@ -32,6 +34,8 @@ type Config struct {
 	TokenLife            time.Duration `help:"Life of the access tokens that /oauth/token gives." default:"1h" env:"CONSENTSYNC_TOKEN_LIFE"`
 	ConfirmAfter         time.Duration `help:"Send a newer withdrawal again when Actito last confirmed the subscription longer ago than this." default:"1h" env:"CONSENTSYNC_CONFIRM_AFTER"`
 	ReadbackDelay        time.Duration `help:"Read a profile once more this long after an unclear answer." default:"30s" env:"CONSENTSYNC_READBACK_DELAY"`
+	DidomiAddresses      []string      `help:"Addresses and networks, apart by commas, from which Didomi's webhooks and requests for tokens may come. Didomi names 35.159.1.63. (default: any)" placeholder:"ADDRESS,..." env:"CONSENTSYNC_DIDOMI_ADDRESSES"`
+	TrustedProxies       []string      `help:"Addresses and networks of the proxies in front, apart by commas: where they say in X-Forwarded-For that a request comes from is believed. (default: none)" placeholder:"ADDRESS,..." env:"CONSENTSYNC_TRUSTED_PROXIES"`
 	MasterKeyFile        string        `help:"File with the master key, such as one that systemd or a secret store provides. (default: master-key in the data directory, made at first start)" placeholder:"FILE" env:"CONSENTSYNC_MASTER_KEY_FILE"`
 	MasterKeyCommand     string        `help:"Command that prints the master key, such as one that asks a KMS. Its words are apart by spaces; no shell sees it." placeholder:"COMMAND" env:"CONSENTSYNC_MASTER_KEY_COMMAND"`
 	LogLevel             string        `help:"Least severe messages to log: debug, info, warn, error." default:"info" enum:"debug,info,warn,error" env:"CONSENTSYNC_LOG_LEVEL"`
@@ -40,6 +44,11 @@ type Config struct {
 	// flag: Actito answers slowly rather than not at all, so less than a minute
 	// would only make calls unclear. Tests that wait for it set less.
 	CallTimeout time.Duration `kong:"-"`
+
+	// HeadTimeout and ReadTimeout bound how long a client may take for the head of
+	// a request, and for all of it; zero is 10 s and 30 s. They are no flags: nobody
+	// needs longer. Tests that wait for them set less.
+	HeadTimeout, ReadTimeout time.Duration `kong:"-"`
 
 	// AdminToken and MasterKey are secrets: they come from the environment,
 	// never from the command line, where others could see them.
@@ -57,6 +66,11 @@ func (c *Config) Validate() error {
 	}
 	if c.ReadbackDelay <= 0 {
 		return fmt.Errorf("--readback-delay: must be longer than 0")
+	}
+	for flag, list := range map[string][]string{"--didomi-addresses": c.DidomiAddresses, "--trusted-proxies": c.TrustedProxies} {
+		if _, err := incoming.ParseAddresses(list); err != nil {
+			return fmt.Errorf("%s: %w", flag, err)
+		}
 	}
 	if c.MasterKeyFile != "" && c.MasterKeyCommand != "" {
 		return fmt.Errorf("--master-key-command: stands for itself; leave out --master-key-file")

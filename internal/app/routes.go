@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"net/http"
 
+	"consentsync/internal/consent"
+	"consentsync/internal/incoming"
 	"consentsync/internal/reply"
 	"consentsync/internal/routes"
 )
@@ -52,3 +54,20 @@ type statusOnly struct {
 func (s *statusOnly) Header() http.Header         { return s.header }
 func (s *statusOnly) WriteHeader(status int)      { s.status = status }
 func (s *statusOnly) Write(p []byte) (int, error) { return len(p), nil }
+
+// addresses are those of proxies whose word is taken, and those from which Didomi
+// may call.
+func (c *Config) addresses() (proxies, didomi incoming.Addresses, err error) {
+	if proxies, err = incoming.ParseAddresses(c.TrustedProxies); err != nil {
+		return nil, nil, err
+	}
+	didomi, err = incoming.ParseAddresses(c.DidomiAddresses)
+	return proxies, didomi, err
+}
+
+// refuseSource answers calls of Didomi's that do not come from it.
+func (a *App) refuseSource(w http.ResponseWriter, r *http.Request) {
+	source := incoming.Source(r)
+	a.log.WarnContext(r.Context(), "a call came from an address that is not among --didomi-addresses", "pattern", r.Pattern, "source", source)
+	reply.Error(w, consent.Errorf(consent.Forbidden, "app", "calls from %s are not taken here", source))
+}

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"reflect"
 	"slices"
@@ -39,15 +38,6 @@ func Body(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
 		return nil, consent.Errorf(consent.TooLarge, "incoming", "the body is larger than %d bytes", most)
 	}
 	return nil, consent.Errorf(consent.Invalid, "incoming", "the body was cut off")
-}
-
-// Source is where a request comes from, as far as the connection tells.
-func Source(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
 }
 
 // Decode reads a body that is one JSON object into v. A field that v does not
