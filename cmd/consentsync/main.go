@@ -96,14 +96,3 @@ func run(ctx context.Context, args []string, std streams) int {
 	complain("consentsync:", err)
 	return 1
 }
-
-type versionCommand struct{}
-
-func (versionCommand) Run(std streams) error {
-	if commit == "" {
-		std.sayf("consentsync %s\n", version)
-	} else {
-		std.sayf("consentsync %s (%s)\n", version, commit)
-	}
-	return nil
-}
