@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"consentsync/internal/store"
 )
@@ -56,12 +57,19 @@ func numberOf(name string) uint32 {
 	return uint32(n)
 }
 
+// refreshTime bounds the look for a key that another node has made.
+const refreshTime = 10 * time.Second
+
 // OpenKeyring reads the keys of an installation, making them at first start.
 // They are sealed with a master key; where none of those given is the right one,
 // the error says so. What is made is sealed with the first.
 func OpenKeyring(ctx context.Context, s KeyStore, masterKeys ...[]byte) (*Keyring, error) {
 	k := &Keyring{store: s, Sealer: &Sealer{}}
-	k.Sealer.refresh = k.Refresh
+	k.Sealer.refresh = func() error { // whoever opens a secret waits for no context of their own
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTime)
+		defer cancel()
+		return k.Refresh(ctx)
+	}
 	for _, key := range masterKeys {
 		m, err := newMaster(key)
 		if err != nil {

@@ -8,7 +8,6 @@
 package auth
 
 import (
-	"context"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
@@ -19,7 +18,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"time"
 )
 
 // The forms of a sealed secret. What it was sealed with stands at its beginning:
@@ -35,7 +33,7 @@ const (
 // It is safe for concurrent use.
 type Sealer struct {
 	// refresh reads the keys anew; nil where there is but one.
-	refresh func(context.Context) error
+	refresh func() error
 
 	mu      sync.RWMutex
 	keys    map[uint32]cipher.AEAD
@@ -113,9 +111,6 @@ func SealedWith(sealed []byte) uint32 {
 	return 0
 }
 
-// refreshTime bounds the look for a key that another node has made.
-const refreshTime = 10 * time.Second
-
 // Open decrypts what Seal made for the same context.
 func (s *Sealer) Open(sealed []byte, context ...string) ([]byte, error) {
 	number := SealedWith(sealed)
@@ -124,7 +119,7 @@ func (s *Sealer) Open(sealed []byte, context ...string) ([]byte, error) {
 	}
 	aead := s.key(number)
 	if aead == nil && s.refresh != nil {
-		if err := s.refreshNow(); err != nil {
+		if err := s.refresh(); err != nil {
 			return nil, err
 		}
 		aead = s.key(number)
@@ -138,12 +133,6 @@ func (s *Sealer) Open(sealed []byte, context ...string) ([]byte, error) {
 		return nil, errors.New("a sealed secret cannot be opened: it is not what was sealed here, or the master key is another than the one that it was sealed with")
 	}
 	return secret, nil
-}
-
-func (s *Sealer) refreshNow() error {
-	ctx, cancel := context.WithTimeout(context.Background(), refreshTime)
-	defer cancel()
-	return s.refresh(ctx)
 }
 
 // additional is what a secret is bound to: its context, and which key it is of,

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -461,10 +462,7 @@ var mineAlone = strings.NewReplacer("{org}", "", "{organization_id}", "")
 
 // mixed are somebody's things in another's organization.
 func mixed(have, home things) things {
-	m := things{}
-	for name, id := range have {
-		m[name] = id
-	}
+	m := maps.Clone(have)
 	m["org"], m["organization_id"] = home["org"], home["organization_id"]
 	return m
 }

@@ -63,7 +63,7 @@ func TestKeysChangeUnderLoadAndKills(t *testing.T) {
 				}
 			}
 		})
-		pause(time.Duration(rand.IntN(60)) * time.Millisecond) //nolint:gosec // any moment will do
+		pause(time.Duration(rand.IntN(60)) * time.Millisecond)
 		p.kill()
 		asked.Wait()
 		p = b.spawn()

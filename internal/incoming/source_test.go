@@ -80,8 +80,11 @@ func TestOnly(t *testing.T) {
 		peer string
 		want int
 	}{
-		{nil, "192.0.2.7:1", 200}, {addresses(t, "35.159.1.63"), "35.159.1.63:1", 200}, {addresses(t, "35.159.1.63"), "[::ffff:35.159.1.63]:1", 200},
-		{addresses(t, "35.159.1.63"), "192.0.2.7:1", 403}, {addresses(t, "35.159.1.63"), "@", 403},
+		{nil, "192.0.2.7:1", 200},
+		{addresses(t, "35.159.1.63"), "35.159.1.63:1", 200},
+		{addresses(t, "35.159.1.63"), "[::ffff:35.159.1.63]:1", 200},
+		{addresses(t, "35.159.1.63"), "192.0.2.7:1", 403},
+		{addresses(t, "35.159.1.63"), "@", 403},
 	} {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.RemoteAddr = c.peer

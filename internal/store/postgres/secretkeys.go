@@ -33,7 +33,7 @@ func (e *Engine) SecretKey(ctx context.Context, name string, make func() ([]byte
 
 var scanSecretKey = scanned(store.ScanSecretKey)
 
-const secretKeysSQL = `SELECT name, sealed, retired_at FROM secret_keys ORDER BY name COLLATE "C"`
+const secretKeysSQL = `SELECT name, sealed, retired_at FROM secret_keys ORDER BY name COLLATE "C"` //nolint:gosec // a statement, no secret
 
 // SecretKeys lists the sealed keys by name. There are few.
 func (e *Engine) SecretKeys(ctx context.Context) ([]store.SecretKey, error) {

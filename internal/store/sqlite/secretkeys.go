@@ -32,7 +32,7 @@ func (e *Engine) SecretKeys(ctx context.Context) ([]store.SecretKey, error) {
 	return query(ctx, e.read, store.ScanSecretKey, secretKeysSQL)
 }
 
-const secretKeysSQL = `SELECT name, sealed, retired_at FROM secret_keys ORDER BY name`
+const secretKeysSQL = `SELECT name, sealed, retired_at FROM secret_keys ORDER BY name` //nolint:gosec // a statement, no secret
 
 // AddSealingKey stores a key that seals secrets, and retires those that did
 // before. Conflict if there is one of that name.

@@ -267,7 +267,7 @@ func TestWhatCannotBeOpened(t *testing.T) {
 func TestOnlyTheOwnerReadsTheDatabase(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // that is the test
+	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	e := open(t, dir, Options{})

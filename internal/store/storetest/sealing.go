@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"sync"
 
 	"consentsync/internal/consent"
@@ -38,8 +39,11 @@ func sealingKeyAdded(b *bench) {
 	b.clock.set(at(9))
 	b.must(b.AddSealingKey(b.Context(), store.SecretKey{Name: "seal.3", Sealed: []byte("three")}))
 	b.same("keys", b.secretKeys(), []store.SecretKey{
-		{Name: "hash", Sealed: []byte("hash")}, {Name: "seal", Sealed: []byte("seal"), RetiredAt: at(5)},
-		{Name: "seal.2", Sealed: []byte("two"), RetiredAt: at(9)}, {Name: "seal.3", Sealed: []byte("three")}, {Name: "token", Sealed: []byte("token")},
+		{Name: "hash", Sealed: []byte("hash")},
+		{Name: "seal", Sealed: []byte("seal"), RetiredAt: at(5)},
+		{Name: "seal.2", Sealed: []byte("two"), RetiredAt: at(9)},
+		{Name: "seal.3", Sealed: []byte("three")},
+		{Name: "token", Sealed: []byte("token")},
 	})
 	b.lastChange(acme, "rotated")
 }
@@ -50,7 +54,7 @@ func sealingKeyContended(b *bench) {
 	errs := make([]error, 8)
 	for i := range errs {
 		wait.Go(func() {
-			errs[i] = b.AddSealingKey(b.Context(), store.SecretKey{Name: "seal.2", Sealed: []byte{byte(i)}})
+			errs[i] = b.AddSealingKey(b.Context(), store.SecretKey{Name: "seal.2", Sealed: fmt.Append(nil, "key ", i)})
 		})
 	}
 	wait.Wait()
@@ -73,11 +77,11 @@ func keysReplaced(b *bench) {
 	b.kind(b.ReplaceSecretKeys(b.Context(), was, is), consent.Conflict)
 	b.same("the first", string(b.secretKeys()[0].Sealed), "hash")
 	b.must(b.ReplaceSecretKeys(b.Context(), b.secretKeys(), is, changeOf(acme, "", "replaced")))
-	got := ""
+	var got []string
 	for _, k := range b.secretKeys() {
-		got += string(k.Sealed) + " "
+		got = append(got, string(k.Sealed))
 	}
-	b.same("keys", got, "h s two t ")
+	b.same("keys", got, []string{"h", "s", "two", "t"})
 	b.lastChange(acme, "replaced")
 }
 
@@ -87,11 +91,11 @@ func keyDropped(b *bench) {
 	for _, name := range []string{"seal", "seal.2", "hash", "nothing"} {
 		b.must(b.DropSecretKey(b.Context(), name))
 	}
-	left := ""
+	var left []string
 	for _, k := range b.secretKeys() {
-		left += k.Name + " "
+		left = append(left, k.Name)
 	}
-	b.same("left", left, "hash seal.2 token ")
+	b.same("left", left, []string{"hash", "seal.2", "token"})
 }
 
 func resealed(b *bench) {
