@@ -87,7 +87,7 @@ func TestMasterKeySources(t *testing.T) {
 type memory struct {
 	keys    []store.SecretKey
 	secrets []store.Sealed
-	broken  func(step string) error // what a step fails with, after it is done
+	broken  func(step string) error // what a step fails with, before and after it is done
 	steps   []string
 }
 
@@ -117,6 +117,9 @@ func (m *memory) SecretKeys(context.Context) ([]store.SecretKey, error) {
 }
 
 func (m *memory) AddSealingKey(_ context.Context, k store.SecretKey, _ ...store.Change) error {
+	if err := m.step("to add"); err != nil {
+		return err
+	}
 	for i := range m.keys {
 		if m.keys[i].Name == k.Name {
 			return consent.Errorf(consent.Conflict, "test", "it is there")
@@ -130,6 +133,9 @@ func (m *memory) AddSealingKey(_ context.Context, k store.SecretKey, _ ...store.
 }
 
 func (m *memory) ReplaceSecretKeys(_ context.Context, was, is []store.SecretKey, _ ...store.Change) error {
+	if err := m.step("to replace"); err != nil {
+		return err
+	}
 	if !store.SameKeys(m.keys, was) {
 		return store.ErrKeysChanged
 	}
@@ -138,6 +144,9 @@ func (m *memory) ReplaceSecretKeys(_ context.Context, was, is []store.SecretKey,
 }
 
 func (m *memory) DropSecretKey(_ context.Context, name string, _ ...store.Change) error {
+	if err := m.step("to drop"); err != nil {
+		return err
+	}
 	m.keys = slices.DeleteFunc(m.keys, func(k store.SecretKey) bool { return k.Name == name && k.RetiredAt > 0 })
 	return m.step("drop")
 }
@@ -243,7 +252,7 @@ func TestKeysAreChangedWhateverEndsIt(t *testing.T) {
 	if err := everything(t, whole); err != nil {
 		t.Fatal(err)
 	}
-	if len(whole.steps) < 6 {
+	if len(whole.steps) < 9 {
 		t.Fatalf("only these steps are made: %v", whole.steps)
 	}
 	for ends := range whole.steps {
