@@ -4,7 +4,7 @@ VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 TOOL    = go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test watch check lint fmt fmt-check fuzz vuln bench soak screens release
+.PHONY: help build run test watch check lint fmt fmt-check fuzz vuln bench soak screens release sbom
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,8 +35,12 @@ fmt-check: ## fail where the code is not formatted
 fuzz: ## every fuzz target for 10 seconds
 	scripts/fuzz 10s
 
-vuln: ## known vulnerabilities; informs, never fails
+vuln: ## known vulnerabilities that the program can reach
 	scripts/vuln
+
+sbom: build ## what is built into the program, as dist/consentsync.cdx.json
+	mkdir -p dist
+	bin/consentsync version --sbom > dist/consentsync.cdx.json
 
 bench: ## measure
 	scripts/bench

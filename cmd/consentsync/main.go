@@ -30,6 +30,7 @@ type commands struct {
 	CatchUp     catchUpCommand     `cmd:"" name:"catch-up" help:"Have a running server fetch from Didomi what it may have missed."`
 	Reconcile   reconcileCommand   `cmd:"" help:"Compare Actito's export of a table with what it should hold, through a running server."`
 	ETLTemplate etlTemplateCommand `cmd:"" name:"etl-template" help:"Say what has to be set up in Actito for bulk loads, with a sample file."`
+	Keys        keysCommand        `cmd:"" help:"Keys of the API, and of the secrets at rest."`
 	Copy        copyCommand        `cmd:"" help:"Move everything from a data directory to PostgreSQL, or back."`
 	Backup      backupCommand      `cmd:"" help:"Back up a data directory, also while a server runs on it."`
 	Restore     restoreCommand     `cmd:"" help:"Bring a backup back, with every integration paused."`
@@ -98,15 +99,4 @@ func run(ctx context.Context, args []string, std streams) int {
 	}
 	complain("consentsync:", err)
 	return 1
-}
-
-type versionCommand struct{}
-
-func (versionCommand) Run(std streams) error {
-	if commit == "" {
-		std.sayf("consentsync %s\n", version)
-	} else {
-		std.sayf("consentsync %s (%s)\n", version, commit)
-	}
-	return nil
 }

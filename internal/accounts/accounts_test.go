@@ -125,14 +125,3 @@ func TestSucceedingIsFree(t *testing.T) {
 		a.succeeded("ana", "home")
 	}
 }
-
-func TestAttemptsAreBounded(t *testing.T) {
-	t.Parallel()
-	a, now := newAttempts(), time.Unix(1_000_000, 0)
-	for i := range 3 * mostTracked {
-		_ = a.try("ana", time.Duration(i).String(), now)
-	}
-	if len(a.fails) > mostTracked+2 {
-		t.Errorf("%d are tracked", len(a.fails))
-	}
-}

@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"strconv"
 
-	"consentsync/internal/auth"
 	"consentsync/internal/changes"
 	"consentsync/internal/consent"
 	"consentsync/internal/incoming"
@@ -62,29 +61,4 @@ func (s *Service) SetFeature(ctx context.Context, organization string, actito bo
 		detail.Was = strconv.FormatBool(was)
 	}
 	return s.store.SetFeature(ctx, organization, actito, changes.New(ctx, s.now(), organization, "", "organization.feature_set", detail))
-}
-
-// WebhookClientView is what Didomi authenticates with, with its secret, which
-// is told once.
-type WebhookClientView struct {
-	OrganizationID string       `json:"organization_id"`
-	ClientID       string       `json:"client_id"`
-	ClientSecret   string       `json:"client_secret"`
-	CreatedAt      consent.Time `json:"created_at"`
-}
-
-// AddWebhookClient makes credentials with which Didomi calls us.
-func (s *Service) AddWebhookClient(ctx context.Context, organization string) (*WebhookClientView, error) {
-	if err := s.exists(ctx, organization); err != nil {
-		return nil, err
-	}
-	secret := auth.NewSecret()
-	c := store.WebhookClient{
-		Organization: organization, ClientID: "wc_" + auth.NewSecret()[:22], SecretHash: auth.Hash(secret), CreatedAt: consent.TimeOf(s.now()),
-	}
-	if err := s.store.AddWebhookClient(ctx, c, changes.New(ctx, s.now(), organization, "", "webhook_client.added",
-		store.Detail{Name: "client_id", Is: c.ClientID})); err != nil {
-		return nil, err
-	}
-	return &WebhookClientView{organization, c.ClientID, secret, c.CreatedAt}, nil
 }

@@ -41,6 +41,16 @@ type Store interface {
 	SetFeature(ctx context.Context, organization string, actito bool, changes ...store.Change) error
 	Organizations(ctx context.Context, after string, limit int) ([]store.Organization, error)
 	AddWebhookClient(ctx context.Context, c store.WebhookClient, changes ...store.Change) error
+	WebhookClient(ctx context.Context, id string) (*store.WebhookClient, error)
+	WebhookClients(ctx context.Context, organization string) ([]*store.WebhookClient, error)
+	RotateWebhookClient(ctx context.Context, organization, id string, secret [32]byte, until consent.Time, changes ...store.Change) error
+	RemoveWebhookClient(ctx context.Context, organization, id string, changes ...store.Change) error
+
+	AddAPIKey(ctx context.Context, k store.APIKey, changes ...store.Change) error
+	APIKey(ctx context.Context, id string) (*store.APIKey, error)
+	APIKeys(ctx context.Context, organization, after string, limit int) ([]*store.APIKey, error)
+	UseAPIKey(ctx context.Context, organization, id string, at consent.Time) error
+	RevokeAPIKey(ctx context.Context, organization, id string, changes ...store.Change) error
 }
 
 // Service knows the users of the console.

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -54,6 +55,57 @@ func (s *fakeStore) Holdings(_ context.Context, after string, limit int) ([]stor
 	}
 	all = slices.DeleteFunc(all, func(h store.Holding) bool { return h.Licence <= after })
 	return all[:min(limit, len(all))], nil
+}
+
+func (s *fakeStore) WebhookClients(context.Context, string) (all []*store.WebhookClient, err error) {
+	for _, c := range s.clients {
+		all = append(all, &c)
+	}
+	return all, nil
+}
+
+func (s *fakeStore) RotateWebhookClient(_ context.Context, organization, id string, secret [32]byte, until consent.Time, _ ...store.Change) error {
+	c, known := s.clients[id]
+	if !known || c.Organization != organization {
+		return store.ErrNoClient
+	}
+	c.PreviousHash, c.PreviousUntil, c.SecretHash = c.SecretHash, until, secret
+	s.clients[id] = c
+	return nil
+}
+
+func (s *fakeStore) RemoveWebhookClient(_ context.Context, organization, id string, _ ...store.Change) error {
+	return s.RotateWebhookClient(context.Background(), organization, id, [32]byte{}, 0)
+}
+
+func (s *fakeStore) AddAPIKey(context.Context, store.APIKey, ...store.Change) error { return nil }
+
+func (s *fakeStore) UseAPIKey(context.Context, string, string, consent.Time) error { return nil }
+
+// APIKey knows csk_viewer.k and csk_other.k, and csk_expired.k, which has been
+// worth something.
+func (s *fakeStore) APIKey(_ context.Context, id string) (*store.APIKey, error) {
+	k := &store.APIKey{Organization: "acme-org", ID: id, Hash: auth.Hash(id + ".k"), Name: "n", Role: "viewer", CreatedBy: "ana", CreatedAt: 1, ExpiresAt: consent.TimeOf(time.Now().Add(time.Hour))}
+	switch id {
+	case "csk_expired":
+		k.ExpiresAt = consent.TimeOf(time.Now())
+	case "csk_other":
+		k.Organization = "other"
+	case "csk_viewer":
+	default:
+		return nil, store.ErrNoAPIKey
+	}
+	return k, nil
+}
+
+func (s *fakeStore) APIKeys(context.Context, string, string, int) ([]*store.APIKey, error) {
+	k, err := s.APIKey(context.Background(), "csk_viewer")
+	return []*store.APIKey{k, k}, err
+}
+
+func (s *fakeStore) RevokeAPIKey(_ context.Context, _, id string, _ ...store.Change) error {
+	_, err := s.APIKey(context.Background(), id)
+	return err
 }
 
 func (s *fakeStore) WebhookClient(_ context.Context, id string) (*store.WebhookClient, error) {
@@ -139,7 +191,8 @@ func setup(t *testing.T) (url string) {
 		t.Fatal(err)
 	}
 	fake := &fakeStore{clients: map[string]store.WebhookClient{
-		"wc_known": {Organization: "acme-org", ClientID: "wc_known", SecretHash: auth.Hash("secret")},
+		"wc_known":   {Organization: "acme-org", ClientID: "wc_known", SecretHash: auth.Hash("secret"), CreatedAt: 1},
+		"wc_rotated": {Organization: "acme-org", ClientID: "wc_rotated", SecretHash: auth.Hash("old"), CreatedAt: 1},
 	}}
 	mux := http.NewServeMux()
 	(&api.API{
@@ -183,6 +236,32 @@ func TestAnswersFitTheDocument(t *testing.T) {
 		{"POST", "/v1/organizations/acme-org/webhook-clients", "", "admin", 201},
 		{"POST", "/v1/organizations/nobody/webhook-clients", "", "admin", 404},
 		{"POST", "/v1/organizations/broken/webhook-clients", "", "admin", 503},
+		{"POST", "/v1/organizations/acme-org/webhook-clients", `{"kind":"header"}`, "admin", 201},
+		{"POST", "/v1/organizations/acme-org/webhook-clients", `{"kind":"carrier pigeon"}`, "admin", 400},
+		{"GET", "/v1/organizations/acme-org/webhook-clients", "", "admin", 200},
+		{"GET", "/v1/organizations/nobody/webhook-clients", "", "admin", 404},
+		{"POST", "/v1/organizations/acme-org/webhook-clients/wc_rotated/rotate", "", "admin", 200},
+		{"POST", "/v1/organizations/acme-org/webhook-clients/wc_rotated/rotate", `{"previous_for_hours":169}`, "admin", 400},
+		{"POST", "/v1/organizations/other/webhook-clients/wc_rotated/rotate", "", "admin", 404},
+		{"DELETE", "/v1/organizations/acme-org/webhook-clients/wc_rotated", "", "admin", 204},
+		{"DELETE", "/v1/organizations/acme-org/webhook-clients/nobody", "", "admin", 404},
+		{"POST", "/v1/organizations/acme-org/api-keys", `{"name":"reporting","role":"viewer"}`, "admin", 201},
+		{"POST", "/v1/organizations/*/api-keys", `{"name":"reporting","role":"viewer","expires_in_days":366}`, "admin", 201},
+		{"POST", "/v1/organizations/acme-org/api-keys", `{"name":"reporting","role":"viewer","expires_in_days":367}`, "admin", 400},
+		{"POST", "/v1/organizations/acme-org/api-keys", `{"name":"reporting","role":"king"}`, "admin", 400},
+		{"POST", "/v1/organizations/acme-org/api-keys", `{"role":"viewer"}`, "admin", 400},
+		{"POST", "/v1/organizations/nobody/api-keys", `{"name":"reporting","role":"viewer"}`, "admin", 404},
+		{"GET", "/v1/organizations/acme-org/api-keys?limit=1", "", "admin", 200},
+		{"DELETE", "/v1/organizations/acme-org/api-keys/csk_viewer", "", "admin", 204},
+		{"DELETE", "/v1/organizations/acme-org/api-keys/csk_nobody", "", "admin", 404},
+		{"GET", "/v1/organizations/acme-org/changes", "", "csk_viewer.k", 200},
+		{"GET", "/v1/organizations/acme-org/changes", "", "csk_other.k", 404},
+		{"GET", "/v1/organizations/acme-org/changes", "", "csk_expired.k", 401},
+		{"GET", "/v1/organizations/acme-org/changes", "", "csk_viewer.wrong", 401},
+		{"GET", "/v1/organizations/acme-org/changes", "", "csk_nobody.k", 401},
+		{"GET", "/v1/organizations/acme-org/api-keys", "", "csk_viewer.k", 403},
+		{"GET", "/v1/organizations", "", "csk_viewer.k", 403},
+		{"GET", integrations, "", "csk_viewer.k", 400},
 		{"GET", "/v1/organizations", "", "admin", 200},
 		{"GET", "/v1/organizations?limit=1", "", "admin", 200},
 		{"GET", "/v1/organizations?limit=x", "", "admin", 400},
@@ -217,7 +296,7 @@ func TestAnswersFitTheDocument(t *testing.T) {
 		{"POST", integrations + "/nope/reread", "{}", "admin", 404},
 		{"POST", integrations + "/nope/retry", `{"status":"failed"}`, "admin", 404},
 		{"GET", integrations + "/nope/troubles", "", "admin", 404},
-		{"GET", integrations + "/nope/troubled?status=failed&limit=0", "", "admin", 400},
+		{"GET", integrations + "/nope/troubled?status=failed&limit=0", "", "admin", 404},
 		{"GET", integrations + "/nope/overview", "", "admin", 404},
 		{"GET", integrations, "", "admin", 400},
 		{"GET", integrations + "?organization_id=acme-org&limit=0", "", "admin", 400},
@@ -230,7 +309,7 @@ func TestAnswersFitTheDocument(t *testing.T) {
 		{"DELETE", integrations + "/nope", "", "", 401},
 		{"POST", integrations + "/nope/pause", "", "admin", 404},
 		{"POST", integrations + "/nope/resume", "", "admin", 404},
-		{"POST", integrations + "/nope/resume", `{"approve_grants":1}`, "admin", 400},
+		{"POST", integrations + "/nope/resume", `{"approve_grants":1}`, "admin", 404},
 		{"POST", integrations + "/nope/refresh", "", "admin", 404},
 		{"POST", integrations + "/nope/replay", "{}", "admin", 404},
 		{"GET", "/v1/licences", "", "admin", 200},
@@ -315,5 +394,41 @@ func TestLicencesArePaged(t *testing.T) {
 	}
 	if !slices.Equal(seen, []string{"a licence", "one that nobody holds"}) {
 		t.Errorf("the pages show %q", seen)
+	}
+}
+
+// Who guesses a token is told to wait, and whoever holds the administrator's is
+// let in all the same.
+func TestGuessingATokenGetsSlower(t *testing.T) {
+	t.Parallel()
+	address := setup(t)
+	ask := func(token string) int {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address+"/v1/licences", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+		resp, err := (&http.Client{Transport: apitest.Transport(t, http.DefaultTransport)}).Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	answers := map[int]int{}
+	for range 20 {
+		answers[ask("csk_viewer.guess")]++
+	}
+	if answers[401] != 10 || answers[429] != 10 {
+		t.Errorf("20 guesses are answered %v", answers)
+	}
+	if got := ask("csk_other.k"); got != 403 {
+		t.Errorf("another key from the same place is answered %d", got)
+	}
+	for i := range 120 {
+		answers[ask("token "+strconv.Itoa(i))]++
+	}
+	if answers[429] < 30 || ask("csk_other.k") != 429 || ask("admin") != 200 {
+		t.Errorf("after many guesses: %v", answers)
 	}
 }

@@ -1,6 +1,8 @@
 // Package api is the administration interface under /v1.
 //
-// Every route needs the platform administrator's token. Answers and errors
+// Every route needs the platform administrator's token, or a key with the role
+// that it takes in the organization that it is about. About what is not there and
+// what belongs to another organization the answer is the same. Answers and errors
 // have the forms that openapi.yaml describes, and nothing else.
 package api
 
@@ -22,6 +24,7 @@ import (
 	"consentsync/internal/integration"
 	"consentsync/internal/people"
 	"consentsync/internal/reply"
+	"consentsync/internal/routes"
 	"consentsync/internal/store"
 )
 
@@ -45,6 +48,7 @@ type API struct {
 	CatchUps     *backfill.CatchUps
 	Reconciler   *backfill.Reconciler
 	Audit        *audit.Service
+	Keys         *auth.Rotator
 	// PublicURL is where the server is reached; empty if that is not known.
 	PublicURL string
 	Log       *slog.Logger
@@ -55,10 +59,11 @@ type API struct {
 type handler func(r *http.Request) (status int, body any, err error)
 
 // Register adds the routes to a mux.
-func (a *API) Register(mux *http.ServeMux) {
+func (a *API) Register(mux routes.Registrar) {
 	for pattern, h := range map[string]handler{
 		"PUT /v1/premium-features/{organization_id}":               a.setFeature,
 		"POST /v1/organizations/{organization_id}/webhook-clients": a.addWebhookClient,
+		"GET /v1/organizations/{organization_id}/webhook-clients":  a.listWebhookClients,
 		"POST /v1/marketplace/integrations":                        a.createIntegration,
 		"GET /v1/marketplace/integrations":                         a.listIntegrations,
 		"GET /v1/marketplace/integrations/{id}":                    a.getIntegration,
@@ -75,9 +80,11 @@ func (a *API) Register(mux *http.ServeMux) {
 		"POST /v1/marketplace/integrations/{id}/webhook-secret":    a.rotateWebhookSecret,
 		"POST /v1/marketplace/integrations/{id}/webhook-test":      a.testWebhook,
 		"POST /v1/marketplace/integrations/{id}/replay":            a.replayIntegration,
-		"GET /v1/licences":                                         a.listLicences,
-		"GET /v1/users/{organization_user_id}":                     a.getUser,
-		"GET /v1/users/{organization_user_id}/trace":               a.getTrace,
+		"GET /v1/licences":                           a.listLicences,
+		"GET /v1/keys":                               a.getKeys,
+		"POST /v1/keys/rotate":                       a.rotateKeys,
+		"GET /v1/users/{organization_user_id}":       a.getUser,
+		"GET /v1/users/{organization_user_id}/trace": a.getTrace,
 
 		"POST /v1/marketplace/emails":           a.createEmail,
 		"GET /v1/marketplace/emails":            a.listEmails,
@@ -116,18 +123,23 @@ func (a *API) Register(mux *http.ServeMux) {
 		"GET /v1/organizations/{organization_id}/catch-up":  a.getCatchUp,
 		"POST /v1/organizations/{organization_id}/catch-up": a.askCatchUp,
 
-		"POST /v1/imports":                                  a.openImport,
-		"GET /v1/imports":                                   a.listImports,
-		"GET /v1/imports/{import_id}":                       a.getImport,
-		"POST /v1/imports/{import_id}/rows":                 a.takeRows,
-		"POST /v1/imports/{import_id}/end":                  a.endImport,
-		"GET /v1/imports/{import_id}/refusals":              a.listImportRefusals,
-		"GET /v1/organizations/{organization_id}/audit":     a.exportAudit,
-		"GET /v1/organizations/{organization_id}/privacy":   a.getPrivacy,
-		"PATCH /v1/organizations/{organization_id}/privacy": a.changePrivacy,
-		"DELETE /v1/users/{organization_user_id}":           a.eraseUser,
-		"GET /v1/users/{organization_user_id}/proof":        a.getProof,
-		"GET /v1/users/{organization_user_id}/export":       a.exportUser,
+		"POST /v1/imports":                                                            a.openImport,
+		"GET /v1/imports":                                                             a.listImports,
+		"GET /v1/imports/{import_id}":                                                 a.getImport,
+		"POST /v1/imports/{import_id}/rows":                                           a.takeRows,
+		"POST /v1/imports/{import_id}/end":                                            a.endImport,
+		"GET /v1/imports/{import_id}/refusals":                                        a.listImportRefusals,
+		"GET /v1/organizations/{organization_id}/audit":                               a.exportAudit,
+		"GET /v1/organizations/{organization_id}/privacy":                             a.getPrivacy,
+		"PATCH /v1/organizations/{organization_id}/privacy":                           a.changePrivacy,
+		"DELETE /v1/users/{organization_user_id}":                                     a.eraseUser,
+		"GET /v1/users/{organization_user_id}/proof":                                  a.getProof,
+		"GET /v1/users/{organization_user_id}/export":                                 a.exportUser,
+		"POST /v1/organizations/{organization_id}/webhook-clients/{client_id}/rotate": a.rotateWebhookClient,
+		"DELETE /v1/organizations/{organization_id}/webhook-clients/{client_id}":      a.removeWebhookClient,
+		"POST /v1/organizations/{organization_id}/api-keys":                           a.addAPIKey,
+		"GET /v1/organizations/{organization_id}/api-keys":                            a.listAPIKeys,
+		"DELETE /v1/organizations/{organization_id}/api-keys/{key_id}":                a.revokeAPIKey,
 	} {
 		mux.Handle(pattern, a.serve(h))
 	}
@@ -137,15 +149,14 @@ func (a *API) Register(mux *http.ServeMux) {
 	})
 }
 
-// byToken is who acts through the API.
-const byToken = "platform administrator's token"
-
 func (a *API) serve(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := a.Now()
-		status, body, err := 0, any(nil), a.Admin.Check(r)
+		status, body := 0, any(nil)
+		who, role, err := a.admit(r)
 		if err == nil {
-			status, body, err = h(r.WithContext(changes.WithActor(r.Context(), byToken)))
+			ctx := context.WithValue(changes.WithActor(r.Context(), who.Email), roleKey{}, role)
+			status, body, err = h(r.WithContext(ctx))
 		}
 		switch {
 		case err != nil:

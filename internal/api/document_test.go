@@ -20,6 +20,7 @@ import (
 	"consentsync/internal/accounts"
 	"consentsync/internal/api"
 	"consentsync/internal/audit"
+	"consentsync/internal/auth"
 	"consentsync/internal/backfill"
 	"consentsync/internal/changes"
 	"consentsync/internal/consent"
@@ -68,8 +69,10 @@ func TestDocumentIsValid(t *testing.T) {
 		if o.Security == nil {
 			t.Errorf("%s: says nothing of security; [] is for everybody", pattern)
 		}
-		if strings.Contains(pattern, " /v1/") && o.Responses.Status(401) == nil {
-			t.Errorf("%s: needs a token and does not promise a 401", pattern)
+		for _, status := range []int{401, 403, 404, 429} {
+			if strings.Contains(pattern, " /v1/") && o.Responses.Status(status) == nil {
+				t.Errorf("%s: needs a token and does not promise a %d, which every such route may answer", pattern, status)
+			}
 		}
 	}
 	slices.Sort(documented)
@@ -210,6 +213,9 @@ func TestSchemasHaveTheFieldsOfTheTypes(t *testing.T) {
 		{schemas["Error"], reply.Envelope{}},
 		{schemas["Organization"], accounts.OrganizationView{}},
 		{schemas["WebhookClient"], accounts.WebhookClientView{}},
+		{schemas["Keys"], auth.KeysView{}},
+		{inner(schemas["Keys"], "retired"), auth.RetiredKeyView{}},
+		{schemas["APIKey"], accounts.APIKeyView{}},
 		{schemas["User"], accounts.MemberView{}},
 		{schemas["Invitation"], accounts.InvitationView{}},
 		{schemas["Change"], changes.View{}},

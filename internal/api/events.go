@@ -20,10 +20,10 @@ func (a *API) listEvents(r *http.Request) (int, any, error) {
 			return 0, nil, incoming.RefuseField(name, "must be a time such as 2026-11-02T09:30:00Z")
 		}
 	}
-	return page(a.Events.List(r.Context(), r.PathValue("organization_id"), query, q.Get("cursor"), limit, true))
+	return page(a.Events.List(r.Context(), r.PathValue("organization_id"), query, q.Get("cursor"), limit, personal(r.Context())))
 }
 
 func (a *API) getEvent(r *http.Request) (int, any, error) {
-	e, err := a.Events.Get(r.Context(), r.PathValue("organization_id"), r.PathValue("event_id"), true)
+	e, err := a.Events.Get(r.Context(), r.PathValue("organization_id"), r.PathValue("event_id"), personal(r.Context()))
 	return http.StatusOK, e, err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 
-	"consentsync/internal/consent"
 	"consentsync/internal/incoming"
 	"consentsync/internal/integration"
 	"consentsync/internal/store"
@@ -56,7 +55,7 @@ func (a *API) key(r *http.Request) (store.IntegrationKey, error) {
 		return store.IntegrationKey{}, err
 	}
 	if asked := r.URL.Query().Get("organization_id"); asked != "" && asked != organization {
-		return store.IntegrationKey{}, consent.Errorf(consent.NotFound, "api", "no such integration")
+		return store.IntegrationKey{}, errNoIntegration
 	}
 	return store.IntegrationKey{Organization: organization, ID: id}, nil
 }

@@ -25,11 +25,6 @@ func (a *API) setFeature(r *http.Request) (int, any, error) {
 	return http.StatusOK, map[string]any{"organization_id": id, "actito": *in.Actito}, nil
 }
 
-func (a *API) addWebhookClient(r *http.Request) (int, any, error) {
-	c, err := a.Accounts.AddWebhookClient(r.Context(), r.PathValue("organization_id"))
-	return http.StatusCreated, c, err
-}
-
 // page answers with a page of a list; next is empty at its end.
 func page(data any, next string, err error) (int, any, error) {
 	var cursor any

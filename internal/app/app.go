@@ -25,10 +25,12 @@ import (
 	"consentsync/internal/didomi"
 	"consentsync/internal/emailing"
 	"consentsync/internal/events"
+	"consentsync/internal/incoming"
 	"consentsync/internal/ingest"
 	"consentsync/internal/integration"
 	"consentsync/internal/outbound"
 	"consentsync/internal/people"
+	"consentsync/internal/routes"
 	"consentsync/internal/store"
 )
 
@@ -41,6 +43,7 @@ type App struct {
 	committer *ingest.Committer
 	server    *http.Server
 	listener  net.Listener
+	mux       routes.Mux
 	health    *health
 	first     string
 
@@ -68,6 +71,12 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (_ *App, err error
 	if err != nil {
 		return nil, err
 	}
+	rotator := auth.NewRotator(auth.RotatorOptions{
+		Store: a.engine, Ring: keys, Source: cfg.masterSource(), Alone: cfg.Database == "", Now: a.engine.Clock, Log: log,
+	})
+	if err := rotator.Settle(ctx); err != nil {
+		return nil, fmt.Errorf("master key: %w", err)
+	}
 	admin, err := auth.LoadAdmin(cfg.AdminToken, cfg.Data)
 	if err != nil {
 		return nil, fmt.Errorf("admin token: %w", err)
@@ -85,7 +94,7 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (_ *App, err error
 	if first != nil {
 		a.first = first.URL
 	}
-	if err := a.wire(keys, admin, hasher, users); err != nil { //nolint:contextcheck // what runs from now on outlives the start
+	if err := a.wire(keys, rotator, admin, hasher, users); err != nil { //nolint:contextcheck // what runs from now on outlives the start
 		return nil, err
 	}
 	return a, nil
@@ -101,7 +110,7 @@ const usualCallTimeout = 75 * time.Second
 const usualSealAfter = 30 * time.Second
 
 // wire connects the parts and starts them.
-func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, users *accounts.Service) error {
+func (a *App) wire(keys *auth.Keyring, rotator *auth.Rotator, admin *auth.Admin, hasher *store.Hasher, users *accounts.Service) error {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	client := outbound.New(outbound.Options{
@@ -144,6 +153,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 	}
 	reconciler := &backfill.Reconciler{Store: a.engine, Hasher: hasher, Holds: a.delivery.Holds, Due: due, Changed: service.Changed, Log: a.log}
 	tokens := auth.NewTokens(keys.Token, a.cfg.TokenLife, a.engine.Clock)
+	callers := &auth.Callers{Clients: a.engine, Tokens: tokens, Now: a.engine.Clock}
 	a.health = &health{engine: a.engine}
 
 	signer, lag := audit.NewSigner(keys.Audit), cmp.Or(a.cfg.SealAfter, usualSealAfter)
@@ -158,20 +168,25 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 	if err != nil {
 		return fmt.Errorf("console: %w", err)
 	}
-	mux := http.NewServeMux()
+	mux := &a.mux
 	pages.Register(mux)
 	(&api.API{
 		Store: a.engine, Admin: admin, Accounts: users, Integrations: service, People: explainer, Events: history, Emails: emails,
 		Imports:  &backfill.Importer{Store: a.engine, Due: due, Changed: service.Changed, Now: a.engine.Clock},
-		CatchUps: catchUps, Reconciler: reconciler, Audit: proofs, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
+		CatchUps: catchUps, Reconciler: reconciler, Audit: proofs, Keys: rotator, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
 	}).Register(mux)
-	mux.Handle("POST /oauth/token", &auth.Endpoint{Clients: a.engine, Tokens: tokens})
-	mux.Handle("POST /webhooks/didomi/{organization_id}", ingest.NewDidomi(a.committer, tokens, catchUps.Missed, a.log, metrics))
+	proxies, didomis, err := a.cfg.addresses()
+	if err != nil {
+		return err
+	}
+	mux.Handle("POST /oauth/token", incoming.Only(didomis, a.refuseSource, &auth.Endpoint{Clients: a.engine, Tokens: tokens}))
+	mux.Handle("POST /webhooks/didomi/{organization_id}", incoming.Only(didomis, a.refuseSource, ingest.NewDidomi(a.committer, callers, catchUps.Missed, a.log, metrics)))
 	mux.Handle("POST /webhooks/actito/{integration_id}", fromActito)
 	a.health.register(mux, metrics)
 
 	a.server = &http.Server{
-		Handler: guard(mux, a.log), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 2 * time.Minute,
+		Handler:           incoming.Behind(proxies, guard(mux, a.log)),
+		ReadHeaderTimeout: cmp.Or(a.cfg.HeadTimeout, 10*time.Second), ReadTimeout: cmp.Or(a.cfg.ReadTimeout, 30*time.Second), WriteTimeout: 2 * time.Minute,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -190,15 +205,22 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 		service.Sweep(ctx)
 		return nil
 	})
+	a.tasks.Go(func() error {
+		rotator.Keep(ctx)
+		return nil
+	})
 	a.tasks.Go(func() error { return a.engine.tend(ctx, a.delivery.Wake) })
 	a.tasks.Go(func() error {
-		if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := a.server.Serve(incoming.Crowd(a.listener, incoming.MostFrom, proxies)); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
 		return nil
 	})
 	return nil
 }
+
+// Routes lists every address that is answered, as patterns of http.ServeMux.
+func (a *App) Routes() []string { return a.mux.Routes() }
 
 // URL is where the program listens.
 func (a *App) URL() string { return "http://" + a.listener.Addr().String() }

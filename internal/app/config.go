@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"consentsync/internal/incoming"
 )
 
 // Config is what a user sets. Every field is a flag of `consentsync serve` and
@@ -34,12 +36,21 @@ type Config struct {
 	ReadbackDelay        time.Duration `help:"Read a profile once more this long after an unclear answer." default:"30s" env:"CONSENTSYNC_READBACK_DELAY"`
 	CatchUpEvery         time.Duration `help:"How often everything that changed in Didomi is fetched, where an integration has credentials for its API, in case a webhook was missed without a sign; 0 to fetch only when asked, and not after a time away or errors either." default:"24h" env:"CONSENTSYNC_CATCH_UP_EVERY" name:"catch-up-every"`
 	SealAfter            time.Duration `help:"Seal a record into the audit chain when it is this old: longer than any transaction takes." default:"30s" env:"CONSENTSYNC_SEAL_AFTER"`
+	DidomiAddresses      []string      `help:"Addresses and networks, apart by commas, from which Didomi's webhooks and requests for tokens may come. Didomi names 35.159.1.63. (default: any)" placeholder:"ADDRESS,..." env:"CONSENTSYNC_DIDOMI_ADDRESSES"`
+	TrustedProxies       []string      `help:"Addresses and networks of the proxies in front, apart by commas: where they say in X-Forwarded-For that a request comes from is believed. (default: none)" placeholder:"ADDRESS,..." env:"CONSENTSYNC_TRUSTED_PROXIES"`
+	MasterKeyFile        string        `help:"File with the master key, such as one that systemd or a secret store provides. (default: master-key in the data directory, made at first start)" placeholder:"FILE" env:"CONSENTSYNC_MASTER_KEY_FILE"`
+	MasterKeyCommand     string        `help:"Command that prints the master key, such as one that asks a KMS. Its words are apart by spaces; no shell sees it." placeholder:"COMMAND" env:"CONSENTSYNC_MASTER_KEY_COMMAND"`
 	LogLevel             string        `help:"Least severe messages to log: debug, info, warn, error." default:"info" enum:"debug,info,warn,error" env:"CONSENTSYNC_LOG_LEVEL"`
 
 	// CallTimeout bounds one call to Actito; zero is the usual 75 s. It is no
 	// flag: Actito answers slowly rather than not at all, so less than a minute
 	// would only make calls unclear. Tests that wait for it set less.
 	CallTimeout time.Duration `kong:"-"`
+
+	// HeadTimeout and ReadTimeout bound how long a client may take for the head of
+	// a request, and for all of it; zero is 10 s and 30 s. They are no flags: nobody
+	// needs longer. Tests that wait for them set less.
+	HeadTimeout, ReadTimeout time.Duration `kong:"-"`
 
 	// AdminToken and MasterKey are secrets: they come from the environment,
 	// never from the command line, where others could see them.
@@ -63,6 +74,14 @@ func (c *Config) Validate() error {
 	}
 	if c.SealAfter < 0 || c.SealAfter > 10*time.Minute {
 		return fmt.Errorf("--seal-after: must be longer than 0 and at most 10m")
+	}
+	for flag, list := range map[string][]string{"--didomi-addresses": c.DidomiAddresses, "--trusted-proxies": c.TrustedProxies} {
+		if _, err := incoming.ParseAddresses(list); err != nil {
+			return fmt.Errorf("%s: %w", flag, err)
+		}
+	}
+	if c.MasterKeyFile != "" && c.MasterKeyCommand != "" {
+		return fmt.Errorf("--master-key-command: stands for itself; leave out --master-key-file")
 	}
 	if c.Node != "" && !nodeForm.MatchString(c.Node) {
 		return fmt.Errorf("--node: must be 1 to 64 letters, digits or any of . _ -")

@@ -63,7 +63,7 @@ func Copy(ctx context.Context, c CopyConfig) (_ *transfer.Result, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	master, found, err := masterKey(c.MasterKey, c.Directory())
+	masters, found, err := masterKeys(ctx, c.MasterKey, c.Directory())
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func Copy(ctx context.Context, c CopyConfig) (_ *transfer.Result, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, from.Close()) }()
-	if err := opens(ctx, from, master); err != nil && !errors.Is(err, errNoKeys) { // what is empty is refused below
+	if err := opens(ctx, from, masters); err != nil && !errors.Is(err, errNoKeys) { // what is empty is refused below
 		return nil, fmt.Errorf("--from: %w", err)
 	}
 	to, err := openForCopy(ctx, "--to", c.To)
@@ -93,7 +93,7 @@ func Copy(ctx context.Context, c CopyConfig) (_ *transfer.Result, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := opens(ctx, to, master); err != nil {
+	if err := opens(ctx, to, masters); err != nil {
 		return nil, fmt.Errorf("--to: what was copied cannot be opened: %w", err)
 	}
 	return result, nil

@@ -31,7 +31,7 @@ type engine interface {
 	audit.SealStore
 	audit.Store
 	auth.Clients
-	auth.KeyStore
+	auth.RotationStore
 	backfill.Store
 	backfill.CatchUpStore
 	backfill.ImportStore

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"consentsync/internal/reply"
+	"consentsync/internal/routes"
 )
 
 // pinger tells whether the database can be written.
@@ -23,7 +24,7 @@ type health struct {
 	stopping atomic.Bool
 }
 
-func (h *health) register(mux *http.ServeMux, metrics *prometheus.Registry) {
+func (h *health) register(mux routes.Registrar, metrics *prometheus.Registry) {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		reply.JSON(w, http.StatusOK, map[string]any{"status": "ok", "checks": map[string]string{}})
 	})

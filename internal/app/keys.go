@@ -4,25 +4,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"consentsync/internal/auth"
 )
 
+// masterSource is where the configuration says that the master key comes from.
+func (c *Config) masterSource() auth.MasterSource {
+	return auth.MasterSource{Text: c.MasterKey, Command: c.MasterKeyCommand, File: c.MasterKeyFile, Dir: c.Data}
+}
+
 // openKeyring opens the keys of the installation with the master key, which is
 // the same on all nodes.
 func openKeyring(ctx context.Context, keys auth.KeyStore, cfg Config) (*auth.Keyring, error) {
-	if cfg.Database != "" && cfg.MasterKey == "" {
-		if err := joins(ctx, keys, cfg.Data); err != nil {
-			return nil, err
-		}
+	source := cfg.masterSource()
+	if err := missing(ctx, keys, source); err != nil {
+		return nil, err
 	}
-	master, err := auth.LoadMasterKey(cfg.MasterKey, cfg.Data)
+	masters, err := source.Load(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return auth.OpenKeyring(ctx, keys, master)
+	return auth.OpenKeyring(ctx, keys, masters...)
 }
 
 // errNoKeys says that a database has no keys yet.
@@ -43,36 +46,35 @@ func (m made) SecretKey(ctx context.Context, name string, fresh func() ([]byte, 
 // made when a server starts.
 const laterKey = "audit"
 
-// masterKey finds the master key without making one: text, if there is one, or
+// masterKeys finds the master keys without making one: text, if there is one, or
 // the file in dir. ok is false if there is neither.
-func masterKey(text, dir string) (key []byte, ok bool, err error) {
-	if text == "" {
-		if _, err := os.Stat(filepath.Join(dir, "master-key")); dir == "" || errors.Is(err, os.ErrNotExist) {
-			return nil, false, nil
-		}
+func masterKeys(ctx context.Context, text, dir string) (keys [][]byte, ok bool, err error) {
+	source := auth.MasterSource{Text: text, Dir: dir}
+	if !source.Made() {
+		return nil, false, nil
 	}
-	key, err = auth.LoadMasterKey(text, dir)
-	return key, true, err
+	keys, err = source.Load(ctx)
+	return keys, true, err
 }
 
-// opens checks that a database was made with the master key.
-func opens(ctx context.Context, keys auth.KeyStore, master []byte) error {
-	_, err := auth.OpenKeyring(ctx, made{keys}, master)
+// opens checks that a database was made with one of the master keys.
+func opens(ctx context.Context, keys auth.KeyStore, masters [][]byte) error {
+	_, err := auth.OpenKeyring(ctx, made{keys}, masters...)
 	return err
 }
 
-// joins keeps a node from making a master key of its own for a database that
-// was made with another node's.
-func joins(ctx context.Context, keys auth.KeyStore, dir string) error {
-	path := filepath.Join(dir, "master-key")
-	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+// missing keeps a node from making a master key of its own for a database that
+// was made with another.
+func missing(ctx context.Context, keys auth.KeyStore, source auth.MasterSource) error {
+	if source.Made() {
 		return nil // what is wrong with it shows when it is read
 	}
-	switch _, err := (made{keys}).SecretKey(ctx, "seal", nil); {
+	switch _, err := (made{keys}).SecretKey(ctx, "hash", nil); {
 	case errors.Is(err, errNoKeys):
 		return nil
 	case err != nil:
 		return err
 	}
-	return fmt.Errorf("this node has no master key, and the database was made with one: set CONSENTSYNC_MASTER_KEY to the content of the first node's master-key, or copy that file to %s", path)
+	return fmt.Errorf("there is no master key here, and the database was made with one: put back %s, or set CONSENTSYNC_MASTER_KEY to its content, "+
+		"which is the same on all nodes (--master-key-file and --master-key-command say where else it comes from)", filepath.Join(source.Dir, "master-key"))
 }

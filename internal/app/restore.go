@@ -51,12 +51,12 @@ func Restore(ctx context.Context, c RestoreConfig) (r Restored, err error) {
 		return r, err
 	}
 	check := func(ctx context.Context, keys auth.KeyStore) error {
-		master, found, err := masterKey(c.MasterKey, c.Data)
+		masters, found, err := masterKeys(ctx, c.MasterKey, c.Data)
 		if err != nil || !found {
 			return err
 		}
 		r.Opened = true
-		return opens(ctx, keys, master)
+		return opens(ctx, keys, masters)
 	}
 	if c.File != "" {
 		r.Contents, r.Paused, err = sqlite.Restore(ctx, c.File, c.Data, func(ctx context.Context, e *sqlite.Engine) error { return check(ctx, e) })

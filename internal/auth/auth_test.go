@@ -3,7 +3,6 @@ package auth
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -47,61 +46,6 @@ func TestSealIsBoundToItsContext(t *testing.T) {
 		if _, err := s.Open(c.sealed, c.context...); err == nil {
 			t.Errorf("%s: opened", name)
 		}
-	}
-}
-
-func TestMasterKeyFile(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	first, err := LoadMasterKey("", dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	info, err := os.Stat(filepath.Join(dir, "master-key"))
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("the file is %v, %v; want mode 0600", info.Mode(), err)
-	}
-	second, err := LoadMasterKey("", dir)
-	if err != nil || !bytes.Equal(first, second) {
-		t.Errorf("the key changed between starts: %v", err)
-	}
-	if _, err := LoadMasterKey("too short", dir); err == nil || !strings.Contains(err.Error(), "CONSENTSYNC_MASTER_KEY") {
-		t.Errorf("a bad key from the environment gives %v", err)
-	}
-	given, err := LoadMasterKey(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{1}, 32)), dir)
-	if err != nil || bytes.Equal(given, first) {
-		t.Errorf("the environment does not win over the file: %v", err)
-	}
-}
-
-// memory is a KeyStore.
-type memory map[string][]byte
-
-func (m memory) SecretKey(_ context.Context, name string, make func() ([]byte, error)) ([]byte, error) {
-	if m[name] == nil {
-		made, err := make()
-		if err != nil {
-			return nil, err
-		}
-		m[name] = made
-	}
-	return m[name], nil
-}
-
-func TestKeyringNeedsTheRightMasterKey(t *testing.T) {
-	t.Parallel()
-	ctx, stored := context.Background(), memory{}
-	right, wrong := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)
-	first, err := OpenKeyring(ctx, stored, right)
-	if err != nil {
-		t.Fatal(err)
-	}
-	again, err := OpenKeyring(ctx, stored, right)
-	if err != nil || !bytes.Equal(first.Hash, again.Hash) || !bytes.Equal(first.Token, again.Token) || bytes.Equal(first.Hash, first.Token) {
-		t.Errorf("the keys are not the same again: %v", err)
-	}
-	if _, err := OpenKeyring(ctx, stored, wrong); err == nil || !strings.Contains(err.Error(), "put back the file master-key") {
-		t.Errorf("a wrong master key gives %v", err)
 	}
 }
 
@@ -270,5 +214,129 @@ func TestTokenEndpoint(t *testing.T) {
 		if org, err := tokens.Organization(answer.AccessToken); err != nil || org != "acme" || answer.ExpiresIn != 90 || answer.TokenType != "Bearer" {
 			t.Errorf("%s: organization %q, %v, expires in %d", name, org, err, answer.ExpiresIn)
 		}
+	}
+}
+
+// While a secret is being changed both are good, and then one of them.
+func TestTwoSecretsForAWhile(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
+	clients := &oneClient{store.WebhookClient{
+		ClientID: "wc", SecretHash: Hash("new"), PreviousHash: Hash("old"), PreviousUntil: consent.TimeOf(now.Add(time.Hour)),
+	}}
+	for at, want := range map[time.Duration]map[string]bool{
+		0:         {"new": true, "old": true, "": false, "other": false},
+		time.Hour: {"new": true, "old": false},
+	} {
+		for secret, ok := range want {
+			if _, err := authenticate(t.Context(), clients, "wc", secret, now.Add(at)); (err == nil) != ok {
+				t.Errorf("%q after %v: %v", secret, at, err)
+			}
+		}
+	}
+	clients.client.PreviousHash, clients.client.PreviousUntil = [32]byte{}, 0
+	if _, err := authenticate(t.Context(), clients, "wc", "", now); err == nil {
+		t.Error("no secret is good where there was none before")
+	}
+}
+
+// A webhook comes with a token or with a secret in a header, each for the kind
+// of client that it is of; a client that is gone is refused soon.
+func TestCallers(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
+	clock := func() time.Time { return now }
+	clients := &oneClient{store.WebhookClient{Organization: "acme", ClientID: "wc", SecretHash: Hash("secret")}}
+	tokens := NewTokens(bytes.Repeat([]byte{3}, 32), time.Hour, clock)
+	callers := &Callers{Clients: clients, Tokens: tokens, Now: clock}
+	token, err := tokens.Issue(&clients.client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := func(header, value string) error {
+		r := httptest.NewRequest(http.MethodPost, "/", nil)
+		r.Header.Set(header, value)
+		organization, err := callers.Organization(r)
+		if err == nil && organization != "acme" {
+			t.Errorf("%s %s is for %q", header, value, organization)
+		}
+		return err
+	}
+	good := HeaderValue("wc", "secret")
+	if err := call("Authorization", "Bearer "+token); err != nil {
+		t.Error(err)
+	}
+	if err := call(WebhookHeader, good); consent.KindOf(err) != consent.Unauthorized || err == nil {
+		t.Errorf("a client with tokens is let in by header: %v", err)
+	}
+	clients.client.Header = true
+	if err := call("Authorization", "Bearer "+token); err != nil {
+		t.Errorf("who was there a moment ago is asked after again: %v", err)
+	}
+	now = now.Add(rememberFor)
+	if err := call("Authorization", "Bearer "+token); consent.KindOf(err) != consent.Unauthorized || err == nil {
+		t.Errorf("a client of the kind header is let in by token: %v", err)
+	}
+	if err := call(WebhookHeader, good); err != nil {
+		t.Error(err)
+	}
+	// Guessing gets slower, and who is known goes on meanwhile.
+	refused := 0
+	for range 40 {
+		if consent.KindOf(call(WebhookHeader, HeaderValue("wc", "guess"))) == consent.RateLimited {
+			refused++
+		}
+	}
+	if refused < 15 {
+		t.Errorf("%d of 40 guesses have to wait", refused)
+	}
+	if err := call(WebhookHeader, good); err != nil {
+		t.Error(err)
+	}
+	now = now.Add(rememberFor)
+	clients.client.ClientID = "another"
+	for header, value := range map[string]string{WebhookHeader: good, "Authorization": "Bearer " + token} {
+		if err := call(header, value); consent.KindOf(err) != consent.Unauthorized || err == nil {
+			t.Errorf("a client that is gone is let in by %s: %v", header, err)
+		}
+	}
+}
+
+// The token endpoint slows down who guesses, and nobody else.
+func TestGuessingASecretGetsSlower(t *testing.T) {
+	t.Parallel()
+	endpoint := &Endpoint{
+		Clients: &oneClient{store.WebhookClient{Organization: "acme", ClientID: "wc", SecretHash: Hash("secret")}}, Tokens: NewTokens(bytes.Repeat([]byte{3}, 32), time.Hour, time.Now),
+	}
+	ask := func(id, secret string) int {
+		r := httptest.NewRequest(http.MethodPost, "/oauth/token", strings.NewReader(url.Values{"client_id": {id}, "client_secret": {secret}, "grant_type": {"client_credentials"}}.Encode()))
+		w := httptest.NewRecorder()
+		endpoint.ServeHTTP(w, r)
+		if w.Code == http.StatusTooManyRequests && w.Header().Get("Retry-After") == "" {
+			t.Error("nobody is told how long to wait")
+		}
+		return w.Code
+	}
+	answers := map[int]int{}
+	for range 20 {
+		answers[ask("wc", "guess")]++
+		ask("another client", "guess")
+	}
+	if answers[401] != 10 || answers[429] != 10 {
+		t.Errorf("20 guesses are answered %v", answers)
+	}
+	if got := ask("no client yet", "x"); got != 401 {
+		t.Errorf("another client is answered %d", got)
+	}
+}
+
+func TestAttemptsAreBounded(t *testing.T) {
+	t.Parallel()
+	var a Attempts
+	for i := range 3 * mostTracked {
+		a.Failed(time.Unix(1_000_000, 0), Limit{By: time.Duration(i).String(), Free: 5, Longest: time.Minute})
+	}
+	if len(a.fails) > mostTracked {
+		t.Errorf("%d are tracked", len(a.fails))
 	}
 }

@@ -20,6 +20,8 @@ import (
 type Endpoint struct {
 	Clients Clients
 	Tokens  *Tokens
+
+	attempts Attempts
 }
 
 const mostTokenRequest = 16 << 10
@@ -40,14 +42,9 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, code, incoming.RefuseField("grant_type", "must be client_credentials"))
 		return
 	}
-	client, err := authenticate(r.Context(), e.Clients, q.clientID, q.clientSecret)
+	token, err := e.exchange(r.Context(), r, q)
 	if err != nil {
 		refuse(w, "invalid_client", err)
-		return
-	}
-	token, err := e.Tokens.Issue(client)
-	if err != nil {
-		refuse(w, "server_error", err)
 		return
 	}
 	reply.JSON(w, http.StatusOK, map[string]any{
@@ -101,7 +98,7 @@ func refuse(w http.ResponseWriter, code string, err error) {
 	switch consent.KindOf(err) {
 	case consent.Internal:
 		code = "server_error"
-	case consent.Transient:
+	case consent.Transient, consent.RateLimited:
 		code = "temporarily_unavailable"
 		w.Header().Set("Retry-After", strconv.Itoa(reply.RetrySeconds(consent.RetryAfter(err))))
 	case consent.Unauthorized:

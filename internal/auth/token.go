@@ -66,17 +66,22 @@ var errUnauthorized = consent.Errorf(consent.Unauthorized, "auth", "the bearer t
 // Organization gives the organization that a token is for. The error is
 // Unauthorized whatever is wrong with it.
 func (t *Tokens) Organization(token string) (string, error) {
+	c, err := t.check(token)
+	return c.Organization, err
+}
+
+func (t *Tokens) check(token string) (claims, error) {
 	t.mu.Lock()
 	c, known := t.known[token]
 	t.mu.Unlock()
 	if known && t.now().Before(c.ExpiresAt.Time) {
-		return c.Organization, nil
+		return c, nil
 	}
 	c = claims{}
 	_, err := jwt.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return t.key, nil },
 		jwt.WithValidMethods([]string{"HS256"}), jwt.WithAudience(audience), jwt.WithExpirationRequired(), jwt.WithTimeFunc(t.now))
 	if err != nil || c.Organization == "" {
-		return "", errUnauthorized
+		return claims{}, errUnauthorized
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -84,7 +89,7 @@ func (t *Tokens) Organization(token string) (string, error) {
 		clear(t.known)
 	}
 	t.known[token] = c
-	return c.Organization, nil
+	return c, nil
 }
 
 // Bearer gives the bearer token of a request; ok is false if it has none.
@@ -134,18 +139,23 @@ type Clients interface {
 }
 
 // authenticate checks a client's credentials in the same time whether the
-// client exists or not.
-func authenticate(ctx context.Context, clients Clients, id, secret string) (*store.WebhookClient, error) {
+// client exists or not, and whichever of its secrets is given.
+func authenticate(ctx context.Context, clients Clients, id, secret string, now time.Time) (*store.WebhookClient, error) {
 	c, err := clients.WebhookClient(ctx, id)
 	if err != nil && consent.KindOf(err) != consent.NotFound {
 		return nil, err
 	}
-	var expected [32]byte
-	if c != nil {
-		expected = c.SecretHash
+	var expected, previous [32]byte
+	overlap := 0
+	if err == nil {
+		expected, previous = c.SecretHash, c.PreviousHash
+		if consent.TimeOf(now) < c.PreviousUntil {
+			overlap = 1
+		}
 	}
 	given := Hash(secret)
-	if subtle.ConstantTimeCompare(given[:], expected[:]) != 1 || c == nil {
+	same := subtle.ConstantTimeCompare(given[:], expected[:]) | subtle.ConstantTimeCompare(given[:], previous[:])&overlap
+	if same != 1 || err != nil {
 		return nil, consent.Errorf(consent.Unauthorized, "auth", "client_id or client_secret is wrong")
 	}
 	return c, nil

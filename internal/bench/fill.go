@@ -105,11 +105,11 @@ func inStore(ctx context.Context, dir string, f func(*sqlite.Engine, *store.Hash
 		return err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
-	master, err := auth.LoadMasterKey("", dir)
+	masters, err := auth.MasterSource{Dir: dir}.Load(ctx)
 	if err != nil {
 		return err
 	}
-	keys, err := auth.OpenKeyring(ctx, e, master)
+	keys, err := auth.OpenKeyring(ctx, e, masters...)
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ import (
 	"consentsync/internal/integration"
 	"consentsync/internal/people"
 	"consentsync/internal/reply"
+	"consentsync/internal/routes"
 )
 
 // Options are the services behind the pages.
@@ -47,6 +48,7 @@ type Console struct {
 	Options
 	pages   map[string]*page
 	assets  *assets
+	mux     routes.Mux
 	handler http.Handler
 }
 
@@ -57,8 +59,7 @@ func New(o Options) (*Console, error) {
 	if c.pages, err = c.parse(); err != nil {
 		return nil, err
 	}
-	mux := http.NewServeMux()
-	c.routes(mux)
+	c.routes(&c.mux)
 	protection := http.NewCrossOriginProtection()
 	if o.PublicURL != "" {
 		if err := protection.AddTrustedOrigin(origin(o.PublicURL)); err != nil {
@@ -68,7 +69,7 @@ func New(o Options) (*Console, error) {
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, r, nil, consent.Errorf(consent.Forbidden, "console", "this form was sent from another site, and was not taken"))
 	}))
-	c.handler = protection.Handler(mux)
+	c.handler = protection.Handler(&c.mux)
 	return c, nil
 }
 
@@ -80,13 +81,12 @@ func origin(address string) string {
 }
 
 // Register adds the console to a mux, which keeps all other addresses.
-func (c *Console) Register(mux *http.ServeMux) {
-	for _, pattern := range []string{
-		"/{$}", "/login", "/logout", "/account", "/account/", accounts.InvitationPath, "/organizations", "/organizations/", "/o/", "/static/",
-	} {
-		mux.Handle(pattern, c)
-	}
+func (c *Console) Register(mux *routes.Mux) {
+	mux.Mount(c, "/{$}", "/login", "/logout", "/account", "/account/", accounts.InvitationPath, "/organizations", "/organizations/", "/o/", "/static/")
 }
+
+// Routes lists the addresses of the console.
+func (c *Console) Routes() []string { return c.mux.Routes() }
 
 // policy lets a page load from this server alone, and nothing that stands in
 // the page itself: what somebody smuggles into a text stays a text.
@@ -104,7 +104,7 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // routes are the addresses of the console. Those below /o/{org} are for who has
 // at least the role in the organization; all others say what they need.
-func (c *Console) routes(mux *http.ServeMux) {
+func (c *Console) routes(mux *routes.Mux) {
 	mux.Handle("GET /static/{version}/{name}", c.assets)
 	mux.Handle("/", c.open(c.notFound))
 	mux.Handle("GET /login", c.open(c.signInPage))

@@ -200,4 +200,7 @@ var actionTexts = map[string]string{ //nolint:gosec // words, no secret
 	"user.role_changed": "changed a role", "user.removed": "removed a user",
 	"privacy.changed": "changed how long data is kept", "person.erased": "erased a person", "retention.kept": "let go what was kept long enough",
 	"organization.feature_set": "switched the Actito integration", "webhook_client.added": "made credentials for Didomi",
+	"webhook_client.rotated": "gave Didomi's credentials a new secret", "webhook_client.removed": "removed credentials of Didomi",
+	"keys.rotated": "changed the key that seals secrets", "keys.master_rotated": "changed the master key", "keys.forgotten": "forgot a key that sealed secrets",
+	"api_key.added": "made a key of the API", "api_key.revoked": "revoked a key of the API",
 }

@@ -5,6 +5,7 @@ import (
 
 	"consentsync/internal/accounts"
 	"consentsync/internal/consent"
+	"consentsync/internal/incoming"
 	"consentsync/internal/store"
 )
 
@@ -30,7 +31,7 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request, v *visit) error
 		return err
 	}
 	next := local(f.Get("next"))
-	secret, err := c.Accounts.SignIn(r.Context(), f.Get("email"), f.Get("password"), from(r))
+	secret, err := c.Accounts.SignIn(r.Context(), f.Get("email"), f.Get("password"), incoming.Source(r))
 	if err != nil {
 		if !f.refused(err) {
 			return err
@@ -135,7 +136,7 @@ func (c *Console) changePassword(w http.ResponseWriter, r *http.Request, v *visi
 	if err != nil {
 		return err
 	}
-	if err := c.Accounts.ChangePassword(r.Context(), v.Actor, v.secret, f.Get("old_password"), f.Get("password"), from(r)); err != nil {
+	if err := c.Accounts.ChangePassword(r.Context(), v.Actor, v.secret, f.Get("old_password"), f.Get("password"), incoming.Source(r)); err != nil {
 		if !f.refused(err) {
 			return err
 		}

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -156,13 +155,4 @@ func local(address string) string {
 		return "/"
 	}
 	return address
-}
-
-// from is where a request comes from, as far as the connection tells.
-func from(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
 }

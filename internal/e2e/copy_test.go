@@ -235,7 +235,7 @@ func TestCopyWithoutTheKey(t *testing.T) {
 	if err := os.WriteFile(key, []byte(strings.Repeat("A", 43)+"="), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	fails(t, "the master key is another", "copy", "--from", b.cfg.Data, "--to", address)
+	fails(t, "the database was made with the master key", "copy", "--from", b.cfg.Data, "--to", address)
 	if err := os.Remove(key); err != nil {
 		t.Fatal(err)
 	}

@@ -276,7 +276,7 @@ func TestNodeWithAnotherMasterKey(t *testing.T) {
 			t.Errorf("exit code %d, it says %q, want %q", code, &p.stderr, want)
 		}
 	}
-	refused("this node has no master key")
+	refused("there is no master key here")
 	path := filepath.Join(c.cfg.Data, "master-key")
 	if _, err := os.Stat(path); err == nil {
 		t.Error("a master key was made all the same")
@@ -284,7 +284,7 @@ func TestNodeWithAnotherMasterKey(t *testing.T) {
 	if err := os.WriteFile(path, []byte(strings.Repeat("A", 43)+"="), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	refused("the master key is another")
+	refused("the database was made with the master key")
 	key, err := os.ReadFile(filepath.Join(first, "master-key"))
 	if err != nil {
 		t.Fatal(err)

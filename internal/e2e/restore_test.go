@@ -32,7 +32,7 @@ func TestBackupAndRestore(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(stranger, "master-key"), []byte(strings.Repeat("A", 43)+"="), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			fails(t, "the master key is another", "restore", "--from", file, "--data", stranger)
+			fails(t, "the database was made with the master key", "restore", "--from", file, "--data", stranger)
 			b.cfg.Data = withKey(t, b.cfg.Data)
 			said := succeeds(t, "restore", "--from", file, "--data", b.cfg.Data)
 			if !strings.Contains(said, "1 integration is paused") || strings.Contains(said, "There is no master key") {

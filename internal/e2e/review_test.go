@@ -215,7 +215,7 @@ func TestTheMasterKeyHasToBePutBack(t *testing.T) {
 	if err := os.Rename(file, file+".kept"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := app.Start(t.Context(), b.cfg, b.cfg.Logger(testWriter{t})); err == nil || !strings.Contains(err.Error(), "put back the file master-key") {
+	if _, err := app.Start(t.Context(), b.cfg, b.cfg.Logger(testWriter{t})); err == nil || !strings.Contains(err.Error(), "put back "+file) {
 		t.Fatalf("without the key it starts, or says %v", err)
 	}
 	if err := os.Rename(file+".kept", file); err != nil {

@@ -2,9 +2,13 @@ package e2e_test
 
 import (
 	"bytes"
+	"io"
 	"net/http"
+	"net/url"
 	"os"
+	"path"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -55,13 +59,46 @@ func TestR29SecretsAndPeopleStayOutOfFilesAndLogs(t *testing.T) {
 	}))
 	b.eventually("the person came to an end", func() bool { s := b.person(anna).status(); return s == "synced" || s == "failed" })
 	b.post(object{"type": "event.created", "parameters": object{"entity": object{"user": anna}}}) // refused
-	b.ask(http.MethodPatch, "/v1/marketplace/integrations/"+id, `{"authentication":{"private_api_key":"planted-wrong-key"}}`)
+
+	// What every caller is told: the API, and the pages of the console.
+	var told bytes.Buffer
+	tell := func(method, path, body string, header ...string) {
+		_, answer := b.ask(method, path, body, header...)
+		told.Write(answer)
+	}
+	var header struct {
+		Value string `json:"header_value"`
+	}
+	b.must(http.MethodPost, "/v1/organizations/"+organization+"/webhook-clients", `{"kind":"header"}`, http.StatusCreated, &header)
+	var key struct{ Key string }
+	b.must(http.MethodPost, "/v1/organizations/"+organization+"/api-keys", `{"name":"planted","role":"administrator"}`, http.StatusCreated, &key)
+	for _, path := range []string{
+		"/v1/marketplace/integrations?organization_id=" + organization, "/v1/marketplace/integrations/" + id, "/v1/marketplace/integrations/" + id + "/overview",
+		"/v1/marketplace/integrations/" + id + "/plan", "/v1/organizations/" + organization + "/changes", "/v1/organizations/" + organization + "/api-keys",
+		"/v1/organizations/" + organization + "/webhook-clients", "/v1/organizations/" + organization + "/users", "/v1/organizations/" + organization + "/invitations", "/metrics",
+	} {
+		tell(http.MethodGet, path, "", "Authorization", "Bearer "+key.Key)
+	}
+	tell(http.MethodGet, "/v1/licences", "", "Authorization", "Bearer csk_planted-nobody.planted-guess")
+	tell(http.MethodPost, "/webhooks/didomi/"+organization, "{}", "Authorization", "", "X-Consentsync-Secret", header.Value)
+	tell(http.MethodPost, "/webhooks/didomi/"+organization, "{}", "Authorization", "", "X-Consentsync-Secret", "planted.guess")
+	tell(http.MethodPost, "/oauth/token", `{"grant_type":"client_credentials","client_id":"planted-guess","client_secret":"planted-guess"}`)
+	session := b.readConsole(&told, id)
+	tell(http.MethodPatch, "/v1/marketplace/integrations/"+id, `{"authentication":{"private_api_key":"planted-wrong-key"}}`)
 	b.stop()
 
 	if log.all.Len() == 0 {
 		t.Error("nothing was logged, so this tests nothing")
 	}
-	for _, planted := range []string{apiKey, anna, "Plantedname", "planted-age", "planted-wrong-key", "planted-didomi-secret", b.client.Secret, b.token, adminToken} {
+	secrets := []string{
+		apiKey, "planted-wrong-key", "planted-didomi-secret", "planted-guess", b.client.Secret, b.token, adminToken, header.Value, key.Key, session.Value, session.password, session.invitation,
+	}
+	for _, secret := range secrets {
+		if bytes.Contains(told.Bytes(), []byte(secret)) {
+			t.Errorf("an answer holds the secret %q", secret)
+		}
+	}
+	for _, planted := range append(secrets, anna, "Plantedname", "planted-age") {
 		if bytes.Contains(log.all.Bytes(), []byte(planted)) {
 			t.Errorf("the log holds %q", planted)
 		}
@@ -75,10 +112,72 @@ func TestR29SecretsAndPeopleStayOutOfFilesAndLogs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, secret := range []string{apiKey, "planted-wrong-key", "planted-didomi-secret", b.client.Secret, b.token} {
+		for _, secret := range secrets {
 			if bytes.Contains(content, []byte(secret)) {
 				t.Errorf("the file %s holds the secret %q in the clear", f.Name(), secret)
 			}
 		}
 	}
+}
+
+// signedInUser is a user of the console with all that is secret of them.
+type signedInUser struct {
+	*http.Cookie
+	password, invitation string
+}
+
+// readConsole signs an administrator in, reads every page of the console that is
+// about the organization or one of its integrations, with the addresses that it
+// links, and writes all to told.
+func (b *bundle) readConsole(told *bytes.Buffer, id string) signedInUser {
+	b.t.Helper()
+	u := signedInUser{password: "planted horse battery"}
+	var invitation struct{ URL string }
+	b.must(http.MethodPost, "/v1/organizations/"+organization+"/invitations", `{"role":"administrator"}`, http.StatusCreated, &invitation)
+	at, err := url.Parse(invitation.URL)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	u.invitation = path.Base(at.Path)
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	send := func(method, path, form string) *http.Response {
+		r, err := http.NewRequestWithContext(b.t.Context(), method, b.url+path, strings.NewReader(form))
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		if u.Cookie != nil {
+			r.AddCookie(u.Cookie)
+		}
+		resp, err := client.Do(r)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		told.Write(body)
+		told.WriteString(resp.Header.Get("Location"))
+		return resp
+	}
+	form := url.Values{"name": {"Ada"}, "email": {"ada@example.com"}, "password": {u.password}}.Encode()
+	joined := send(http.MethodPost, at.Path, form)
+	if len(joined.Cookies()) != 1 {
+		b.t.Fatalf("joining is answered %d", joined.StatusCode)
+	}
+	send(http.MethodPost, at.Path, form) // it is used
+	send(http.MethodPost, "/login", url.Values{"email": {"ada@example.com"}, "password": {"planted-guess"}}.Encode())
+	u.Cookie = joined.Cookies()[0]
+	for _, pattern := range b.app.Routes() {
+		method, path, _ := strings.Cut(pattern, " ")
+		path = strings.NewReplacer("{$}", "", "{org}", organization, "{id}", id).Replace(path)
+		if method == http.MethodGet && !strings.Contains(path, "{") && !strings.HasPrefix(path, "/v1/") {
+			if resp := send(method, path, ""); resp.StatusCode >= http.StatusBadRequest && resp.StatusCode != http.StatusUnprocessableEntity {
+				b.t.Logf("%s is answered %d", path, resp.StatusCode)
+			}
+		}
+	}
+	return u
 }

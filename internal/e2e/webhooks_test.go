@@ -216,3 +216,45 @@ func TestUnusualUserIDs(t *testing.T) {
 		}
 	}
 }
+
+// Didomi may send a secret along with each webhook instead of getting a token,
+// and the secret can be changed without a webhook being refused.
+func TestWebhooksWithASecretInAHeader(t *testing.T) {
+	t.Parallel()
+	b := setup(t, simulator.ActitoOptions{})
+	const clients = "/v1/organizations/" + organization + "/webhook-clients"
+	type made struct {
+		ID    string `json:"client_id"`
+		Value string `json:"header_value"`
+	}
+	var first, second, third made
+	n := 0
+	sends := func(value string, want int) {
+		t.Helper()
+		n++
+		body, err := json.Marshal(event(strings.Repeat("e", n), anna, time.Now(), simulator.Choices{"newsletter": yes()}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status, answer := b.ask(http.MethodPost, "/webhooks/didomi/"+organization, string(body), "Authorization", "", "X-Consentsync-Secret", value); status != want {
+			t.Errorf("webhook %d is answered %d, want %d: %s", n, status, want, answer)
+		}
+	}
+	b.must(http.MethodPost, clients, `{"kind":"header"}`, http.StatusCreated, &first)
+	sends(first.Value, http.StatusOK)
+	sends(first.Value+"x", http.StatusUnauthorized)
+	sends(b.client.ID+"."+b.client.Secret, http.StatusUnauthorized) // it is for tokens
+	b.must(http.MethodPost, clients+"/"+first.ID+"/rotate", "", http.StatusOK, &second)
+	sends(first.Value, http.StatusOK)
+	sends(second.Value, http.StatusOK)
+	b.must(http.MethodPost, clients+"/"+first.ID+"/rotate", `{"previous_for_hours":0}`, http.StatusOK, &third)
+	sends(third.Value, http.StatusOK)
+	secret, _ := strings.CutPrefix(first.Value, first.ID+".")
+	b.must(http.MethodPost, "/oauth/token", `{"grant_type":"client_credentials","client_id":"`+first.ID+`","client_secret":"`+secret+`"}`, http.StatusUnauthorized, nil)
+	b.must(http.MethodDelete, clients+"/"+first.ID, "", http.StatusNoContent, nil)
+	b.within(30*time.Second, "what was removed is refused", func() bool {
+		status, _ := b.ask(http.MethodPost, "/webhooks/didomi/"+organization, "{}", "Authorization", "", "X-Consentsync-Secret", third.Value)
+		return status == http.StatusUnauthorized
+	})
+	b.wantChoices(anna, map[string]bool{newsletterPath: true})
+}

@@ -9,7 +9,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"consentsync/internal/actito"
+	"consentsync/internal/auth"
 	"consentsync/internal/consent"
+	"consentsync/internal/incoming"
 	"consentsync/internal/reply"
 	"consentsync/internal/store"
 )
@@ -31,6 +33,7 @@ type Actito struct {
 	log          *slog.Logger
 	counts       *prometheus.CounterVec
 	known        familiar
+	attempts     auth.Attempts
 }
 
 // NewActito makes the handler. header is where Actito sends the secret, and
@@ -116,7 +119,7 @@ func keysOf(told map[string]string, key string) map[string]string {
 // authorize finds the integration and checks the secret. Without the secret
 // nobody learns whether there is such an integration.
 func (a *Actito) authorize(r *http.Request) (*store.Integration, error) {
-	secret, id := r.Header.Get(a.header), r.PathValue("integration_id")
+	secret, id, start := r.Header.Get(a.header), r.PathValue("integration_id"), time.Now()
 	i := a.known.get(id)
 	ok := false
 	var err error
@@ -124,8 +127,18 @@ func (a *Actito) authorize(r *http.Request) (*store.Integration, error) {
 		ok, err = a.secret(i, secret)
 	}
 	if !ok && err == nil {
-		// Nobody is refused for what was so a moment ago.
-		i, ok, err = a.look(r.Context(), id, secret)
+		// Nobody is refused for what was so a moment ago; and who guesses does not
+		// ask the database for each guess. Waits are short: a webhook that is
+		// refused for long may be lost.
+		limit := auth.Limit{By: id + " " + incoming.Source(r), Free: 20, Longest: 5 * time.Second}
+		if wait := a.attempts.Blocked(start, limit); wait > 0 {
+			return nil, auth.TooMany(wait)
+		}
+		if i, ok, err = a.look(r.Context(), id, secret); ok {
+			a.attempts.Forget(limit)
+		} else if err == nil {
+			a.attempts.Failed(start, limit)
+		}
 	}
 	switch {
 	case err != nil:

@@ -7,7 +7,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"consentsync/internal/auth"
 	"consentsync/internal/consent"
 	"consentsync/internal/incoming"
 	"consentsync/internal/reply"
@@ -20,16 +19,21 @@ const mostBody = 1 << 20
 // Didomi takes Didomi's webhooks at /webhooks/didomi/{organization_id}.
 type Didomi struct {
 	committer *Committer
-	tokens    *auth.Tokens
+	callers   Callers
 	log       *slog.Logger
 	metrics   *metrics
 	missed    func(organization string)
 }
 
+// Callers tells for which organization a webhook comes.
+type Callers interface {
+	Organization(r *http.Request) (string, error)
+}
+
 // NewDidomi makes the handler. missed is called when a webhook of an organization
 // was not accepted, so that Didomi may never send it again.
-func NewDidomi(c *Committer, tokens *auth.Tokens, missed func(organization string), log *slog.Logger, r prometheus.Registerer) *Didomi {
-	return &Didomi{committer: c, tokens: tokens, missed: missed, log: log, metrics: newMetrics(r)}
+func NewDidomi(c *Committer, callers Callers, missed func(organization string), log *slog.Logger, r prometheus.Registerer) *Didomi {
+	return &Didomi{committer: c, callers: callers, missed: missed, log: log, metrics: newMetrics(r)}
 }
 
 func (d *Didomi) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -75,13 +79,12 @@ func (d *Didomi) accept(w http.ResponseWriter, r *http.Request, organization str
 }
 
 func (d *Didomi) authorize(r *http.Request, organization string) error {
-	token, _ := auth.Bearer(r)
-	bound, err := d.tokens.Organization(token)
+	bound, err := d.callers.Organization(r)
 	if err != nil {
 		return err
 	}
 	if bound != organization {
-		return consent.Errorf(consent.Forbidden, "ingest", "the token belongs to another organization than the address")
+		return consent.Errorf(consent.Forbidden, "ingest", "the token or secret belongs to another organization than the address")
 	}
 	return nil
 }

@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"consentsync/internal/actito"
+	"consentsync/internal/auth"
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
 )
 
 // WebhookHeader is the header in which Actito sends us the secret of an
 // integration.
-const WebhookHeader = "X-Consentsync-Secret"
+const WebhookHeader = auth.WebhookHeader
 
 // WebhookView tells how Actito reaches us.
 type WebhookView struct {

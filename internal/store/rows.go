@@ -24,6 +24,8 @@ const (
 	HeaderColumns     = `id, type, entity_id, person, regulation, consent_at, arrived_at, outcome`
 	UserColumns       = `u.id, u.email, u.name, u.password, u.created_at`
 	InvitationColumns = `organization, id, hash, role, note, invited_by, created_at, expires_at, first`
+	ClientColumns     = `organization, client_id, header, secret_hash, previous_hash, previous_until, created_at`
+	APIKeyColumns     = `organization, id, hash, name, role, created_by, created_at, expires_at, used_at`
 	ChangeColumns     = `organization, id, integration, at, actor, action, details`
 )
 

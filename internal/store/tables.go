@@ -55,9 +55,10 @@ func Names(columns []Column) string {
 // beside it stands in NotCopied: a test of each engine reads its schema and
 // fails where something is in neither.
 var Tables = []Table{
-	{"secret_keys", text("name"), raw("sealed")},
+	{"secret_keys", text("name"), all(raw("sealed"), ints("retired_at"))},
 	{"organizations", text("organization"), all(flags("actito"), ints("created_at", "restored_at"))},
-	{"webhook_clients", text("client_id"), all(text("organization"), raw("secret_hash"), ints("created_at"))},
+	{"webhook_clients", text("client_id"), all(text("organization"), flags("header"), raw("secret_hash", "previous_hash"), ints("previous_until", "created_at"))},
+	{"api_keys", text("organization", "id"), all(raw("hash"), text("name", "role", "created_by"), ints("created_at", "expires_at", "used_at"))},
 	{"licences", text("licence"), all(ints("epoch", "blocked_until", "idle_since"), text("plan"))},
 	{"integrations", text("organization", "id"), all(
 		text("status", "status_reason"), ints("revision"), text("licence", "settings"), raw("sealed"), text("snapshot", "webhook", "seen"), ints("created_at", "updated_at"))},

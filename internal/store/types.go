@@ -348,11 +348,3 @@ func Spread(leases []Lease, node string, share int, now consent.Time, take func(
 // LeaseLife is how long a lease holds without renewal. It is renewed at a
 // third of it.
 const LeaseLife = 10 * time.Second
-
-// WebhookClient is what Didomi authenticates with when it calls us.
-type WebhookClient struct {
-	Organization string
-	ClientID     string
-	SecretHash   [32]byte
-	CreatedAt    consent.Time
-}

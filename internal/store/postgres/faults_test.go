@@ -20,9 +20,9 @@ func TestFaultsOfTheDataAreNotTransient(t *testing.T) {
 	t.Parallel()
 	e := ready(t, migrated(t))
 	for text, want := range map[string]consent.Kind{
-		"INSERT INTO secret_keys (name) VALUES ('x')":         consent.Internal, // NOT NULL
-		"INSERT INTO nothing VALUES (1)":                      consent.Internal,
-		"INSERT INTO secret_keys VALUES ('x', ''), ('x', '')": consent.Conflict,
+		"INSERT INTO secret_keys (name) VALUES ('x')":                        consent.Internal, // NOT NULL
+		"INSERT INTO nothing VALUES (1)":                                     consent.Internal,
+		"INSERT INTO secret_keys (name, sealed) VALUES ('x', ''), ('x', '')": consent.Conflict,
 		"SELECT 1/0": consent.Internal,
 		"INSERT INTO pings (at) VALUES (9223372036854775807 + 1)":       consent.Internal,
 		"SELECT pg_terminate_backend(pg_backend_pid())":                 consent.Transient,

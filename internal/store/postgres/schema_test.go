@@ -28,6 +28,7 @@ func TestEveryKeyStartsWithTheOrganization(t *testing.T) {
 		// Users may have roles in several organizations; sessions and the links
 		// of invitations are found by what a browser holds.
 		"users_pkey", "users_by_email", "memberships_by_user", "sessions_pkey", "sessions_by_user", "sessions_by_end", "invitations_by_hash",
+		"api_keys_by_id", // a key says which organization it is for
 		// An integration is found by its id alone when the API asks whose it
 		// is, and by its licence when that is delivered for.
 		"integrations_by_id", "integrations_by_licence",
@@ -194,6 +195,9 @@ func hotQueries(t *testing.T, e *Engine) {
 		"StartSession":          {expiredSessionsSQL, "sessions_by_end: expires_at"},
 		"Invitation":            {invitationByHashSQL, "invitations_by_hash: hash"},
 		"Invitations":           {invitationsSQL, "invitations_pkey: organization"},
+		"WebhookClient":         {clientSQL, "webhook_clients_pkey: client_id"},
+		"APIKey":                {apiKeySQL, "api_keys_by_id: id"},
+		"APIKeys":               {apiKeysSQL, "api_keys_pkey: organization id"},
 		"Organizations":         {organizationsSQL, "organizations_pkey: organization"},
 		"Changes":               {changesSQL, "changes_pkey: organization id"},
 		"Changes, of one":       {changesOfSQL, "changes_by_integration: organization integration id"},
@@ -274,6 +278,8 @@ INSERT INTO users SELECT 'u' || n, 'u' || n, '', '', 1 FROM p;
 INSERT INTO memberships SELECT o, 'u' || n, 'viewer', 1 FROM p;
 INSERT INTO sessions SELECT k, 'u' || n, 1, 1, n FROM p;
 INSERT INTO invitations SELECT o, 'i' || n, k, '', '', '', 1, n, false FROM p;
+INSERT INTO webhook_clients SELECT 'c' || n, o, k, 1 FROM p;
+INSERT INTO api_keys SELECT o, 'k' || n, k, '', '', '', 1, 1, 1 FROM p;
 INSERT INTO changes SELECT o, k, i, 1, '', '', '' FROM p;
 INSERT INTO emails SELECT o, 'e' || n, i, 't' || n, '', 1, 1, 1 FROM p;
 INSERT INTO messages SELECT o, k, i, 'e', 't', k, k, 'event', n / 20 % 2, CASE n / 20 % 5 WHEN 0 THEN 'pending' WHEN 1 THEN 'in_flight' WHEN 2 THEN 'failed' WHEN 3 THEN 'dropped' ELSE 'sent' END,
@@ -287,7 +293,7 @@ ANALYZE`
 
 var (
 	usesIndex = regexp.MustCompile(`(?:Index Scan Backward|Index Only Scan Backward|Index Scan|Index Only Scan)(?: using| on)? (\w+)[^\n]*\n\s+Index Cond: ([^\n]*)`)
-	column    = regexp.MustCompile(`[^.\w](organization|integration|target|person|profile|class|tried|consent_at|readback_at|next_at|entity|content|id|lane|seq|load|number|licence|updated_at|email|member|hash|expires_at|state|last_error|answered_at|kind|position|first|number|at)\b(?:\)?\s*(?:=|>|<|,|\)))`)
+	column    = regexp.MustCompile(`[^.\w](organization|integration|target|person|profile|class|tried|consent_at|readback_at|next_at|entity|content|id|lane|seq|load|number|licence|updated_at|email|member|hash|client_id|expires_at|state|last_error|answered_at|kind|position|first|number|at)\b(?:\)?\s*(?:=|>|<|,|\)))`)
 )
 
 // unique keeps the first of each.

@@ -91,6 +91,9 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Engine, err error) 
 	// stays.
 	_, _ = msqlite.Fdatasync(true)
 	path := filepath.Join(dir, databaseFile)
+	if err := private(path); err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
 	busy := cmp.Or(opts.BusyTimeout, 2*time.Second)
 	if e.write, err = sql.Open("sqlite", dsn(path, "_txlock=immediate", 40<<10, busy)); err != nil {
 		return nil, err
@@ -169,6 +172,16 @@ func migrator(db *sql.DB) (*goose.Provider, error) {
 		return nil, err
 	}
 	return goose.NewProvider(goose.DialectSQLite3, db, sub, goose.WithLogger(goose.NopLogger()))
+}
+
+// private makes the file of a new database, which only its owner may read; the
+// files that SQLite makes beside it are as it is.
+func private(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // lockDirectory takes the directory for this process alone. The lock goes with

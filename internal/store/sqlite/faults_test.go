@@ -96,11 +96,11 @@ func TestFaultsOfTheDataAreNotTransient(t *testing.T) {
 	t.Parallel()
 	e := open(t, t.TempDir(), Options{})
 	for text, want := range map[string]consent.Kind{
-		"INSERT INTO secret_keys (name) VALUES ('x')":                consent.Internal, // NOT NULL
-		"INSERT INTO secret_keys (name, sealed) VALUES ('x', 1)":     consent.Internal, // a type
-		"INSERT INTO nothing VALUES (1)":                             consent.Internal,
-		"INSERT INTO secret_keys VALUES ('x', zeroblob(2000000000))": consent.Internal, // too big
-		"INSERT INTO secret_keys VALUES ('x', x''), ('x', x'')":      consent.Conflict, // the key
+		"INSERT INTO secret_keys (name) VALUES ('x')":                               consent.Internal, // NOT NULL
+		"INSERT INTO secret_keys (name, sealed) VALUES ('x', 1)":                    consent.Internal, // a type
+		"INSERT INTO nothing VALUES (1)":                                            consent.Internal,
+		"INSERT INTO secret_keys (name, sealed) VALUES ('x', zeroblob(2000000000))": consent.Internal, // too big
+		"INSERT INTO secret_keys (name, sealed) VALUES ('x', x''), ('x', x'')":      consent.Conflict, // the key
 		// another index
 		"INSERT INTO integrations (organization, id, status, revision, licence, settings, sealed, snapshot, created_at, updated_at)" +
 			" SELECT 'b', 'i', '', 1, '', '', x'', '', 1, 1 UNION ALL SELECT 'a', 'i', '', 1, '', '', x'', '', 1, 1": consent.Conflict,

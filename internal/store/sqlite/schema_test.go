@@ -61,6 +61,7 @@ func TestEveryKeyStartsWithTheOrganization(t *testing.T) {
 		// Users may have roles in several organizations; sessions and the links
 		// of invitations are found by what a browser holds.
 		"users", "users_by_email", "memberships_by_user", "sessions", "sessions_by_user", "sessions_by_end", "invitations_by_hash",
+		"api_keys_by_id", // a key says which organization it is for
 		// An integration is found by its id alone when the API asks whose it
 		// is, and by its licence when that is delivered for.
 		"integrations_by_id", "integrations_by_licence",
@@ -141,6 +142,9 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"StartSession":            {expiredSessionsSQL, "SEARCH sessions USING INDEX sessions_by_end (expires_at<?)"},
 		"Invitation":              {invitationByHashSQL, "SEARCH invitations USING INDEX invitations_by_hash (hash=?)"},
 		"Invitations":             {invitationsSQL, "SEARCH invitations USING PRIMARY KEY (organization=?)"},
+		"WebhookClient":           {clientSQL, "SEARCH webhook_clients USING PRIMARY KEY (client_id=?)"},
+		"APIKey":                  {apiKeySQL, "SEARCH api_keys USING INDEX api_keys_by_id (id=?)"},
+		"APIKeys":                 {apiKeysSQL, "SEARCH api_keys USING PRIMARY KEY (organization=? AND id>?)"},
 		"Organizations":           {organizationsSQL, "SEARCH organizations USING PRIMARY KEY (organization>?)"},
 		"Changes":                 {changesSQL, "SEARCH changes USING PRIMARY KEY (organization=? AND id<?)"},
 		"Changes, of one":         {changesOfSQL, "SEARCH changes USING INDEX changes_by_integration (organization=? AND integration=? AND id<?)"},

@@ -274,3 +274,25 @@ func TestWhatCannotBeOpened(t *testing.T) {
 		})
 	}
 }
+
+// The data directory may be one that others can look into; the database is not.
+func TestOnlyTheOwnerReadsTheDatabase(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	e := open(t, dir, Options{})
+	if err := e.SetFeature(t.Context(), "acme", true); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(files) < 3 {
+		t.Fatalf("there are %v: %v", files, err)
+	}
+	for _, f := range files {
+		if info, err := os.Stat(f); err != nil || info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has the mode %v: %v", f, info.Mode(), err)
+		}
+	}
+}

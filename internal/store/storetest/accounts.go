@@ -7,12 +7,10 @@ import (
 	"sync/atomic"
 
 	"consentsync/internal/consent"
-	"consentsync/internal/store"
 )
 
 var accounts = group{
 	"the feature of an organization":           feature,
-	"webhook clients":                          clients,
 	"a key is made once":                       secretKey,
 	"a key is made once by many":               secretKeyContended,
 	"a key that could not be made is not":      secretKeyFails,
@@ -36,26 +34,6 @@ func feature(b *bench) {
 	check(acme, true, false)
 	b.must(b.SetFeature(b.Context(), acme, true))
 	check(acme, true, true)
-}
-
-func clients(b *bench) {
-	c := store.WebhookClient{Organization: acme, ClientID: "c1", SecretHash: [32]byte{1, 31: 0xff}, CreatedAt: at(3)}
-	b.must(b.AddWebhookClient(b.Context(), c))
-	c2 := store.WebhookClient{Organization: globex, ClientID: "c2", CreatedAt: at(4)}
-	b.must(b.AddWebhookClient(b.Context(), c2))
-	for _, want := range []store.WebhookClient{c, c2} {
-		got, err := b.WebhookClient(b.Context(), want.ClientID)
-		b.must(err)
-		b.same(want.ClientID, *got, want)
-	}
-	_, err := b.WebhookClient(b.Context(), "c3")
-	b.kind(err, consent.NotFound)
-	stolen := c
-	stolen.Organization = globex
-	b.kind(b.AddWebhookClient(b.Context(), stolen), consent.Conflict)
-	got, err := b.WebhookClient(b.Context(), "c1")
-	b.must(err)
-	b.same("whose it is", got.Organization, acme)
 }
 
 func secretKey(b *bench) {

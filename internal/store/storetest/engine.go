@@ -165,10 +165,24 @@ type Integrations interface {
 // Accounts is what authentication and administration ask.
 type Accounts interface {
 	SecretKey(ctx context.Context, name string, make func() ([]byte, error)) ([]byte, error)
+	SecretKeys(ctx context.Context) ([]store.SecretKey, error)
+	AddSealingKey(ctx context.Context, k store.SecretKey, changes ...store.Change) error
+	ReplaceSecretKeys(ctx context.Context, was, is []store.SecretKey, changes ...store.Change) error
+	DropSecretKey(ctx context.Context, name string, changes ...store.Change) error
+	Sealed(ctx context.Context, c store.SealedColumn, after []string, limit int) ([]store.Sealed, error)
+	Reseal(ctx context.Context, c store.SealedColumn, s store.Sealed, is []byte) (bool, error)
 	SetFeature(ctx context.Context, organization string, actito bool, changes ...store.Change) error
 	Feature(ctx context.Context, organization string) (exists, actito bool, err error)
 	AddWebhookClient(ctx context.Context, c store.WebhookClient, changes ...store.Change) error
 	WebhookClient(ctx context.Context, clientID string) (*store.WebhookClient, error)
+	WebhookClients(ctx context.Context, organization string) ([]*store.WebhookClient, error)
+	RotateWebhookClient(ctx context.Context, organization, clientID string, secret [32]byte, until consent.Time, changes ...store.Change) error
+	RemoveWebhookClient(ctx context.Context, organization, clientID string, changes ...store.Change) error
+	AddAPIKey(ctx context.Context, k store.APIKey, changes ...store.Change) error
+	APIKey(ctx context.Context, id string) (*store.APIKey, error)
+	APIKeys(ctx context.Context, organization, after string, limit int) ([]*store.APIKey, error)
+	UseAPIKey(ctx context.Context, organization, id string, at consent.Time) error
+	RevokeAPIKey(ctx context.Context, organization, id string, changes ...store.Change) error
 	Organizations(ctx context.Context, after string, limit int) ([]store.Organization, error)
 	Changes(ctx context.Context, organization, integration string, before store.ID, limit int) ([]store.Change, error)
 }
@@ -225,7 +239,7 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) Engine) {
 	for area, tests := range map[string]group{
 		"accept": accepting, "inbox": inbox, "events": events, "deletions": deletions, "links": links, "order": order,
 		"due": due, "loads": loads, "ends of loads": loadEnds, "news": news, "messages": mailing, "queues": queues, "compared": compared, "calls": calls, "fence": fence, "reads": reads, "leases": leases,
-		"integrations": integrations, "reprojections": reprojections, "accounts": accounts, "users": users, "changes": recorded,
+		"integrations": integrations, "reprojections": reprojections, "accounts": accounts, "credentials": credentials, "sealing": sealing, "users": users, "changes": recorded,
 		"imports": imports, "catch-ups": catchUps, "reconciliations": reconciliations,
 		"audit": audited, "erasure": erasing, "event lists": eventLists, "troubles": troubles, "concurrency": concurrency,
 	} {
