@@ -24,6 +24,7 @@ const (
 	HeaderColumns     = `id, type, entity_id, person, regulation, consent_at, arrived_at, outcome`
 	UserColumns       = `u.id, u.email, u.name, u.password, u.created_at`
 	InvitationColumns = `organization, id, hash, role, note, invited_by, created_at, expires_at, first`
+	SetupColumns      = `organization, id, integration, title, actor, sealed, updated_at, expires_at`
 	ChangeColumns     = `organization, id, integration, at, actor, action, details`
 )
 

@@ -160,8 +160,10 @@ func (e *Engine) DeleteIntegration(ctx context.Context, k store.IntegrationKey, 
 		if tag.RowsAffected() == 0 {
 			return consent.Errorf(consent.NotFound, "postgres.DeleteIntegration", "no such integration")
 		}
-		if _, err = tx.Exec(ctx, `DELETE FROM reprojections WHERE organization = $1 AND integration = $2`, k.Organization, k.ID); err != nil {
-			return err
+		for _, rest := range []string{"reprojections", "setups"} {
+			if _, err = tx.Exec(ctx, `DELETE FROM `+rest+` WHERE organization = $1 AND integration = $2`, k.Organization, k.ID); err != nil {
+				return err
+			}
 		}
 		return tx.record(ctx, changes)
 	})

@@ -194,6 +194,7 @@ func hotQueries(t *testing.T, e *Engine) {
 		"StartSession":          {expiredSessionsSQL, "sessions_by_end: expires_at"},
 		"Invitation":            {invitationByHashSQL, "invitations_by_hash: hash"},
 		"Invitations":           {invitationsSQL, "invitations_pkey: organization"},
+		"Setups":                {setupsSQL, "setups_pkey: organization"},
 		"Organizations":         {organizationsSQL, "organizations_pkey: organization"},
 		"Changes":               {changesSQL, "changes_pkey: organization id"},
 		"Changes, of one":       {changesOfSQL, "changes_by_integration: organization integration id"},

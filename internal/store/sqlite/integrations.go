@@ -155,8 +155,10 @@ func (e *Engine) DeleteIntegration(ctx context.Context, k store.IntegrationKey, 
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, consent.Errorf(consent.NotFound, "sqlite.DeleteIntegration", "no such integration"))
 		}
-		if _, err = tx.ExecContext(ctx, `DELETE FROM reprojections WHERE organization = ? AND integration = ?`, k.Organization, k.ID); err != nil {
-			return err
+		for _, rest := range []string{"reprojections", "setups"} {
+			if _, err = tx.ExecContext(ctx, `DELETE FROM `+rest+` WHERE organization = ? AND integration = ?`, k.Organization, k.ID); err != nil {
+				return err
+			}
 		}
 		return record(ctx, tx, changes)
 	})

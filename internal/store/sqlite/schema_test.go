@@ -141,6 +141,7 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"StartSession":            {expiredSessionsSQL, "SEARCH sessions USING INDEX sessions_by_end (expires_at<?)"},
 		"Invitation":              {invitationByHashSQL, "SEARCH invitations USING INDEX invitations_by_hash (hash=?)"},
 		"Invitations":             {invitationsSQL, "SEARCH invitations USING PRIMARY KEY (organization=?)"},
+		"Setups":                  {setupsSQL, "SEARCH setups USING PRIMARY KEY (organization=?)"},
 		"Organizations":           {organizationsSQL, "SEARCH organizations USING PRIMARY KEY (organization>?)"},
 		"Changes":                 {changesSQL, "SEARCH changes USING PRIMARY KEY (organization=? AND id<?)"},
 		"Changes, of one":         {changesOfSQL, "SEARCH changes USING INDEX changes_by_integration (organization=? AND integration=? AND id<?)"},
