@@ -47,6 +47,7 @@ var parts = []part{
 	{"bulk", (*bench).bulk},
 	{"postgres", (*bench).postgres},
 	{"simulate", (*bench).simulate},
+	{"console", (*bench).console},
 }
 
 func main() {
@@ -56,7 +57,7 @@ func main() {
 		}
 	}
 	var o options
-	flag.StringVar(&o.only, "only", "", "run one part only: accept (with memory and start), calls, twoway, lanes, bulk, postgres or simulate")
+	flag.StringVar(&o.only, "only", "", "run one part only: accept (with memory and start), calls, twoway, lanes, bulk, postgres, simulate or console")
 	flag.IntVar(&o.people, "people", 1_000_000, "people in the store before anything is measured")
 	flag.IntVar(&o.profiles, "profiles", 1_000_000, "changed profiles that go by bulk")
 	flag.IntVar(&o.clients, "clients", 64, "clients that post webhooks at once")

@@ -49,6 +49,7 @@ type report struct {
 	bulk                 []bulked // a tenth of the profiles, then all
 	postgres             onPostgres
 	simulated            simulated
+	pages                []paged // of the console, a bare one first
 }
 
 // ratios gives what each round came to.
@@ -98,6 +99,7 @@ func (r *report) text(ctx context.Context, o options) string {
 	r.bulkLines(line)
 	r.postgresLines(line)
 	r.simulationLines(line)
+	r.pageLines(line)
 	_ = t.Flush()
 	if len(r.ours.perSecond) > 0 {
 		fmt.Fprintf(&b, "\n%d clients, %d people in the store, %d rounds of %s of each server, in turn.", o.clients, o.people, o.rounds, o.round)
