@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,6 +28,7 @@ import (
 	"consentsync/internal/integration"
 	"consentsync/internal/outbound"
 	"consentsync/internal/people"
+	"consentsync/internal/signon"
 	"consentsync/internal/store"
 )
 
@@ -134,6 +136,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 	history := &events.Service{Store: a.engine, Hasher: hasher}
 	pages, err := console.New(console.Options{
 		Accounts: users, Changes: a.engine, Events: history, Integrations: service, People: explainer, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
+		SignOn: a.provider(keys.Sealer),
 	})
 	if err != nil {
 		return fmt.Errorf("console: %w", err)
@@ -152,6 +155,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 		Handler: guard(mux, a.log), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 2 * time.Minute,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
+	a.server.RegisterOnShutdown(pages.Close)
 	ctx, stop := context.WithCancel(context.Background())
 	a.stop = stop
 	a.tasks, ctx = errgroup.WithContext(ctx)
@@ -172,6 +176,20 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 		return nil
 	})
 	return nil
+}
+
+// provider gives the one through which people may sign in, if there is one. It is
+// the operator's choice, and may be on a private address.
+func (a *App) provider(sealer *auth.Sealer) *signon.Provider {
+	if a.cfg.OIDCIssuer == "" {
+		return nil
+	}
+	return signon.New(signon.Options{
+		Issuer: a.cfg.OIDCIssuer, ClientID: a.cfg.OIDCClientID, ClientSecret: a.cfg.OIDCClientSecret, Name: cmp.Or(a.cfg.OIDCName, "single sign-on"),
+		RedirectURL: strings.TrimSuffix(a.cfg.PublicURL, "/") + console.SignOnCallback,
+		Client:      outbound.New(outbound.Options{AllowPrivateNetworks: true, UserAgent: "consentsync", Timeout: 10 * time.Second}),
+		Sealer:      sealer, Now: a.engine.Clock,
+	})
 }
 
 // URL is where the program listens.

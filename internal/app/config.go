@@ -32,6 +32,9 @@ type Config struct {
 	TokenLife            time.Duration `help:"Life of the access tokens that /oauth/token gives." default:"1h" env:"CONSENTSYNC_TOKEN_LIFE"`
 	ConfirmAfter         time.Duration `help:"Send a newer withdrawal again when Actito last confirmed the subscription longer ago than this." default:"1h" env:"CONSENTSYNC_CONFIRM_AFTER"`
 	ReadbackDelay        time.Duration `help:"Read a profile once more this long after an unclear answer." default:"30s" env:"CONSENTSYNC_READBACK_DELAY"`
+	OIDCIssuer           string        `help:"Address of an OpenID Connect provider through which people may sign in to the console. Needs --oidc-client-id and --public-url; the client's secret is CONSENTSYNC_OIDC_CLIENT_SECRET." placeholder:"URL" env:"CONSENTSYNC_OIDC_ISSUER" name:"oidc-issuer"`
+	OIDCClientID         string        `help:"Our client id at that provider." placeholder:"ID" env:"CONSENTSYNC_OIDC_CLIENT_ID" name:"oidc-client-id"`
+	OIDCName             string        `help:"What people call that provider." default:"single sign-on" placeholder:"NAME" env:"CONSENTSYNC_OIDC_NAME" name:"oidc-name"`
 	LogLevel             string        `help:"Least severe messages to log: debug, info, warn, error." default:"info" enum:"debug,info,warn,error" env:"CONSENTSYNC_LOG_LEVEL"`
 
 	// CallTimeout bounds one call to Actito; zero is the usual 75 s. It is no
@@ -39,10 +42,11 @@ type Config struct {
 	// would only make calls unclear. Tests that wait for it set less.
 	CallTimeout time.Duration `kong:"-"`
 
-	// AdminToken and MasterKey are secrets: they come from the environment,
+	// AdminToken, MasterKey and OIDCClientSecret are secrets: they come from the environment,
 	// never from the command line, where others could see them.
-	AdminToken string `kong:"-"`
-	MasterKey  string `kong:"-"`
+	AdminToken       string `kong:"-"`
+	MasterKey        string `kong:"-"`
+	OIDCClientSecret string `kong:"-"`
 }
 
 // Validate names the flag that cannot be used, and what to do.
@@ -59,13 +63,20 @@ func (c *Config) Validate() error {
 	if c.Node != "" && !nodeForm.MatchString(c.Node) {
 		return fmt.Errorf("--node: must be 1 to 64 letters, digits or any of . _ -")
 	}
-	for flag, text := range map[string]string{"--public-url": c.PublicURL, "--didomi-url": c.DidomiURL} {
+	for flag, text := range map[string]string{"--public-url": c.PublicURL, "--didomi-url": c.DidomiURL, "--oidc-issuer": c.OIDCIssuer} {
 		if text == "" {
 			continue
 		}
 		if u, err := url.Parse(text); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 			return fmt.Errorf("%s: must be an http or https address", flag)
 		}
+	}
+	switch {
+	case c.OIDCIssuer == "":
+	case c.OIDCClientID == "":
+		return fmt.Errorf("--oidc-client-id: is needed with --oidc-issuer")
+	case c.PublicURL == "":
+		return fmt.Errorf("--public-url: is needed with --oidc-issuer, which sends people back to it")
 	}
 	return nil
 }
