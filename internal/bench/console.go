@@ -189,12 +189,21 @@ func (u *user) pages(ctx context.Context, data filled, actitoURL string) ([]page
 	}
 	list := []page{
 		{"bare", barePage},
-		{"overview", base}, {"people", base + "/people"}, {"a person", base + "/people?id=" + some},
-		{"failed and unmatched", integration + "/troubles"}, {"those who failed", integration + "/troubles?status=failed"},
+		{"overview", base},
+		{"people", base + "/people"},
+		{"a person", base + "/people?id=" + some},
+		{"failed and unmatched", integration + "/troubles"},
+		{"those who failed", integration + "/troubles?status=failed"},
 		{"those who failed for a reason", integration + "/troubles?status=failed&reason=" + url.QueryEscape("invalid: reason 1")},
-		{"events", base + "/events"}, {"events of a person", base + "/events?person=" + some}, {"events of an outcome that none has", base + "/events?outcome=duplicate"},
-		{"an event", base + "/events/" + event}, {"an integration", integration}, {"changes", base + "/changes"}, {"users", base + "/users"},
-		{"organizations", "/organizations"}, {"account", "/account"},
+		{"events", base + "/events"},
+		{"events of a person", base + "/events?person=" + some},
+		{"events of an outcome that none has", base + "/events?outcome=duplicate"},
+		{"an event", base + "/events/" + event},
+		{"an integration", integration},
+		{"changes", base + "/changes"},
+		{"users", base + "/users"},
+		{"organizations", "/organizations"},
+		{"account", "/account"},
 	}
 	for _, step := range []string{"settings", "options", "mapping", "simulation"} {
 		list = append(list, page{"set-up: " + step, setup + "/" + step})
@@ -214,8 +223,10 @@ func (u *user) setUp(ctx context.Context, actitoURL string) (string, error) {
 		form []string
 	}{
 		{"settings", []string{"properties.base_url", actitoURL, "authentication.private_api_key", simulator.SampleKey}},
-		{"settings", []string{"properties.base_url", actitoURL, "properties.entity_id", simulator.SampleEntity, "properties.table_name", simulator.SampleTable().Name,
-			"properties.user_unique_key", "emailAddress"}},
+		{"settings", []string{
+			"properties.base_url", actitoURL, "properties.entity_id", simulator.SampleEntity, "properties.table_name", simulator.SampleTable().Name,
+			"properties.user_unique_key", "emailAddress",
+		}},
 		{"options", []string{"properties.calls_per_minute", "90", "properties.concurrency", "4", "properties.regulations", "gdpr"}},
 		{"mapping", []string{"mapping.id", "PartnerOffers", "mapping.value", "consents_channels_email_enabled", "metadata", "all"}},
 	} {

@@ -44,7 +44,7 @@ func (c *Console) beginSetup(w http.ResponseWriter, r *http.Request, v *visit) e
 		}
 		title, values, step = i.Properties.EntityID+" / "+i.Properties.TableName, valuesOf(i), "/options"
 	}
-	x, err := c.Integrations.BeginSetup(v.acting(r), v.Organization, id, title, values)
+	x, err := c.Integrations.BeginSetup(r.Context(), v.Organization, id, title, values)
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (c *Console) showSetup(w http.ResponseWriter, r *http.Request, d *setupData
 		body, _ := bodyOf(d.Setup.Values)
 		d.Current = d.Setup.Simulated != nil && d.Setup.SimulatedOf == hashOf(body)
 	}
-	c.show(w, r, d.visit, d.Form.status(), "setup-"+step, setupTitles[step]+", "+d.Setup.Title, d)
+	c.show(w, r, d.visit, d.status(), "setup-"+step, setupTitles[step]+", "+d.Setup.Title, d)
 	return nil
 }
 
@@ -119,7 +119,7 @@ func (c *Console) typed(w http.ResponseWriter, r *http.Request, v *visit, fields
 	}
 	take(d.Setup.Values, f.Values, fields)
 	d.entitle()
-	return d, c.Integrations.KeepSetup(v.acting(r), d.Setup, integration.Authentication{
+	return d, c.Integrations.KeepSetup(r.Context(), d.Setup, integration.Authentication{
 		PrivateAPIKey: f.Get(actitoKeyField), DidomiAPIKey: f.Get(didomiKeyField), DidomiAPISecret: f.Get(didomiSecretField),
 	})
 }
@@ -175,11 +175,11 @@ func (c *Console) keepOptions(w http.ResponseWriter, r *http.Request, v *visit) 
 			return c.showSetup(w, r, d, "options")
 		}
 	}
-	if err := c.Integrations.ListSetupChoices(v.acting(r), d.Setup, lookForChoices); err != nil {
+	if err := c.Integrations.ListSetupChoices(r.Context(), d.Setup, lookForChoices); err != nil {
 		return c.wrong(w, r, d, "options", err, nil)
 	}
 	if d.Change() { // the settings, where a new one lists the table, are passed by
-		if err := c.Integrations.ListSetup(v.acting(r), d.Setup, d.Get("properties.entity_id"), d.Get("properties.table_name")); err != nil {
+		if err := c.Integrations.ListSetup(r.Context(), d.Setup, d.Get("properties.entity_id"), d.Get("properties.table_name")); err != nil {
 			return c.wrong(w, r, d, "options", err, nil)
 		}
 	}
@@ -214,7 +214,7 @@ func (c *Console) simulateAgain(w http.ResponseWriter, r *http.Request, v *visit
 
 func (c *Console) simulate(w http.ResponseWriter, r *http.Request, d *setupData, step string) error {
 	body, names := bodyOf(d.Setup.Values)
-	if err := c.Integrations.SimulateSetup(d.acting(r), d.Setup, body, hashOf(body), lookForSimulate); err != nil {
+	if err := c.Integrations.SimulateSetup(r.Context(), d.Setup, body, hashOf(body), lookForSimulate); err != nil {
 		return c.wrong(w, r, d, step, err, names)
 	}
 	done(w, r, d.Here+"/simulation", "")
@@ -228,7 +228,7 @@ func (c *Console) activate(w http.ResponseWriter, r *http.Request, v *visit) err
 		return err
 	}
 	body, names := bodyOf(d.Setup.Values)
-	made, err := c.Integrations.FinishSetup(v.acting(r), d.Setup, body)
+	made, err := c.Integrations.FinishSetup(r.Context(), d.Setup, body)
 	if err != nil {
 		return c.wrong(w, r, d, "simulation", err, names)
 	}

@@ -100,7 +100,8 @@ func TestMappingLines(t *testing.T) {
 	x := &integration.Setup{SetupContent: integration.SetupContent{Account: &integration.AccountView{Table: &integration.AccountTable{Subscriptions: []string{"News", "Offers"}}}}}
 	m := mappingOf(f, x)
 	want := []mappingLine{
-		{ID: "field-mapping.1", Name: "News", Path: "q", Error: "Is wrong."}, {ID: "field-mapping.3", Name: "Offers"},
+		{ID: "field-mapping.1", Name: "News", Path: "q", Error: "Is wrong."},
+		{ID: "field-mapping.3", Name: "Offers"},
 		{ID: "field-mapping.0", Name: "Gone", Path: "p", Typed: true, Missing: true},
 	}
 	if diff := gocmp.Diff(want, m.Lines); diff != "" {

@@ -25,14 +25,14 @@ func (c *Console) keepSettings(w http.ResponseWriter, r *http.Request, v *visit)
 	if err := c.choose(r, d); err != nil {
 		if known, is := errors.AsType[*consent.Error](err); is && known.Fields["properties.table_name"] != "" {
 			// A table of another entity: that entity's tables are shown instead.
-			if again := c.Integrations.ListSetup(v.acting(r), d.Setup, d.Get("properties.entity_id"), ""); again != nil {
+			if again := c.Integrations.ListSetup(r.Context(), d.Setup, d.Get("properties.entity_id"), ""); again != nil {
 				err = again
 			}
 		}
 		return c.wrong(w, r, d, "settings", err, nil)
 	}
 	d.entitle()
-	if err := c.Integrations.KeepSetup(v.acting(r), d.Setup, integration.Authentication{}); err != nil {
+	if err := c.Integrations.KeepSetup(r.Context(), d.Setup, integration.Authentication{}); err != nil {
 		return err
 	}
 	// Whoever chose all of it goes on; what was chosen for them they see first.
@@ -57,7 +57,7 @@ func (c *Console) choose(r *http.Request, d *setupData) error {
 		if entity == "" {
 			table = ""
 		}
-		if err := c.Integrations.ListSetup(d.acting(r), d.Setup, entity, table); err != nil {
+		if err := c.Integrations.ListSetup(r.Context(), d.Setup, entity, table); err != nil {
 			return err
 		}
 		a := d.Setup.Account

@@ -39,7 +39,7 @@ var (
 const (
 	actitoKeyField    = "authentication.private_api_key"
 	didomiKeyField    = "authentication.didomi_api_key"
-	didomiSecretField = "authentication.didomi_api_secret" //nolint:gosec // the name of a field
+	didomiSecretField = "authentication.didomi_api_secret"
 )
 
 // newValues are those of an integration that is about to be set up.

@@ -26,7 +26,7 @@ func (c *Console) signOn(w http.ResponseWriter, r *http.Request, _ *visit) error
 		return err
 	}
 	http.SetCookie(w, c.signOnKept(keep, int(signon.Life.Seconds())))
-	http.Redirect(w, r, address, http.StatusSeeOther)
+	http.Redirect(w, r, address, http.StatusSeeOther) //nolint:gosec // to the provider that the operator chose
 	return nil
 }
 

@@ -61,7 +61,7 @@ func (c *Console) within(least accounts.Role, h handler) http.Handler {
 		if err := c.enter(r, v, least); err != nil {
 			return err
 		}
-		return h(w, r, v)
+		return h(w, r.WithContext(v.acting(r)), v)
 	})
 }
 

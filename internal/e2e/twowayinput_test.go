@@ -133,7 +133,9 @@ func TestWhatDidomiRefusesIsToldAgain(t *testing.T) {
 		w.edit(email, map[string]bool{"Newsletter": false})
 	}
 	of := "/v1/marketplace/integrations/" + w.id
-	var groups struct{ Data []struct{ Target, Status, Reason string } }
+	var groups struct {
+		Data []struct{ Target, Status, Reason string }
+	}
 	var refused struct {
 		Data []struct {
 			ID string `json:"organization_user_id"`
