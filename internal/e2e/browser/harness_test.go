@@ -268,7 +268,24 @@ func (w *window) fill(pairs ...string) {
 }
 
 // press clicks the button or link with a text, and waits for the page after it.
+// What moves may be exchanged between finding it and clicking: then it is found
+// again.
 func (w *window) press(text string) {
+	w.Helper()
+	err := w.tryPress(text)
+	for range 5 {
+		if err == nil || !strings.Contains(err.Error(), "Could not find node") {
+			break
+		}
+		err = w.tryPress(text)
+	}
+	if err != nil {
+		w.broken(fmt.Errorf("press %q: %w", text, err))
+	}
+	w.run(chromedp.WaitReady(chromedp.CSS("main")))
+}
+
+func (w *window) tryPress(text string) error {
 	w.Helper()
 	find := fmt.Sprintf(`//*[self::button or self::a or self::summary][contains(normalize-space(.), %q)]`, text)
 	leaves := script[bool](w, fmt.Sprintf(`(() => {
@@ -278,17 +295,14 @@ func (w *window) press(text string) {
 		e.setAttribute("data-pressed", "");
 		return e.tagName !== "SUMMARY" && !e.closest("[hx-post]");
 	})()`, find, text))
-	click := chromedp.Click(chromedp.CSS("[data-pressed]"))
-	if !leaves {
-		w.run(click)
-		return
-	}
 	ctx, cancel := context.WithTimeout(w.ctx, patience)
 	defer cancel()
-	if _, err := chromedp.RunResponse(ctx, click); err != nil {
-		w.broken(fmt.Errorf("press %q: %w", text, err))
+	click := chromedp.Click(chromedp.CSS("[data-pressed]"))
+	if !leaves {
+		return chromedp.Do(ctx, click)
 	}
-	w.run(chromedp.WaitReady(chromedp.CSS("main")))
+	_, err := chromedp.RunResponse(ctx, click)
+	return err
 }
 
 // text gives what the page says.

@@ -88,12 +88,16 @@ func TestSetUp(t *testing.T) {
 	if kept := script[string](w, `[...document.querySelectorAll("[name='mapping.value']")].map(i => i.value).join()`); kept != "consents_purposes_newsletter_enabled,nonsense,," {
 		t.Errorf("the mapping has become %q", kept)
 	}
+	w.looksGood("setup-mapping-refused")
 	w.fill("Promotions", "consents_purposes_promotions_enabled")
-	w.looksGood("setup-mapping")
 	writes := s.actito.CallCount(simulator.KindUpdate, simulator.KindCreate)
 	w.press("Go on to the simulation")
 	w.says("What it would do", "Everybody known was compared.", anna, "What it costs")
 	w.looksGood("setup-simulation")
+	w.press("Mapping")
+	w.says("Last said no")
+	w.looksGood("setup-mapping")
+	w.press("Simulation")
 	w.saysNothingOf(simulator.SampleKey, "Annabella")
 	if now := s.actito.CallCount(simulator.KindUpdate, simulator.KindCreate); now != writes {
 		t.Errorf("a simulation made %d writes", now-writes)
@@ -120,6 +124,8 @@ func TestChangeOfIntegration(t *testing.T) {
 	w.press("Go on to the mapping")
 	w.says("SmsAlerts")
 	w.saysNothingOf(simulator.SampleKey)
+	w.fill("SmsAlerts", "consents_channels_other_enabled")
+	w.says("Nobody was seen to choose it, and Didomi does not list it.")
 	w.fill("SmsAlerts", "")
 	w.press("Go on to the simulation")
 	here := w.at()
