@@ -28,13 +28,11 @@ func (b *bench) sameSetups(organization string, want ...store.Setup) {
 	b.Helper()
 	got, err := b.Setups(b.Context(), organization)
 	b.must(err)
-	b.same("how many", len(got), len(want))
 	for i := range got {
-		s := want[i]
-		s.Sealed = got[i].Sealed
-		b.same("set-up", got[i], s)
 		b.same("told of what is sealed", len(got[i].Sealed), 0)
+		got[i].Sealed = []byte("sealed " + got[i].ID)
 	}
+	b.same("set-ups", got, want)
 }
 
 func setupKept(b *bench) {
