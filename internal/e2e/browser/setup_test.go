@@ -160,6 +160,8 @@ func TestChangeOfIntegration(t *testing.T) {
 			t.Errorf("a %s who looks at a set-up is answered %d", role, status)
 		}
 	}
+	w.open("/o/acme-org")
+	w.saysNothingOf("is not finished") // nobody began one
 }
 
 // When the table has changed in Actito its page says what, and a click takes it
