@@ -73,6 +73,7 @@ func TestSetUp(t *testing.T) {
 	w.press("Go on to the mapping")
 	w.says("Must be a whole number from 1 to 100.")
 	w.fill("Calls at once", "4")
+	w.tick("enable_webhooks")
 	w.looksGood("setup-options")
 	w.press("Go on to the mapping")
 
@@ -104,7 +105,13 @@ func TestSetUp(t *testing.T) {
 	}
 	w.press("Activate")
 	w.says("The integration is active, with the snapshot below.", "Of the snapshot of", "4 subscriptions", "ada@example.com created the integration")
-	w.saysNothingOf(simulator.SampleKey, "not finished")
+	w.says("The secret is shown only now")
+	secret := script[string](w, `document.querySelector(".secret").textContent`)
+	w.open("/o/acme-org")
+	w.saysNothingOf("not finished")
+	w.press("acme / ")
+	w.says("come back to Didomi")
+	w.saysNothingOf(simulator.SampleKey, secret)
 	s.becomes(anna, "synced")
 	p, _ := s.actito.Profile(simulator.SampleEntity, simulator.SampleTableID, "emailAddress", anna)
 	if !p.Subscriptions["Newsletter"] || p.Subscriptions["Promotions"] {
