@@ -1,6 +1,7 @@
 package accounts
 
 import (
+	"cmp"
 	"context"
 	"net/mail"
 	"strings"
@@ -101,6 +102,48 @@ func (s *Service) SignIn(ctx context.Context, email, password, from string) (sec
 	return s.start(ctx, u.ID)
 }
 
+// SignInAs gives the secret of a new session to whom a provider knows by an
+// address that it has verified; Forbidden if there is no such user.
+func (s *Service) SignInAs(ctx context.Context, email string) (secret string, err error) {
+	u, err := s.store.UserByEmail(ctx, normalize(email))
+	if err != nil {
+		if consent.KindOf(err) == consent.NotFound {
+			err = consent.Errorf(consent.Forbidden, "accounts", "nobody here has the address %s: ask an administrator of your organization for an invitation, and open its link", normalize(email))
+		}
+		return "", err
+	}
+	return s.start(ctx, u.ID)
+}
+
+// JoinVerified uses an invitation for whom a provider knows by an address that it
+// has verified, makes the user without a password if there is none, and signs
+// them in.
+func (s *Service) JoinVerified(ctx context.Context, invitation, email, name string) (secret string, err error) {
+	u, err := s.store.UserByEmail(ctx, normalize(email))
+	if err == nil {
+		a, err := s.actor(ctx, u)
+		if err != nil {
+			return "", err
+		}
+		if err := s.JoinAs(ctx, invitation, a); err != nil {
+			return "", err
+		}
+		return s.start(ctx, u.ID)
+	}
+	if consent.KindOf(err) != consent.NotFound {
+		return "", err
+	}
+	n := Newcomer{Email: email, Name: cmp.Or(strings.TrimSpace(name), normalize(email))}
+	if err := n.identify(); err != nil {
+		return "", err
+	}
+	made := store.User{ID: uuid.Must(uuid.NewV7()).String(), Email: n.Email, Name: n.Name}
+	if err := s.join(ctx, invitation, made); err != nil {
+		return "", err
+	}
+	return s.start(ctx, made.ID)
+}
+
 // start makes a session.
 func (s *Service) start(ctx context.Context, user string) (secret string, err error) {
 	secret = auth.NewSecret()
@@ -118,10 +161,7 @@ func (s *Service) SignOut(ctx context.Context, secret string) error {
 // Actor gives who holds the secret of a session, with the roles that they have
 // now; Unauthorized if nobody does. A session that is used goes on.
 func (s *Service) Actor(ctx context.Context, secret string) (*Actor, error) {
-	session, u, err := s.store.Session(ctx, auth.Hash(secret))
-	if consent.KindOf(err) == consent.NotFound && err != nil {
-		return nil, consent.Errorf(consent.Unauthorized, "accounts", "you are not signed in any more")
-	}
+	session, u, err := s.session(ctx, secret)
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +173,24 @@ func (s *Service) Actor(ctx context.Context, secret string) (*Actor, error) {
 		}
 	}
 	return s.actor(ctx, u)
+}
+
+// Peek gives what Actor gives, and does not count as using the session: what a
+// page does by itself keeps nobody signed in.
+func (s *Service) Peek(ctx context.Context, secret string) (*Actor, error) {
+	_, u, err := s.session(ctx, secret)
+	if err != nil {
+		return nil, err
+	}
+	return s.actor(ctx, u)
+}
+
+func (s *Service) session(ctx context.Context, secret string) (*store.Session, *store.User, error) {
+	session, u, err := s.store.Session(ctx, auth.Hash(secret))
+	if err != nil && consent.KindOf(err) == consent.NotFound {
+		err = consent.Errorf(consent.Unauthorized, "accounts", "you are not signed in any more")
+	}
+	return session, u, err
 }
 
 func (s *Service) actor(ctx context.Context, u *store.User) (*Actor, error) {
@@ -167,6 +225,14 @@ func (s *Service) ChangePassword(ctx context.Context, a *Actor, secret, old, pas
 type Newcomer struct{ Email, Name, Password string }
 
 func (n *Newcomer) check() error {
+	if err := n.identify(); err != nil {
+		return err
+	}
+	return checkPassword(n.Password, n.Email)
+}
+
+// identify checks who somebody says that they are, and writes it as it is kept.
+func (n *Newcomer) identify() error {
 	n.Email, n.Name = normalize(n.Email), strings.TrimSpace(n.Name)
 	address, err := mail.ParseAddress(n.Email)
 	if err != nil || address.Address != n.Email || len(n.Email) > 254 {
@@ -175,7 +241,7 @@ func (n *Newcomer) check() error {
 	if n.Name == "" || len(n.Name) > 100 {
 		return incoming.RefuseField("name", "is required, in at most 100 letters")
 	}
-	return checkPassword(n.Password, n.Email)
+	return nil
 }
 
 // Join uses an invitation, makes the user and signs them in.

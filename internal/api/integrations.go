@@ -153,7 +153,7 @@ func (a *API) replayIntegration(r *http.Request) (int, any, error) {
 	if err := readFields(r, &in); err != nil {
 		return 0, nil, err
 	}
-	filter := in.RetryInput != (integration.RetryInput{})
+	filter := in.RetryInput != (integration.RetryInput{Target: in.Target})
 	if filter && in.OrganizationUserID != "" {
 		return 0, nil, incoming.RefuseField("organization_user_id", "stands alone: leave out status, reason, from and to, or this")
 	}
@@ -162,7 +162,15 @@ func (a *API) replayIntegration(r *http.Request) (int, any, error) {
 		return 0, nil, err
 	}
 	if !filter {
-		err := a.Integrations.Replay(r.Context(), k, in.OrganizationUserID)
+		replay := a.Integrations.Replay
+		switch store.Target(in.Target) {
+		case "", store.TargetActito:
+		case store.TargetDidomi:
+			replay = a.Integrations.Retell
+		default:
+			return 0, nil, incoming.RefuseField("target", "must be actito or didomi")
+		}
+		err := replay(r.Context(), k, in.OrganizationUserID)
 		return http.StatusAccepted, map[string]any{"people": 1}, err
 	}
 	v, err := a.Integrations.Retry(r.Context(), k, in.RetryInput)

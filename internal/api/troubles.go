@@ -34,7 +34,7 @@ func (a *API) listTroubled(r *http.Request) (int, any, error) {
 		return 0, nil, err
 	}
 	q := r.URL.Query()
-	return page(a.Integrations.Troubled(r.Context(), k, q.Get("status"), q.Get("reason"), q.Get("cursor"), limit))
+	return page(a.Integrations.Troubled(r.Context(), k, integration.Whom{Target: q.Get("target"), Status: q.Get("status"), Reason: q.Get("reason")}, q.Get("cursor"), limit))
 }
 
 func (a *API) retryIntegration(r *http.Request) (int, any, error) {

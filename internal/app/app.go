@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,6 +32,7 @@ import (
 	"consentsync/internal/outbound"
 	"consentsync/internal/people"
 	"consentsync/internal/routes"
+	"consentsync/internal/signon"
 	"consentsync/internal/store"
 )
 
@@ -164,6 +166,7 @@ func (a *App) wire(keys *auth.Keyring, rotator *auth.Rotator, admin *auth.Admin,
 	history := &events.Service{Store: a.engine, Hasher: hasher}
 	pages, err := console.New(console.Options{
 		Accounts: users, Audit: proofs, Changes: a.engine, Events: history, Emails: emails, Integrations: service, People: explainer, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
+		SignOn: a.provider(keys.Sealer),
 	})
 	if err != nil {
 		return fmt.Errorf("console: %w", err)
@@ -189,6 +192,7 @@ func (a *App) wire(keys *auth.Keyring, rotator *auth.Rotator, admin *auth.Admin,
 		ReadHeaderTimeout: cmp.Or(a.cfg.HeadTimeout, 10*time.Second), ReadTimeout: cmp.Or(a.cfg.ReadTimeout, 30*time.Second), WriteTimeout: 2 * time.Minute,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
+	a.server.RegisterOnShutdown(pages.Close)
 	ctx, stop := context.WithCancel(context.Background())
 	a.stop = stop
 	a.tasks, ctx = errgroup.WithContext(ctx)
@@ -221,6 +225,20 @@ func (a *App) wire(keys *auth.Keyring, rotator *auth.Rotator, admin *auth.Admin,
 
 // Routes lists every address that is answered, as patterns of http.ServeMux.
 func (a *App) Routes() []string { return a.mux.Routes() }
+
+// provider gives the one through which people may sign in, if there is one. It is
+// the operator's choice, and may be on a private address.
+func (a *App) provider(sealer *auth.Sealer) *signon.Provider {
+	if a.cfg.OIDCIssuer == "" {
+		return nil
+	}
+	return signon.New(signon.Options{
+		Issuer: a.cfg.OIDCIssuer, ClientID: a.cfg.OIDCClientID, ClientSecret: a.cfg.OIDCClientSecret, Name: cmp.Or(a.cfg.OIDCName, "single sign-on"),
+		RedirectURL: strings.TrimSuffix(a.cfg.PublicURL, "/") + console.SignOnCallback,
+		Client:      outbound.New(outbound.Options{AllowPrivateNetworks: true, UserAgent: "consentsync", Timeout: 10 * time.Second}),
+		Sealer:      sealer, Now: a.engine.Clock,
+	})
+}
 
 // URL is where the program listens.
 func (a *App) URL() string { return "http://" + a.listener.Addr().String() }

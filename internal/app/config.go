@@ -40,6 +40,9 @@ type Config struct {
 	TrustedProxies       []string      `help:"Addresses and networks of the proxies in front, apart by commas: where they say in X-Forwarded-For that a request comes from is believed. (default: none)" placeholder:"ADDRESS,..." env:"CONSENTSYNC_TRUSTED_PROXIES"`
 	MasterKeyFile        string        `help:"File with the master key, such as one that systemd or a secret store provides. (default: master-key in the data directory, made at first start)" placeholder:"FILE" env:"CONSENTSYNC_MASTER_KEY_FILE"`
 	MasterKeyCommand     string        `help:"Command that prints the master key, such as one that asks a KMS. Its words are apart by spaces; no shell sees it." placeholder:"COMMAND" env:"CONSENTSYNC_MASTER_KEY_COMMAND"`
+	OIDCIssuer           string        `help:"Address of an OpenID Connect provider through which people may sign in to the console. Needs --oidc-client-id and --public-url; the client's secret is CONSENTSYNC_OIDC_CLIENT_SECRET." placeholder:"URL" env:"CONSENTSYNC_OIDC_ISSUER" name:"oidc-issuer"`
+	OIDCClientID         string        `help:"Our client id at that provider." placeholder:"ID" env:"CONSENTSYNC_OIDC_CLIENT_ID" name:"oidc-client-id"`
+	OIDCName             string        `help:"What people call that provider." default:"single sign-on" placeholder:"NAME" env:"CONSENTSYNC_OIDC_NAME" name:"oidc-name"`
 	LogLevel             string        `help:"Least severe messages to log: debug, info, warn, error." default:"info" enum:"debug,info,warn,error" env:"CONSENTSYNC_LOG_LEVEL"`
 
 	// CallTimeout bounds one call to Actito; zero is the usual 75 s. It is no
@@ -52,10 +55,11 @@ type Config struct {
 	// needs longer. Tests that wait for them set less.
 	HeadTimeout, ReadTimeout time.Duration `kong:"-"`
 
-	// AdminToken and MasterKey are secrets: they come from the environment,
+	// AdminToken, MasterKey and OIDCClientSecret are secrets: they come from the environment,
 	// never from the command line, where others could see them.
-	AdminToken string `kong:"-"`
-	MasterKey  string `kong:"-"`
+	AdminToken       string `kong:"-"`
+	MasterKey        string `kong:"-"`
+	OIDCClientSecret string `kong:"-"`
 }
 
 // Validate names the flag that cannot be used, and what to do.
@@ -86,13 +90,20 @@ func (c *Config) Validate() error {
 	if c.Node != "" && !nodeForm.MatchString(c.Node) {
 		return fmt.Errorf("--node: must be 1 to 64 letters, digits or any of . _ -")
 	}
-	for flag, text := range map[string]string{"--public-url": c.PublicURL, "--didomi-url": c.DidomiURL} {
+	for flag, text := range map[string]string{"--public-url": c.PublicURL, "--didomi-url": c.DidomiURL, "--oidc-issuer": c.OIDCIssuer} {
 		if text == "" {
 			continue
 		}
 		if u, err := url.Parse(text); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 			return fmt.Errorf("%s: must be an http or https address", flag)
 		}
+	}
+	switch {
+	case c.OIDCIssuer == "":
+	case c.OIDCClientID == "":
+		return fmt.Errorf("--oidc-client-id: is needed with --oidc-issuer")
+	case c.PublicURL == "":
+		return fmt.Errorf("--public-url: is needed with --oidc-issuer, which sends people back to it")
 	}
 	return nil
 }

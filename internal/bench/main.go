@@ -49,6 +49,7 @@ var parts = []part{
 	{"simulate", (*bench).simulate},
 	{"import", (*bench).importing},
 	{"reconcile", (*bench).reconciling},
+	{"console", (*bench).console},
 }
 
 func main() {
@@ -58,7 +59,7 @@ func main() {
 		}
 	}
 	var o options
-	flag.StringVar(&o.only, "only", "", "run one part only: accept (with memory and start), calls, twoway, lanes, bulk, postgres, simulate, import or reconcile")
+	flag.StringVar(&o.only, "only", "", "run one part only: accept (with memory and start), calls, twoway, lanes, bulk, postgres, simulate, import, reconcile or console")
 	flag.IntVar(&o.people, "people", 1_000_000, "people in the store before anything is measured")
 	flag.IntVar(&o.profiles, "profiles", 1_000_000, "changed profiles that go by bulk")
 	flag.IntVar(&o.clients, "clients", 64, "clients that post webhooks at once")

@@ -50,6 +50,7 @@ type report struct {
 	postgres             onPostgres
 	simulated            simulated
 	imported, reconciled taken
+	pages                []paged // of the console, a bare one first
 }
 
 // ratios gives what each round came to.
@@ -100,6 +101,7 @@ func (r *report) text(ctx context.Context, o options) string {
 	r.postgresLines(line)
 	r.simulationLines(line)
 	r.backfillLines(line)
+	r.pageLines(line)
 	_ = t.Flush()
 	if len(r.ours.perSecond) > 0 {
 		fmt.Fprintf(&b, "\n%d clients, %d people in the store, %d rounds of %s of each server, in turn.", o.clients, o.people, o.rounds, o.round)

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"consentsync/internal/accounts"
@@ -26,6 +27,7 @@ import (
 	"consentsync/internal/people"
 	"consentsync/internal/reply"
 	"consentsync/internal/routes"
+	"consentsync/internal/signon"
 )
 
 // Options are the services behind the pages.
@@ -37,6 +39,8 @@ type Options struct {
 	Events       *events.Service
 	Emails       *emailing.Service
 	Audit        *audit.Service
+	// SignOn is the provider through which people may sign in; nil for none.
+	SignOn *signon.Provider
 	// PublicURL is where browsers reach us; empty if that is not known.
 	PublicURL string
 	Log       *slog.Logger
@@ -50,11 +54,17 @@ type Console struct {
 	assets  *assets
 	mux     routes.Mux
 	handler http.Handler
+	// streams holds one for each stream that is open; closing is closed when they
+	// have to end, by close.
+	streams chan struct{}
+	closing chan struct{}
+	close   func()
 }
 
 // New makes the console.
 func New(o Options) (*Console, error) {
-	c := &Console{Options: o, assets: newAssets()}
+	c := &Console{Options: o, assets: newAssets(), streams: make(chan struct{}, mostStreams), closing: make(chan struct{})}
+	c.close = sync.OnceFunc(func() { close(c.closing) })
 	var err error
 	if c.pages, err = c.parse(); err != nil {
 		return nil, err
@@ -82,7 +92,7 @@ func origin(address string) string {
 
 // Register adds the console to a mux, which keeps all other addresses.
 func (c *Console) Register(mux *routes.Mux) {
-	mux.Mount(c, "/{$}", "/login", "/logout", "/account", "/account/", accounts.InvitationPath, "/organizations", "/organizations/", "/o/", "/static/")
+	mux.Mount(c, "/{$}", "/login", "/login/", "/logout", "/account", "/account/", accounts.InvitationPath, "/organizations", "/organizations/", "/o/", "/static/")
 }
 
 // Routes lists the addresses of the console.
@@ -109,6 +119,8 @@ func (c *Console) routes(mux *routes.Mux) {
 	mux.Handle("/", c.open(c.notFound))
 	mux.Handle("GET /login", c.open(c.signInPage))
 	mux.Handle("POST /login", c.open(c.signIn))
+	mux.Handle("GET "+signOnPath, c.open(c.signOn))
+	mux.Handle("GET "+SignOnCallback, c.open(c.signedOn))
 	mux.Handle("POST /logout", c.open(c.signOut))
 	mux.Handle("GET /invitations/{secret}", c.open(c.invitationPage))
 	mux.Handle("POST /invitations/{secret}", c.open(c.join))
@@ -120,10 +132,10 @@ func (c *Console) routes(mux *routes.Mux) {
 	mux.Handle("POST /organizations", c.signedIn(c.setFeature))
 
 	mux.Handle("GET /o/{org}", c.within(accounts.Viewer, c.overviewPage))
-	mux.Handle("GET /o/{org}/live", c.within(accounts.Viewer, c.overviewPart))
+	mux.Handle("GET /o/{org}/live", c.stream("overview", "live", c.overviewLive))
 	mux.Handle("GET /o/{org}/troubles", c.within(accounts.Viewer, c.troublesHome))
 	mux.Handle("GET /o/{org}/integrations/{id}/troubles", c.within(accounts.Viewer, c.troublesPage))
-	mux.Handle("GET /o/{org}/integrations/{id}/troubles/part", c.within(accounts.Viewer, c.troublesPart))
+	mux.Handle("GET /o/{org}/integrations/{id}/troubles/live", c.stream("troubles", "groups", c.troublesLive))
 	mux.Handle("GET /o/{org}/integrations/{id}/troubles/export", c.within(accounts.Operator, c.exportTroubles))
 	mux.Handle("POST /o/{org}/integrations/{id}/troubles/retry", c.within(accounts.Operator, c.retry))
 	mux.Handle("GET /o/{org}/people", c.within(accounts.Viewer, c.personPage))
@@ -137,7 +149,9 @@ func (c *Console) routes(mux *routes.Mux) {
 	mux.Handle("POST /o/{org}/integrations/{id}/resume", c.within(accounts.Operator, c.act(c.resume(false), "resumed")))
 	mux.Handle("POST /o/{org}/integrations/{id}/approve", c.within(accounts.Administrator, c.act(c.resume(true), "approved")))
 	mux.Handle("POST /o/{org}/integrations/{id}/refresh", c.within(accounts.Administrator, c.act(c.Integrations.Refresh, "refreshed")))
+	mux.Handle("POST /o/{org}/integrations/{id}/look", c.within(accounts.Operator, c.act(c.Integrations.Look, "looked")))
 	mux.Handle("POST /o/{org}/integrations/{id}/replay", c.within(accounts.Operator, c.repairPerson(c.Integrations.Replay, "replayed")))
+	mux.Handle("POST /o/{org}/integrations/{id}/retell", c.within(accounts.Operator, c.repairPerson(c.Integrations.Retell, "retold")))
 	mux.Handle("POST /o/{org}/integrations/{id}/reread", c.within(accounts.Operator, c.repairPerson(c.Integrations.Reread, "reread")))
 	mux.Handle("GET /o/{org}/emails", c.within(accounts.Viewer, c.emailsPage))
 	mux.Handle("POST /o/{org}/emails", c.within(accounts.Administrator, c.createEmail))
@@ -146,6 +160,17 @@ func (c *Console) routes(mux *routes.Mux) {
 	mux.Handle("POST /o/{org}/emails/{email}/test", c.within(accounts.Administrator, c.testEmail))
 	mux.Handle("POST /o/{org}/emails/{email}/delete", c.within(accounts.Administrator, c.deleteEmail))
 	mux.Handle("POST /o/{org}/messages/{message}/repeat", c.within(accounts.Operator, c.repeatMessage))
+	mux.Handle("POST /o/{org}/setups", c.within(accounts.Administrator, c.beginSetup))
+	mux.Handle("POST /o/{org}/setups/{setup}/drop", c.within(accounts.Administrator, c.dropSetup))
+	for _, step := range []string{"settings", "options", "mapping", "simulation"} {
+		mux.Handle("GET /o/{org}/setups/{setup}/"+step, c.within(accounts.Administrator, c.setupPage(step)))
+	}
+	mux.Handle("GET /o/{org}/setups/{setup}/seen", c.within(accounts.Administrator, c.seenPart))
+	mux.Handle("POST /o/{org}/setups/{setup}/settings", c.within(accounts.Administrator, c.keepSettings))
+	mux.Handle("POST /o/{org}/setups/{setup}/options", c.within(accounts.Administrator, c.keepOptions))
+	mux.Handle("POST /o/{org}/setups/{setup}/mapping", c.within(accounts.Administrator, c.keepMapping))
+	mux.Handle("POST /o/{org}/setups/{setup}/simulation", c.within(accounts.Administrator, c.simulateAgain))
+	mux.Handle("POST /o/{org}/setups/{setup}/activate", c.within(accounts.Administrator, c.activate))
 	mux.Handle("GET /o/{org}/changes", c.within(accounts.Viewer, c.changesPage))
 	mux.Handle("GET /o/{org}/users", c.within(accounts.Administrator, c.usersPage))
 	mux.Handle("POST /o/{org}/invitations", c.within(accounts.Administrator, c.invite))
@@ -198,8 +223,12 @@ var doneTexts = map[string]string{
 	"configured": "The message is configured.", "email-deleted": "No more messages of that type are sent.",
 	"tested": "The test is on its way, and stands below.", "repeated": "The message is sent again.",
 	"not-repeated": "The message cannot be sent again: it is not failed, unclear or dropped, or what it says is forgotten.",
-	"reread":       "The profile is read soon, and what differs is sent again.",
 	"erased":       "The person is erased.",
+	"activated":    "The integration is active, with the snapshot below.", "changed": "The change is made, with a new snapshot of the table.",
+	"looked":  "The table was looked at just now.",
+	"dropped": "The set-up is given up, and what was typed is forgotten.",
+	"retold":  "Didomi is told again what the person chose in Actito.",
+	"reread":  "The profile is read soon, and what differs is sent again.",
 }
 
 // done goes to a page that says what was done.

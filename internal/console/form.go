@@ -102,13 +102,15 @@ type field struct {
 	Required, Autofocus bool
 	Options             []option // of a select
 	Rows                string   // of a text area
+	List                string   // id of a list of suggestions
+	InputMode           string
 }
 
 // option is one choice of a select.
 type option struct{ Value, Text string }
 
 // newField makes an input. Each setting is name=value: type, hint,
-// autocomplete, rows, option=value:text; or a bare required, autofocus.
+// autocomplete, rows, list, inputmode, option=value:text; or a bare required, autofocus.
 func newField(f *Form, name, label string, settings ...string) field {
 	x := field{Form: f, Name: name, Label: label, Type: "text"}
 	for _, s := range settings {
@@ -124,6 +126,10 @@ func newField(f *Form, name, label string, settings ...string) field {
 			x.Required = true
 		case "autofocus":
 			x.Autofocus = true
+		case "list":
+			x.List = value
+		case "inputmode":
+			x.InputMode = value
 		case "rows":
 			x.Type, x.Rows = "textarea", value
 		case "option":

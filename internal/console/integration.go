@@ -3,7 +3,9 @@ package console
 import (
 	"context"
 	"net/http"
+	"slices"
 
+	"consentsync/internal/accounts"
 	"consentsync/internal/changes"
 	"consentsync/internal/integration"
 	"consentsync/internal/store"
@@ -13,6 +15,9 @@ import (
 type integrationData struct {
 	*integration.View
 	Changes []changes.View
+	// Setups are the changes of it that somebody has begun, for who may go on with
+	// them.
+	Setups []integration.Setup
 }
 
 // shownChanges is how many changes the page of an integration shows.
@@ -28,12 +33,30 @@ func (c *Console) integrationPage(w http.ResponseWriter, r *http.Request, v *vis
 	if err != nil {
 		return err
 	}
-	recent, _, err := changes.List(r.Context(), c.Changes, v.Organization, k.ID, "", shownChanges)
-	if err != nil {
+	return c.showIntegration(w, r, v, i)
+}
+
+func (c *Console) showIntegration(w http.ResponseWriter, r *http.Request, v *visit, i *integration.View) error {
+	data := integrationData{View: i}
+	var err error
+	if data.Changes, _, err = changes.List(r.Context(), c.Changes, v.Organization, i.ID, "", shownChanges); err != nil {
 		return err
 	}
-	c.show(w, r, v, http.StatusOK, "integration", i.Properties.EntityID+" / "+i.Properties.TableName, integrationData{i, recent})
+	if data.Setups, err = c.setups(r, v, i.ID); err != nil {
+		return err
+	}
+	c.show(w, r, v, http.StatusOK, "integration", i.Properties.EntityID+" / "+i.Properties.TableName, data)
 	return nil
+}
+
+// setups lists the set-ups that are not finished, of an integration or of new
+// ones, for who may go on with them.
+func (c *Console) setups(r *http.Request, v *visit, integrationID string) ([]integration.Setup, error) {
+	if !v.Role.Includes(accounts.Administrator) {
+		return nil, nil
+	}
+	all, err := c.Integrations.Setups(r.Context(), v.Organization)
+	return slices.DeleteFunc(all, func(x integration.Setup) bool { return x.IntegrationID != integrationID }), err
 }
 
 // act does something with an integration and comes back to its page.

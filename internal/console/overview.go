@@ -16,7 +16,8 @@ type overviewData struct {
 	*visit
 	Feature      bool // whether the organization may use the Actito integration
 	Integrations []overviewIntegration
-	Have         string // what of the part that moves the browser has
+	Setups       []integration.Setup // of new ones that are not finished
+	Have         string              // what of the part that moves the browser has
 }
 
 type overviewIntegration struct {
@@ -74,27 +75,33 @@ func (c *Console) overview(r *http.Request, v *visit) (*overviewData, error) {
 }
 
 func (c *Console) overviewPage(w http.ResponseWriter, r *http.Request, v *visit) error {
-	data, err := c.overview(r, v)
+	data, err := c.movingOverview(r, v)
 	if err != nil {
 		return err
 	}
-	if data.Have, err = c.seen("overview", "live", data); err != nil {
+	if data.Setups, err = c.setups(r, v, ""); err != nil {
 		return err
 	}
 	c.show(w, r, v, http.StatusOK, "overview", "Overview", data)
 	return nil
 }
 
-// overviewPart is the part of the overview that moves.
-func (c *Console) overviewPart(w http.ResponseWriter, r *http.Request, v *visit) error {
+// movingOverview has the mark of the part that moves.
+func (c *Console) movingOverview(r *http.Request, v *visit) (*overviewData, error) {
 	data, err := c.overview(r, v)
+	if err == nil {
+		data.Have, err = c.seen("overview", "live", data)
+	}
+	return data, err
+}
+
+// overviewLive is read for the part of the overview that moves.
+func (c *Console) overviewLive(r *http.Request, v *visit) (any, string, error) {
+	data, err := c.movingOverview(r, v)
 	if err != nil {
-		return err
+		return nil, "", err
 	}
-	if data.Have, err = c.seen("overview", "live", data); err != nil {
-		return err
-	}
-	return c.showPart(w, r, "overview", "live", data, data.Have)
+	return data, data.Have, nil
 }
 
 // seen gives a mark of what a part of a page looks like; data has none yet.
@@ -105,20 +112,4 @@ func (c *Console) seen(page, part string, data any) (string, error) {
 	}
 	sum := sha256.Sum256(b.Bytes())
 	return hex.EncodeToString(sum[:8]), nil
-}
-
-// showPart answers with a part of a page, or with nothing if it looks as what
-// the browser has.
-func (c *Console) showPart(w http.ResponseWriter, r *http.Request, page, part string, data any, have string) error {
-	if r.URL.Query().Get("have") == have {
-		w.WriteHeader(http.StatusNoContent)
-		return nil
-	}
-	var b bytes.Buffer
-	if err := c.pages[page].part(&b, part, data); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = w.Write(b.Bytes())
-	return nil
 }

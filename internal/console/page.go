@@ -66,19 +66,26 @@ func (p *page) part(w io.Writer, name string, data any) error {
 
 func (c *Console) functions() template.FuncMap {
 	return template.FuncMap{
-		"asset": c.assets.path, "field": newField, "sentence": sentence, "path": url.PathEscape, "query": url.QueryEscape,
+		"provider": c.provider,
+		"asset":    c.assets.path, "field": newField, "sentence": sentence, "path": url.PathEscape, "query": query, "escaped": url.QueryEscape,
 		"stamp": stamp, "machine": machine, "ago": func(t consent.Time) string { return ago(c.Now(), t) },
 		"number": number, "plural": plural, "action": actionText, "list": func(items ...string) []string { return items },
+		"truth": func(on *bool) string { return map[bool]string{true: "on", false: "off"}[*on] },
 		"either": func(yes bool, a, b string) string {
 			if yes {
 				return a
 			}
 			return b
 		},
+		"words": func(names []string) string { return strings.Join(names, ", ") },
 		"clock": clock, "outcome": outcomeText, "span": func(seconds float64) string { return span(time.Duration(seconds * float64(time.Second))) },
 		"join": func(parts ...string) string { return strings.Join(parts, "") },
 	}
 }
+
+// query writes a value of an address after its question mark. As a string it
+// would be escaped once more.
+func query(value string) template.URL { return template.URL(url.QueryEscape(value)) } //nolint:gosec // nothing is left in it that could end the value
 
 // stamp writes a time for people; all times of the console are UTC.
 func stamp(t any) string {
@@ -197,6 +204,7 @@ var actionTexts = map[string]string{ //nolint:gosec // words, no secret
 	"message.test_requested": "tested a type of message",
 	"user.joined":            "joined", "user.invited": "invited somebody", "user.uninvited": "took an invitation back",
 	"import.opened": "began an import", "import.ended": "ended an import", "reconciliation.started": "compared Actito's export", "catch_up.asked": "had Didomi asked for what may have been missed",
+	"person.retold":     "had Didomi told of a person again",
 	"user.role_changed": "changed a role", "user.removed": "removed a user",
 	"privacy.changed": "changed how long data is kept", "person.erased": "erased a person", "retention.kept": "let go what was kept long enough",
 	"organization.feature_set": "switched the Actito integration", "webhook_client.added": "made credentials for Didomi",

@@ -15,12 +15,12 @@ import (
 // troublesData is what the page of who failed or is unmatched is drawn from.
 type troublesData struct {
 	*visit
-	Here         string // the page of the integration's troubles
-	Integration  *integration.View
-	Name         string
-	Groups       []integration.TroubleView
-	Status       string // of the group that is open; empty for none
-	Reason       string
+	Here        string // the page of the integration's troubles
+	Integration *integration.View
+	Name        string
+	Groups      []integration.TroubleView
+	// Whom are those of the group that is open; the zero value for none.
+	integration.Whom
 	People       []integration.TroubledView
 	Next         string
 	Have         string
@@ -71,8 +71,8 @@ func (c *Console) troublesPage(w http.ResponseWriter, r *http.Request, v *visit)
 		return err
 	}
 	q := r.URL.Query()
-	if data.Status, data.Reason = q.Get("status"), q.Get("reason"); data.Status != "" {
-		data.People, data.Next, err = c.Integrations.Troubled(r.Context(), v.integration(r), data.Status, data.Reason, q.Get("after"), listed)
+	if data.Whom = whom(q); data.Status != "" {
+		data.People, data.Next, err = c.Integrations.Troubled(r.Context(), v.integration(r), data.Whom, q.Get("after"), listed)
 		if err != nil {
 			return err
 		}
@@ -88,16 +88,21 @@ func (c *Console) troublesPage(w http.ResponseWriter, r *http.Request, v *visit)
 
 // More is the address of the next page of people, up to its cursor.
 func (d *troublesData) More() string {
-	return d.Here + "?status=" + url.QueryEscape(d.Status) + "&reason=" + url.QueryEscape(d.Reason) + "&after="
+	return d.Here + "?target=" + url.QueryEscape(d.Target) + "&status=" + url.QueryEscape(d.Status) + "&reason=" + url.QueryEscape(d.Reason) + "&after="
 }
 
-// troublesPart is the part of the page that moves.
-func (c *Console) troublesPart(w http.ResponseWriter, r *http.Request, v *visit) error {
+// whom reads whose page is asked for.
+func whom(q url.Values) integration.Whom {
+	return integration.Whom{Target: q.Get("target"), Status: q.Get("status"), Reason: q.Get("reason")}
+}
+
+// troublesLive is read for the part of the page that moves.
+func (c *Console) troublesLive(r *http.Request, v *visit) (any, string, error) {
 	data, err := c.troubles(r, v)
 	if err != nil {
-		return err
+		return nil, "", err
 	}
-	return c.showPart(w, r, "troubles", "groups", data, data.Have)
+	return data, data.Have, nil
 }
 
 // retry tries a group again, or all in a state.
@@ -107,7 +112,7 @@ func (c *Console) retry(w http.ResponseWriter, r *http.Request, v *visit) error 
 		return err
 	}
 	k := v.integration(r)
-	if _, err := c.Integrations.Retry(v.acting(r), k, integration.RetryInput{Status: f.Get("status"), Reason: f.Get("reason")}); err != nil {
+	if _, err := c.Integrations.Retry(v.acting(r), k, integration.RetryInput{Target: f.Get("target"), Status: f.Get("status"), Reason: f.Get("reason")}); err != nil {
 		return err
 	}
 	done(w, r, v.Base()+"/integrations/"+k.ID+"/troubles", "retried")
@@ -121,12 +126,12 @@ const exported = 1000
 // for, as CSV.
 func (c *Console) exportTroubles(w http.ResponseWriter, r *http.Request, v *visit) error {
 	q, k := r.URL.Query(), v.integration(r)
-	page, next, err := c.Integrations.Troubled(r.Context(), k, q.Get("status"), q.Get("reason"), "", exported)
+	page, next, err := c.Integrations.Troubled(r.Context(), k, whom(q), "", exported)
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "text/csv; charset=utf-8")
-	w.Header().Set("Content-Disposition", `attachment; filename="`+q.Get("status")+`.csv"`)
+	w.Header().Set("Content-Disposition", `attachment; filename="`+strings.Trim(q.Get("target")+"-"+q.Get("status"), "-")+`.csv"`)
 	out := csv.NewWriter(w)
 	_ = out.Write([]string{"organization_user_id", "status", "reason", "calls", "updated_at"})
 	for {
@@ -137,7 +142,7 @@ func (c *Console) exportTroubles(w http.ResponseWriter, r *http.Request, v *visi
 		if next == "" || out.Error() != nil {
 			return nil
 		}
-		if page, next, err = c.Integrations.Troubled(r.Context(), k, q.Get("status"), q.Get("reason"), next, exported); err != nil {
+		if page, next, err = c.Integrations.Troubled(r.Context(), k, whom(q), next, exported); err != nil {
 			// The head is sent: only a broken connection tells that it is not all.
 			c.Log.ErrorContext(r.Context(), "an export ended too soon", "error", err)
 			panic(http.ErrAbortHandler)

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -30,7 +31,7 @@ type handler func(w http.ResponseWriter, r *http.Request, v *visit) error
 // open serves everybody, and knows who is signed in.
 func (c *Console) open(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		v, err := c.visit(r)
+		v, err := c.visit(r, c.Accounts.Actor)
 		if err == nil {
 			err = h(w, r, v)
 		}
@@ -56,38 +57,46 @@ func (c *Console) signedIn(h handler) http.Handler {
 // or not.
 func (c *Console) within(least accounts.Role, h handler) http.Handler {
 	return c.signedIn(func(w http.ResponseWriter, r *http.Request, v *visit) error {
-		organization := r.PathValue("org")
-		role := v.Actor.Role(organization)
-		if role == "" {
-			return consent.Errorf(consent.NotFound, "console", "there is no organization %q that you may see", organization)
+		if err := c.enter(r, v, least); err != nil {
+			return err
 		}
-		// The platform itself has users and changes, and no other page.
-		exists := organization == store.Everywhere && v.Actor.Platform() && r.Pattern != "GET /o/{org}"
-		if !exists {
-			var err error
-			if exists, _, err = c.Accounts.Organization(r.Context(), organization); err != nil {
-				return err
-			}
-		}
-		if !exists {
-			return consent.Errorf(consent.NotFound, "console", "there is no organization %q that you may see", organization)
-		}
-		v.Organization, v.Role = organization, role
-		if !role.Includes(least) {
-			return consent.Errorf(consent.Forbidden, "console", "this takes the role %s; you are %s here. An administrator of %s can change that.", least, role, organization)
-		}
-		return h(w, r, v)
+		return h(w, r.WithContext(v.acting(r)), v)
 	})
 }
 
-// visit reads who makes a request.
-func (c *Console) visit(r *http.Request) (*visit, error) {
+// enter takes a visit to the organization of the address, or says why not.
+func (c *Console) enter(r *http.Request, v *visit, least accounts.Role) error {
+	organization := r.PathValue("org")
+	role := v.Actor.Role(organization)
+	if role == "" {
+		return consent.Errorf(consent.NotFound, "console", "there is no organization %q that you may see", organization)
+	}
+	// The platform itself has users and changes, and no other page.
+	exists := organization == store.Everywhere && v.Actor.Platform() && r.Pattern != "GET /o/{org}"
+	if !exists {
+		var err error
+		if exists, _, err = c.Accounts.Organization(r.Context(), organization); err != nil {
+			return err
+		}
+	}
+	if !exists {
+		return consent.Errorf(consent.NotFound, "console", "there is no organization %q that you may see", organization)
+	}
+	v.Organization, v.Role = organization, role
+	if !role.Includes(least) {
+		return consent.Errorf(consent.Forbidden, "console", "this takes the role %s; you are %s here. An administrator of %s can change that.", least, role, organization)
+	}
+	return nil
+}
+
+// visit reads who makes a request; who finds whom a session belongs to.
+func (c *Console) visit(r *http.Request, who func(ctx context.Context, secret string) (*accounts.Actor, error)) (*visit, error) {
 	v := &visit{}
 	cookie, err := r.Cookie(c.cookieName())
 	if err != nil {
 		return v, nil //nolint:nilerr // no cookie is no fault
 	}
-	actor, err := c.Accounts.Actor(r.Context(), cookie.Value)
+	actor, err := who(r.Context(), cookie.Value)
 	if consent.KindOf(err) == consent.Unauthorized && err != nil {
 		return v, nil
 	}

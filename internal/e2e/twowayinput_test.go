@@ -120,3 +120,51 @@ func TestTheSecretIsOfOneIntegration(t *testing.T) {
 		}
 	}
 }
+
+// What Didomi refuses of somebody stands among the failures, towards Didomi, and
+// is told again when somebody asks for it: of all, or of one.
+func TestWhatDidomiRefusesIsToldAgain(t *testing.T) {
+	t.Parallel()
+	w := setupTwoWay(t, simulator.ActitoOptions{CallsPerMinute: -1}, nil)
+	people := crowd("refused", 2)
+	putAll(t, w.bundle, people, map[string]bool{"Newsletter": true})
+	heal := w.didomi.Inject(simulator.Fault{Kind: simulator.KindEvents, Effect: simulator.EffectStatus, Status: 400})
+	for _, email := range people {
+		w.edit(email, map[string]bool{"Newsletter": false})
+	}
+	of := "/v1/marketplace/integrations/" + w.id
+	var groups struct {
+		Data []struct{ Target, Status, Reason string }
+	}
+	var refused struct {
+		Data []struct {
+			ID string `json:"organization_user_id"`
+		}
+	}
+	w.eventually("both are among the failures", func() bool {
+		w.must(http.MethodGet, of+"/troubled?status=failed&target=didomi", "", http.StatusOK, &refused)
+		return len(refused.Data) == 2
+	})
+	w.must(http.MethodGet, of+"/troubles", "", http.StatusOK, &groups)
+	if len(groups.Data) != 1 || groups.Data[0].Target != "didomi" || groups.Data[0].Status != "failed" {
+		t.Errorf("the groups are %+v", groups)
+	}
+	w.must(http.MethodGet, of+"/troubled?status=failed", "", http.StatusOK, &refused)
+	if len(refused.Data) > 0 {
+		t.Errorf("towards Actito %+v failed", refused)
+	}
+	w.must(http.MethodPost, of+"/retry", `{"target": "didomi", "status": "unmatched"}`, http.StatusBadRequest, nil)
+	w.must(http.MethodPost, of+"/replay", `{"target": "nobody", "organization_user_id": "x"}`, http.StatusBadRequest, nil)
+	heal()
+	w.must(http.MethodPost, of+"/replay", fmt.Sprintf(`{"target": "didomi", "organization_user_id": %q}`, people[0]), http.StatusAccepted, nil)
+	w.eventually("Didomi is told of one", func() bool { return len(w.told(people[0])) == 1 })
+	if told := w.told(people[1]); len(told) > 0 {
+		t.Errorf("of the other it is told %v", told)
+	}
+	w.must(http.MethodPost, of+"/retry", fmt.Sprintf(`{"target": "didomi", "status": "failed", "reason": %q}`, groups.Data[0].Reason), http.StatusAccepted, nil)
+	w.eventually("Didomi is told of the other", func() bool { return len(w.told(people[1])) == 1 })
+	w.eventually("nobody failed", func() bool {
+		w.must(http.MethodGet, of+"/troubles", "", http.StatusOK, &groups)
+		return len(groups.Data) == 0
+	})
+}

@@ -20,6 +20,7 @@ const (
 	actionSecretRotated = "integration.webhook_secret_rotated"
 	actionReplayed      = "person.replayed"
 	actionReread        = "person.reread"
+	actionRetold        = "person.retold"
 	actionRetried       = "people.retried"
 )
 

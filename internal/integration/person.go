@@ -16,6 +16,15 @@ func (s *Service) Replay(ctx context.Context, k store.IntegrationKey, userID str
 	})
 }
 
+// Retell tells Didomi again what a person chose in Actito, whatever became of it
+// before.
+func (s *Service) Retell(ctx context.Context, k store.IntegrationKey, userID string) error {
+	return s.with(ctx, k, userID, actionRetold, func(ctx context.Context, d store.DeliveryKey, change store.Change) error {
+		d.Target = store.TargetDidomi
+		return s.Store.MakeDue(ctx, d, store.BackfilledRefusal, consent.TimeOf(s.Now()), change)
+	})
+}
+
 // Reread has a person's profile read in Actito, and whatever differs from what
 // it should hold sent again. Nothing is known of who was never sent: NotFound.
 func (s *Service) Reread(ctx context.Context, k store.IntegrationKey, userID string) error {

@@ -50,6 +50,10 @@ type Store interface {
 	SetSeen(ctx context.Context, k store.IntegrationKey, seen consent.Seen) error
 	SetWebhook(ctx context.Context, k store.IntegrationKey, w store.Webhook) error
 	AllIntegrations(ctx context.Context, after store.IntegrationKey, limit int) ([]*store.Integration, error)
+	Setups(ctx context.Context, organization string) ([]store.Setup, error)
+	Setup(ctx context.Context, organization, id string) (*store.Setup, error)
+	KeepSetup(ctx context.Context, s *store.Setup) error
+	DropSetup(ctx context.Context, organization, id string) error
 	backfill.People
 	// Alone runs f while nobody else, on whichever node, runs anything in Alone.
 	Alone(ctx context.Context, f func(context.Context) error) error

@@ -12,6 +12,7 @@ import (
 
 // TroubleView is the people who failed or are unmatched for one reason.
 type TroubleView struct {
+	Target store.Target        `json:"target"`
 	Status store.DeliveryState `json:"status"`
 	Reason string              `json:"reason"`
 	People int64               `json:"people"`
@@ -26,7 +27,7 @@ func (s *Service) Troubles(ctx context.Context, k store.IntegrationKey) ([]Troub
 	found, err := s.Store.Troubles(ctx, k)
 	views := []TroubleView{}
 	for _, t := range found {
-		views = append(views, TroubleView{t.State, t.Reason, t.People, t.People == store.MostTroubled})
+		views = append(views, TroubleView{t.Target, t.State, t.Reason, t.People, t.People == store.MostTroubled})
 	}
 	return views, err
 }
@@ -41,19 +42,29 @@ type TroubledView struct {
 	NextAt             *consent.Time       `json:"next_at"`
 }
 
-// only checks whom somebody asks for.
-func only(status, reason string) (store.Only, error) {
-	o := store.Only{State: store.DeliveryState(status), Reason: store.ReasonOf(reason)}
+// Whom says whose deliveries are asked for: those to a target, Actito if it is
+// empty, that are in a state, for a reason if that is not empty.
+type Whom struct{ Target, Status, Reason string }
+
+func (w Whom) only() (store.Only, error) {
+	o := store.Only{Target: store.Target(w.Target), State: store.DeliveryState(w.Status), Reason: store.ReasonOf(w.Reason)}
 	if !slices.Contains(store.TroubleStates, o.State) {
 		return o, incoming.RefuseField("status", "must be failed or unmatched")
 	}
-	return o, nil
+	return o, checkTarget(o)
 }
 
-// Troubled lists those who are in a state, for a reason if that is not empty,
-// from after a cursor; next is empty at the end.
-func (s *Service) Troubled(ctx context.Context, k store.IntegrationKey, status, reason, cursor string, limit int) (views []TroubledView, next string, err error) {
-	o, err := only(status, reason)
+func checkTarget(o store.Only) error {
+	if !slices.Contains(store.Targets, o.Towards()) {
+		return incoming.RefuseField("target", "must be actito or didomi")
+	}
+	return nil
+}
+
+// Troubled lists those who are asked for, from after a cursor; next is empty at
+// the end.
+func (s *Service) Troubled(ctx context.Context, k store.IntegrationKey, whom Whom, cursor string, limit int) (views []TroubledView, next string, err error) {
+	o, err := whom.only()
 	if err != nil {
 		return nil, "", err
 	}
@@ -90,6 +101,7 @@ func (s *Service) Troubled(ctx context.Context, k store.IntegrationKey, status, 
 
 // RetryInput says who is tried again.
 type RetryInput struct {
+	Target string `json:"target"` // actito, which it is if it is empty, or didomi
 	Status string `json:"status"` // failed, unmatched or all
 	Reason string `json:"reason"` // only those for this reason, unless it is empty
 	// From and To, in RFC 3339, bound when the delivery was last worked on, or
@@ -100,6 +112,15 @@ type RetryInput struct {
 
 func (in *RetryInput) only() (o store.Only, err error) {
 	o = store.Only{State: store.DeliveryState(in.Status), Reason: store.ReasonOf(in.Reason)}
+	if in.Target != string(store.TargetActito) {
+		o.Target = store.Target(in.Target) // a re-projection, which is towards Actito, has none
+	}
+	if err := checkTarget(o); err != nil {
+		return o, err
+	}
+	if o.Target == store.TargetDidomi && (o.State != store.Failed || in.From != "" || in.To != "") {
+		return o, incoming.RefuseField("status", "must be failed, without a time, where it is about Didomi")
+	}
 	switch {
 	case in.Status == "" && (in.From != "" || in.To != ""):
 		o.State = store.Everyone
@@ -134,6 +155,9 @@ func (s *Service) Retry(ctx context.Context, k store.IntegrationKey, in RetryInp
 	if _, err := store.CaughtUp(ctx, s.Store, k.Organization, store.Patience); err != nil {
 		return nil, err
 	}
+	if o.Target == store.TargetDidomi {
+		return s.tellAgain(ctx, k, o)
+	}
 	details := []store.Detail{{Name: "status", Is: string(o.State)}, {Name: "reason", Is: o.Reason}}
 	for _, bound := range []store.Detail{{Name: "from", Is: in.From}, {Name: "to", Is: in.To}} {
 		if bound.Is != "" {
@@ -146,3 +170,31 @@ func (s *Service) Retry(ctx context.Context, k store.IntegrationKey, in RetryInp
 	s.Changed()
 	return s.Get(ctx, k)
 }
+
+// tellAgain makes what Didomi refused due again, of at most MostTroubled people
+// at once: they are told what they chose themselves, so nobody has to say yes.
+func (s *Service) tellAgain(ctx context.Context, k store.IntegrationKey, o store.Only) (*View, error) {
+	record := []store.Change{s.change(ctx, k, actionRetried,
+		store.Detail{Name: "target", Is: string(o.Target)}, store.Detail{Name: "status", Is: string(o.State)}, store.Detail{Name: "reason", Is: o.Reason})}
+	for n := 0; n < store.MostTroubled; n += troubledPage {
+		// Whoever is due again is not in the list any more.
+		found, err := s.Store.Troubled(ctx, k, o, store.TroubleCursor{}, troubledPage)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range found {
+			if err := s.Store.MakeDue(ctx, d.DeliveryKey, store.BackfilledRefusal, consent.TimeOf(s.Now()), record...); err != nil {
+				return nil, err
+			}
+			record = nil // with the first of them
+		}
+		if len(found) < troubledPage {
+			break
+		}
+	}
+	s.Changed()
+	return s.Get(ctx, k)
+}
+
+// troubledPage is how many people are read at a time.
+const troubledPage = 200

@@ -18,7 +18,7 @@ type EventFilter struct {
 
 // MostLooked bounds how many events one page of a list looks at, so that a
 // filter that hardly anything passes costs no more than another.
-const MostLooked = 5000
+const MostLooked = 2000
 
 // apart is how far the time in an event's id may be from its arrival, for all
 // that lists care: it is merged a little later, and by a node whose clock is not

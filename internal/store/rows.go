@@ -26,6 +26,7 @@ const (
 	InvitationColumns = `organization, id, hash, role, note, invited_by, created_at, expires_at, first`
 	ClientColumns     = `organization, client_id, header, secret_hash, previous_hash, previous_until, created_at`
 	APIKeyColumns     = `organization, id, hash, name, role, created_by, created_at, expires_at, used_at`
+	SetupColumns      = `organization, id, integration, title, actor, sealed, updated_at, expires_at`
 	ChangeColumns     = `organization, id, integration, at, actor, action, details`
 )
 

@@ -87,6 +87,7 @@ var Tables = []Table{
 	{"users", text("id"), all(text("email", "name", "password"), ints("created_at"))},
 	{"memberships", text("organization", "member"), all(text("role"), ints("since"))},
 	{"invitations", text("organization", "id"), all(raw("hash"), text("role", "note", "invited_by"), ints("created_at", "expires_at"), flags("first"))},
+	{"setups", text("organization", "id"), all(text("integration", "title", "actor"), raw("sealed"), ints("updated_at", "expires_at"))},
 	{"effects", all(text("organization", "integration"), ints("at"), flags("withdrawal"), ints("step")), ints("people")},
 	{"emails", text("organization", "id"), all(text("integration", "type", "settings"), ints("revision", "created_at", "updated_at"))},
 	{"messages", all(text("organization"), raw("id")), all(

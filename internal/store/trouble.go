@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -10,9 +11,13 @@ import (
 // TroubleStates are the states of deliveries that somebody may want to look at.
 var TroubleStates = []DeliveryState{Failed, Unmatched}
 
-// Trouble is the people of an integration who are in one of those states for
-// one reason.
+// Targets are where deliveries go.
+var Targets = []Target{TargetActito, TargetDidomi}
+
+// Trouble is the people of an integration whose deliveries to a target are in
+// one of those states for one reason.
 type Trouble struct {
+	Target Target
 	State  DeliveryState
 	Reason string
 	People int64 // counted up to MostTroubled
@@ -41,12 +46,18 @@ const Everyone DeliveryState = "all"
 // Only says whom a re-projection is about: those in a state, for a reason if
 // that is not empty. The zero Only is everybody, after a change.
 type Only struct {
+	// Target is where their deliveries go: to Actito if it is empty, as in every
+	// re-projection.
+	Target Target
 	State  DeliveryState
 	Reason string
 	// From and To, unless they are zero, bound when the delivery was last worked
 	// on, or when Actito last confirmed one of its fields.
 	From, To consent.Time
 }
+
+// Towards gives the target.
+func (o Only) Towards() Target { return cmp.Or(o.Target, TargetActito) }
 
 // Takes tells whether a delivery is one of those.
 func (o Only) Takes(s Standing) bool {

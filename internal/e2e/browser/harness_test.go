@@ -69,9 +69,16 @@ type site struct {
 	actito    *simulator.Actito
 	actitoURL string
 	token     string // of Didomi
+	stop      func() // ends the program, once
 }
 
 func start(t *testing.T) *site {
+	t.Helper()
+	return startWith(t, func(*app.Config) {})
+}
+
+// startWith starts the program with a configuration that change has changed.
+func startWith(t *testing.T, change func(*app.Config)) *site {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("a browser takes most of the time, and the race detector does not see into it")
@@ -83,15 +90,19 @@ func start(t *testing.T) *site {
 		Listen: "127.0.0.1:0", Data: t.TempDir(), AllowPrivateNetworks: true, TokenLife: time.Hour, AdminToken: adminToken,
 		ConfirmAfter: time.Hour, ReadbackDelay: time.Second, LogLevel: "error",
 	}
+	change(&cfg)
 	a, err := app.Start(context.Background(), cfg, cfg.Logger(t.Output()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.app, s.url = a, a.URL()
-	t.Cleanup(func() {
+	s.stop = sync.OnceFunc(func() {
 		if err := a.Stop(context.Background()); err != nil {
 			t.Error(err)
 		}
+	})
+	t.Cleanup(func() {
+		s.stop()
 		s.actito.Close()
 		ends.Close()
 	})
@@ -140,6 +151,8 @@ func (s *site) send(method, path string, body []byte, token string, out any) {
 type window struct {
 	*site
 	ctx context.Context
+	// plain says that the pages have no JavaScript.
+	plain bool
 
 	mu         sync.Mutex
 	complaints []string // of the browser
@@ -255,7 +268,24 @@ func (w *window) fill(pairs ...string) {
 }
 
 // press clicks the button or link with a text, and waits for the page after it.
+// What moves may be exchanged between finding it and clicking: then it is found
+// again.
 func (w *window) press(text string) {
+	w.Helper()
+	err := w.tryPress(text)
+	for range 5 {
+		if err == nil || !strings.Contains(err.Error(), "Could not find node") {
+			break
+		}
+		err = w.tryPress(text)
+	}
+	if err != nil {
+		w.broken(fmt.Errorf("press %q: %w", text, err))
+	}
+	w.run(chromedp.WaitReady(chromedp.CSS("main")))
+}
+
+func (w *window) tryPress(text string) error {
 	w.Helper()
 	find := fmt.Sprintf(`//*[self::button or self::a or self::summary][contains(normalize-space(.), %q)]`, text)
 	leaves := script[bool](w, fmt.Sprintf(`(() => {
@@ -265,17 +295,14 @@ func (w *window) press(text string) {
 		e.setAttribute("data-pressed", "");
 		return e.tagName !== "SUMMARY" && !e.closest("[hx-post]");
 	})()`, find, text))
-	click := chromedp.Click(chromedp.CSS("[data-pressed]"))
-	if !leaves {
-		w.run(click)
-		return
-	}
 	ctx, cancel := context.WithTimeout(w.ctx, patience)
 	defer cancel()
-	if _, err := chromedp.RunResponse(ctx, click); err != nil {
-		w.broken(fmt.Errorf("press %q: %w", text, err))
+	click := chromedp.Click(chromedp.CSS("[data-pressed]"))
+	if !leaves {
+		return chromedp.Do(ctx, click)
 	}
-	w.run(chromedp.WaitReady(chromedp.CSS("main")))
+	_, err := chromedp.RunResponse(ctx, click)
+	return err
 }
 
 // text gives what the page says.
@@ -335,7 +362,7 @@ func (w *window) looksGood(name string) {
 		w.run(chromedp.EmulateViewport(look.width, 800))
 		w.axe(fmt.Sprintf("%s, %s, %d wide", name, look.scheme, look.width))
 		if script[bool](w, `document.documentElement.scrollWidth > innerWidth`) {
-			w.Errorf("%s is wider than a screen of %d", name, look.width)
+			w.Errorf("%s is wider than a screen of %d, by %s", name, look.width, script[string](w, wide))
 		}
 		suffix := ""
 		if look.scheme != "light" || look.width < 600 {
@@ -349,8 +376,15 @@ func (w *window) looksGood(name string) {
 	w.run(chromedp.EmulateViewport(1200, 800))
 }
 
+// wide tells of the deepest element that is wider than the screen.
+const wide = `[...document.querySelectorAll("main *")].filter(e => e.scrollWidth > e.clientWidth + 1 && !e.closest(".scroll")).map(e => e.outerHTML.slice(0, 200)).pop() ?? "something"`
+
 func (w *window) axe(where string) {
 	w.Helper()
+	if w.plain { // axe needs timers
+		w.scripts(true)
+		defer w.scripts(false)
+	}
 	type finding struct {
 		ID     string `json:"id"`
 		Impact string `json:"impact"`

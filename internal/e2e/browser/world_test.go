@@ -15,9 +15,9 @@ const (
 	anna         = "anna@example.com"
 )
 
-// integrated starts the program with an organization, a platform administrator
-// and an integration.
-func integrated(t *testing.T) (s *site, admin *window, id string) {
+// enabled starts the program with an organization that may use the integration,
+// of which Didomi tells, and a platform administrator.
+func enabled(t *testing.T) (s *site, admin *window) {
 	t.Helper()
 	s = start(t)
 	admin = s.administrator()
@@ -32,6 +32,13 @@ func integrated(t *testing.T) (s *site, admin *window, id string) {
 	}
 	s.ask(http.MethodPost, "/oauth/token", map[string]string{"grant_type": "client_credentials", "client_id": client.ID, "client_secret": client.Secret}, &token)
 	s.token = token.AccessToken
+	return s, admin
+}
+
+// integrated has an integration too.
+func integrated(t *testing.T) (s *site, admin *window, id string) {
+	t.Helper()
+	s, admin = enabled(t)
 	var created struct{ ID string }
 	s.ask(http.MethodPost, "/v1/marketplace/integrations?organization_id="+organization, map[string]any{
 		"type_id": "actito", "authentication": map[string]string{"private_api_key": simulator.SampleKey},

@@ -163,6 +163,7 @@ func (e *Engine) DeleteIntegration(ctx context.Context, k store.IntegrationKey, 
 		var b pgx.Batch
 		b.Queue(`DELETE FROM reprojections WHERE organization = $1 AND integration = $2`, k.Organization, k.ID)
 		b.Queue(`DELETE FROM emails WHERE organization = $1 AND integration = $2`, k.Organization, k.ID)
+		b.Queue(`DELETE FROM setups WHERE organization = $1 AND integration = $2`, k.Organization, k.ID)
 		b.Queue(orphanedSQL, k.Organization, k.ID, int64(tx.now))
 		if err := queueChanges(&b, changes); err != nil {
 			return err

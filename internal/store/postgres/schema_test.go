@@ -198,6 +198,7 @@ func hotQueries(t *testing.T, e *Engine) {
 		"WebhookClient":         {clientSQL, "webhook_clients_pkey: client_id"},
 		"APIKey":                {apiKeySQL, "api_keys_by_id: id"},
 		"APIKeys":               {apiKeysSQL, "api_keys_pkey: organization id"},
+		"Setups":                {setupsSQL, "setups_pkey: organization"},
 		"Organizations":         {organizationsSQL, "organizations_pkey: organization"},
 		"Changes":               {changesSQL, "changes_pkey: organization id"},
 		"Changes, of one":       {changesOfSQL, "changes_by_integration: organization integration id"},

@@ -12,38 +12,48 @@ import (
 // What is asked of people in trouble. The condition on both states, in the words
 // of the index, lets it be used.
 const (
-	troubled = `organization = $1 AND integration = $2 AND target = 'actito' AND left(state, 9) IN ('failed', 'unmatched') AND (state COLLATE "C") = $3`
+	troubled = `organization = $1 AND integration = $2 AND target = $3 AND left(state, 9) IN ('failed', 'unmatched') AND (state COLLATE "C") = $4`
 	why      = `(left(last_error, 200) COLLATE "C")`
 
 	firstReasonSQL   = `SELECT ` + why + ` FROM deliveries WHERE ` + troubled + ` ORDER BY ` + why + ` LIMIT 1`
-	nextReasonSQL    = `SELECT ` + why + ` FROM deliveries WHERE ` + troubled + ` AND ` + why + ` > $4 ORDER BY ` + why + ` LIMIT 1`
-	countReasonSQL   = `SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE ` + troubled + ` AND ` + why + ` = $4 LIMIT $5) x`
-	countTroubleSQL  = `SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE ` + troubled + ` LIMIT $4) x`
-	troubledSQL      = selectDeliveries + troubled + ` AND (` + why + `, person) > ($4, $5) ORDER BY ` + why + `, person LIMIT $6`
-	troubledByWhy    = selectDeliveries + troubled + ` AND ` + why + ` = $4 AND person > $5 ORDER BY person LIMIT $6`
+	nextReasonSQL    = `SELECT ` + why + ` FROM deliveries WHERE ` + troubled + ` AND ` + why + ` > $5 ORDER BY ` + why + ` LIMIT 1`
+	countReasonSQL   = `SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE ` + troubled + ` AND ` + why + ` = $5 LIMIT $6) x`
+	countTroubleSQL  = `SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE ` + troubled + ` LIMIT $5) x`
+	troubledSQL      = selectDeliveries + troubled + ` AND (` + why + `, person) > ($5, $6) ORDER BY ` + why + `, person LIMIT $7`
+	troubledByWhy    = selectDeliveries + troubled + ` AND ` + why + ` = $5 AND person > $6 ORDER BY person LIMIT $7`
 	countInFlightSQL = `SELECT count(*) FROM deliveries WHERE organization = $1 AND integration = $2 AND state = 'in_flight'`
 	effectsSQL       = `SELECT at, withdrawal, step, people FROM effects WHERE organization = $1 AND integration = $2 AND at >= $3 ORDER BY at`
 )
 
 // Troubles groups the people of an integration who failed or are unmatched by
-// the reason, at most MostReasons of each state.
+// target and reason, at most MostReasons of each state.
 func (e *Engine) Troubles(ctx context.Context, k store.IntegrationKey) ([]store.Trouble, error) {
 	var found []store.Trouble
-	for _, state := range store.TroubleStates {
-		reason, more, err := one(ctx, e, pgx.RowTo[string], firstReasonSQL, k.Organization, k.ID, string(state))
-		for n := 0; err == nil && more && n < store.MostReasons; n++ {
-			t := store.Trouble{State: state, Reason: reason}
-			if t.People, _, err = one(ctx, e, pgx.RowTo[int64], countReasonSQL, k.Organization, k.ID, string(state), reason, store.MostTroubled); err != nil {
-				break
+	for _, target := range store.Targets {
+		for _, state := range store.TroubleStates {
+			reasons, err := e.reasons(ctx, k, store.Trouble{Target: target, State: state})
+			if err != nil {
+				return nil, err
 			}
-			found = append(found, t)
-			reason, more, err = one(ctx, e, pgx.RowTo[string], nextReasonSQL, k.Organization, k.ID, string(state), reason)
-		}
-		if err != nil {
-			return nil, err
+			found = append(found, reasons...)
 		}
 	}
 	return found, nil
+}
+
+// reasons gives the groups of one target and state.
+func (e *Engine) reasons(ctx context.Context, k store.IntegrationKey, t store.Trouble) (found []store.Trouble, err error) {
+	to, state := string(t.Target), string(t.State)
+	var more bool
+	t.Reason, more, err = one(ctx, e, pgx.RowTo[string], firstReasonSQL, k.Organization, k.ID, to, state)
+	for n := 0; err == nil && more && n < store.MostReasons; n++ {
+		if t.People, _, err = one(ctx, e, pgx.RowTo[int64], countReasonSQL, k.Organization, k.ID, to, state, t.Reason, store.MostTroubled); err != nil {
+			break
+		}
+		found = append(found, t)
+		t.Reason, more, err = one(ctx, e, pgx.RowTo[string], nextReasonSQL, k.Organization, k.ID, to, state, t.Reason)
+	}
+	return found, err
 }
 
 // Troubled lists those whom only names, by reason and key, from after one.
@@ -52,11 +62,11 @@ func (e *Engine) Troubled(ctx context.Context, k store.IntegrationKey, only stor
 	if only.Reason != "" {
 		text, reason = troubledByWhy, only.Reason
 	}
-	return query(ctx, e, scanDelivery, text, k.Organization, k.ID, string(only.State), plain(reason), after.Person[:], limit)
+	return query(ctx, e, scanDelivery, text, k.Organization, k.ID, string(only.Towards()), string(only.State), plain(reason), after.Person[:], limit)
 }
 
-// States counts the people of an integration who are in flight, failed or
-// unmatched, up to MostTroubled.
+// States counts the people of an integration who are in flight, or towards Actito
+// failed or unmatched, up to MostTroubled.
 func (e *Engine) States(ctx context.Context, k store.IntegrationKey) (map[store.DeliveryState]int64, error) {
 	n, _, err := one(ctx, e, pgx.RowTo[int64], countInFlightSQL, k.Organization, k.ID)
 	if err != nil {
@@ -64,7 +74,7 @@ func (e *Engine) States(ctx context.Context, k store.IntegrationKey) (map[store.
 	}
 	counts := map[store.DeliveryState]int64{store.InFlight: n}
 	for _, state := range store.TroubleStates {
-		if counts[state], _, err = one(ctx, e, pgx.RowTo[int64], countTroubleSQL, k.Organization, k.ID, string(state), store.MostTroubled); err != nil {
+		if counts[state], _, err = one(ctx, e, pgx.RowTo[int64], countTroubleSQL, k.Organization, k.ID, string(store.TargetActito), string(state), store.MostTroubled); err != nil {
 			return nil, err
 		}
 	}

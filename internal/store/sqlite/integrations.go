@@ -160,10 +160,8 @@ func (e *Engine) DeleteIntegration(ctx context.Context, k store.IntegrationKey, 
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, consent.Errorf(consent.NotFound, "sqlite.DeleteIntegration", "no such integration"))
 		}
-		for _, gone := range []string{
-			`DELETE FROM reprojections WHERE organization = ? AND integration = ?`, `DELETE FROM emails WHERE organization = ? AND integration = ?`,
-		} {
-			if _, err = tx.ExecContext(ctx, gone, k.Organization, k.ID); err != nil {
+		for _, rest := range []string{"reprojections", "emails", "setups"} {
+			if _, err = tx.ExecContext(ctx, `DELETE FROM `+rest+` WHERE organization = ? AND integration = ?`, k.Organization, k.ID); err != nil {
 				return err
 			}
 		}

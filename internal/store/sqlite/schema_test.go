@@ -145,6 +145,7 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"WebhookClient":           {clientSQL, "SEARCH webhook_clients USING PRIMARY KEY (client_id=?)"},
 		"APIKey":                  {apiKeySQL, "SEARCH api_keys USING INDEX api_keys_by_id (id=?)"},
 		"APIKeys":                 {apiKeysSQL, "SEARCH api_keys USING PRIMARY KEY (organization=? AND id>?)"},
+		"Setups":                  {setupsSQL, "SEARCH setups USING PRIMARY KEY (organization=?)"},
 		"Organizations":           {organizationsSQL, "SEARCH organizations USING PRIMARY KEY (organization>?)"},
 		"Changes":                 {changesSQL, "SEARCH changes USING PRIMARY KEY (organization=? AND id<?)"},
 		"Changes, of one":         {changesOfSQL, "SEARCH changes USING INDEX changes_by_integration (organization=? AND integration=? AND id<?)"},

@@ -12,7 +12,7 @@ import (
 // What is asked of people in trouble. The condition on both states lets the
 // index of them be used.
 const (
-	troubled      = `organization = ? AND integration = ? AND target = 'actito' AND state IN ('failed', 'unmatched') AND state = ?`
+	troubled      = `organization = ? AND integration = ? AND target = ? AND state IN ('failed', 'unmatched') AND state = ?`
 	troubledIndex = `deliveries INDEXED BY deliveries_troubled`
 	reason        = `substr(last_error, 1, 200)`
 
@@ -26,44 +26,55 @@ const (
 )
 
 // Troubles groups the people of an integration who failed or are unmatched by
-// the reason, at most MostReasons of each state.
+// target and reason, at most MostReasons of each state.
 func (e *Engine) Troubles(ctx context.Context, k store.IntegrationKey) ([]store.Trouble, error) {
 	var found []store.Trouble
-	for _, state := range store.TroubleStates {
-		var why string
-		err := e.read.QueryRowContext(ctx, firstReasonSQL, k.Organization, k.ID, string(state)).Scan(&why)
-		for n := 0; err == nil && n < store.MostReasons; n++ {
-			t := store.Trouble{State: state, Reason: why}
-			if err = e.read.QueryRowContext(ctx, countReasonSQL, k.Organization, k.ID, string(state), why, store.MostTroubled).Scan(&t.People); err != nil {
-				break
+	for _, target := range store.Targets {
+		for _, state := range store.TroubleStates {
+			reasons, err := e.reasons(ctx, k, store.Trouble{Target: target, State: state})
+			if err != nil {
+				return nil, err
 			}
-			found = append(found, t)
-			err = e.read.QueryRowContext(ctx, nextReasonSQL, k.Organization, k.ID, string(state), why).Scan(&why)
+			found = append(found, reasons...)
 		}
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return nil, classify(err)
+	}
+	return found, nil
+}
+
+// reasons gives the groups of one target and state.
+func (e *Engine) reasons(ctx context.Context, k store.IntegrationKey, t store.Trouble) (found []store.Trouble, err error) {
+	to, state := string(t.Target), string(t.State)
+	err = e.read.QueryRowContext(ctx, firstReasonSQL, k.Organization, k.ID, to, state).Scan(&t.Reason)
+	for n := 0; err == nil && n < store.MostReasons; n++ {
+		if err = e.read.QueryRowContext(ctx, countReasonSQL, k.Organization, k.ID, to, state, t.Reason, store.MostTroubled).Scan(&t.People); err != nil {
+			break
 		}
+		found = append(found, t)
+		err = e.read.QueryRowContext(ctx, nextReasonSQL, k.Organization, k.ID, to, state, t.Reason).Scan(&t.Reason)
+	}
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return nil, classify(err)
 	}
 	return found, nil
 }
 
 // Troubled lists those whom only names, by reason and key, from after one.
 func (e *Engine) Troubled(ctx context.Context, k store.IntegrationKey, only store.Only, after store.TroubleCursor, limit int) ([]*store.Delivery, error) {
-	state := string(only.State)
+	to, state := string(only.Towards()), string(only.State)
 	if only.Reason != "" {
-		return query(ctx, e.read, store.ScanDelivery, troubledByWhy, k.Organization, k.ID, state, only.Reason, after.Person[:], limit)
+		return query(ctx, e.read, store.ScanDelivery, troubledByWhy, k.Organization, k.ID, to, state, only.Reason, after.Person[:], limit)
 	}
 	// The rest of the reason, and then the others: both from the index.
-	found, err := query(ctx, e.read, store.ScanDelivery, troubledByWhy, k.Organization, k.ID, state, after.Reason, after.Person[:], limit)
+	found, err := query(ctx, e.read, store.ScanDelivery, troubledByWhy, k.Organization, k.ID, to, state, after.Reason, after.Person[:], limit)
 	if err != nil || len(found) == limit {
 		return found, err
 	}
-	others, err := query(ctx, e.read, store.ScanDelivery, troubledSQL, k.Organization, k.ID, state, after.Reason, limit-len(found))
+	others, err := query(ctx, e.read, store.ScanDelivery, troubledSQL, k.Organization, k.ID, to, state, after.Reason, limit-len(found))
 	return append(found, others...), err
 }
 
-// States counts the people of an integration who are in flight, failed or
-// unmatched, up to MostTroubled.
+// States counts the people of an integration who are in flight, or towards Actito
+// failed or unmatched, up to MostTroubled.
 func (e *Engine) States(ctx context.Context, k store.IntegrationKey) (map[store.DeliveryState]int64, error) {
 	var n int64
 	if err := e.read.QueryRowContext(ctx, countInFlightSQL, k.Organization, k.ID).Scan(&n); err != nil {
@@ -71,7 +82,7 @@ func (e *Engine) States(ctx context.Context, k store.IntegrationKey) (map[store.
 	}
 	counts := map[store.DeliveryState]int64{store.InFlight: n}
 	for _, state := range store.TroubleStates {
-		if err := e.read.QueryRowContext(ctx, countTroubleSQL, k.Organization, k.ID, string(state), store.MostTroubled).Scan(&n); err != nil {
+		if err := e.read.QueryRowContext(ctx, countTroubleSQL, k.Organization, k.ID, string(store.TargetActito), string(state), store.MostTroubled).Scan(&n); err != nil {
 			return nil, classify(err)
 		}
 		counts[state] = n

@@ -26,6 +26,7 @@ type Engine interface {
 	Mailing
 	People
 	Integrations
+	Setups
 	Accounts
 	Users
 	Importing
@@ -162,6 +163,14 @@ type Integrations interface {
 	RestoredAt(ctx context.Context, organization string) (consent.Time, error)
 }
 
+// Setups is what setting up an integration step by step asks.
+type Setups interface {
+	Setups(ctx context.Context, organization string) ([]store.Setup, error)
+	Setup(ctx context.Context, organization, id string) (*store.Setup, error)
+	KeepSetup(ctx context.Context, s *store.Setup) error
+	DropSetup(ctx context.Context, organization, id string) error
+}
+
 // Accounts is what authentication and administration ask.
 type Accounts interface {
 	SecretKey(ctx context.Context, name string, make func() ([]byte, error)) ([]byte, error)
@@ -239,7 +248,7 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) Engine) {
 	for area, tests := range map[string]group{
 		"accept": accepting, "inbox": inbox, "events": events, "deletions": deletions, "links": links, "order": order,
 		"due": due, "loads": loads, "ends of loads": loadEnds, "news": news, "messages": mailing, "queues": queues, "compared": compared, "calls": calls, "fence": fence, "reads": reads, "leases": leases,
-		"integrations": integrations, "reprojections": reprojections, "accounts": accounts, "credentials": credentials, "sealing": sealing, "users": users, "changes": recorded,
+		"integrations": integrations, "reprojections": reprojections, "accounts": accounts, "credentials": credentials, "sealing": sealing, "users": users, "setups": setups, "changes": recorded,
 		"imports": imports, "catch-ups": catchUps, "reconciliations": reconciliations,
 		"audit": audited, "erasure": erasing, "event lists": eventLists, "troubles": troubles, "concurrency": concurrency,
 	} {

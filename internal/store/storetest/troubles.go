@@ -13,6 +13,7 @@ var troubles = group{
 	"people are grouped by state and reason":           troubleGroups,
 	"a long reason is one with others that begin so":   troubleLong,
 	"people come in pages, by reason":                  troublePages,
+	"those of whom Didomi refuses to hear stand apart": troubleTowardsDidomi,
 	"those in each state are counted":                  stateCounts,
 	"a retry is a re-projection of some":               retryStarts,
 	"a retry does not put a comparison of all off":     retryYields,
@@ -47,9 +48,9 @@ func troubleGroups(b *bench) {
 	got, err := b.Troubles(b.Context(), k)
 	b.must(err)
 	b.same("groups", got, []store.Trouble{
-		{State: store.Failed, Reason: "invalid: x", People: 2},
-		{State: store.Failed, Reason: "invalid: y", People: 1},
-		{State: store.Unmatched, Reason: "no profile", People: 1},
+		{Target: store.TargetActito, State: store.Failed, Reason: "invalid: x", People: 2},
+		{Target: store.TargetActito, State: store.Failed, Reason: "invalid: y", People: 1},
+		{Target: store.TargetActito, State: store.Unmatched, Reason: "no profile", People: 1},
 	})
 	none, err := b.Troubles(b.Context(), b.integrate(acme, "j"))
 	b.must(err)
@@ -63,7 +64,7 @@ func troubleLong(b *bench) {
 	b.inTrouble(k, "b", store.Failed, begin+"2")
 	got, err := b.Troubles(b.Context(), k)
 	b.must(err)
-	b.same("groups", got, []store.Trouble{{State: store.Failed, Reason: begin, People: 2}})
+	b.same("groups", got, []store.Trouble{{Target: store.TargetActito, State: store.Failed, Reason: begin, People: 2}})
 	people, err := b.Troubled(b.Context(), k, store.Only{State: store.Failed, Reason: begin}, store.TroubleCursor{}, 10)
 	b.must(err)
 	b.same("people", len(people), 2)
@@ -99,6 +100,36 @@ func troublePages(b *bench) {
 			}
 		}
 	}
+}
+
+func troubleTowardsDidomi(b *bench) {
+	k := b.someInTrouble()
+	b.hear(k, rumour("1", "7", false))
+	l := b.lease("node")
+	b.must(b.SettleNews(b.Context(), l, b.refusal(b.pendingNews(k)[0])))
+	due, err := b.NextDue(b.Context(), k, store.TargetDidomi, store.LiveWithdrawal, 10)
+	b.must(err)
+	f := answered(due[0], b.begin(l, due[0]), noon)
+	f.State, f.LastError = store.Failed, "invalid: x"
+	b.must(b.Finish(b.Context(), l, f))
+
+	groups, err := b.Troubles(b.Context(), k)
+	b.must(err)
+	b.same("the last group", groups[len(groups)-1], store.Trouble{Target: store.TargetDidomi, State: store.Failed, Reason: "invalid: x", People: 1})
+	b.same("groups", len(groups), 4)
+	for _, only := range []store.Only{{Target: store.TargetDidomi, State: store.Failed}, {Target: store.TargetDidomi, State: store.Failed, Reason: "invalid: x"}} {
+		found, err := b.Troubled(b.Context(), k, only, store.TroubleCursor{}, 10)
+		b.must(err)
+		b.same("who", len(found), 1)
+		b.same("it is", []any{found[0].Person, found[0].Target}, []any{due[0].Person, store.TargetDidomi})
+	}
+	found, err := b.Troubled(b.Context(), k, store.Only{State: store.Failed, Reason: "invalid: x"}, store.TroubleCursor{}, 10)
+	b.must(err)
+	b.same("of Actito", len(found), 2)
+	b.must(b.MakeDue(b.Context(), due[0].DeliveryKey, store.BackfilledRefusal, b.now()))
+	again, err := b.NextDue(b.Context(), k, store.TargetDidomi, store.BackfilledRefusal, 10)
+	b.must(err)
+	b.same("due again", len(again), 1)
 }
 
 func stateCounts(b *bench) {
