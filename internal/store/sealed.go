@@ -15,6 +15,7 @@ type SealedColumn struct {
 // missing here. Where the column is empty there is no secret.
 var SealedColumns = []SealedColumn{
 	{"integrations", "sealed", []string{"organization", "id"}, "integration"},
+	{"setups", "sealed", []string{"organization", "id"}, "setup"},
 }
 
 // Sealed is a secret that is stored.
