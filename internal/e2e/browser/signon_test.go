@@ -58,6 +58,8 @@ func TestSignOn(t *testing.T) {
 	other.says("Welcome.", "Overview")
 	other.press("Grace")
 	other.says("Overview")
+	other.open("/account")
+	other.says("You sign in through Acme's directory")
 	again := s.window()
 	again.open("/login")
 	again.press("Sign in with Acme's directory")
