@@ -2,6 +2,7 @@ package console
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -207,9 +208,7 @@ func (c *Console) onEmail(w http.ResponseWriter, r *http.Request, v *visit, word
 		return err
 	}
 	f := formOfEmail(e)
-	for name, values := range sent.Values {
-		f.Values[name] = values
-	}
+	maps.Copy(f.Values, sent.Values)
 	if err := do(e, f); err != nil {
 		if f.refused(err, append(emailFields(f), "organization_user_id", "person")...) {
 			return c.showEmail(w, r, v, e, f)

@@ -196,3 +196,18 @@ func TestADatabaseThatIsAwaySetsNothingAside(t *testing.T) {
 		}
 	})
 }
+
+// R28: what waits in the inbox came by webhook, as what is merged at once does;
+// whoever decodes the same from elsewhere has to say so to cause messages.
+func TestR28OnlyTheWebhookIsLive(t *testing.T) {
+	t.Parallel()
+	body := []byte(`{"type":"event.created","parameters":{"entity":{"id":"e","user":{"organization_user_id":"ana"},"consents":{"purposes":[{"id":"p","enabled":true}]}}}}`)
+	queued, err := decode(store.Queued{Organization: "acme", Payload: body})
+	if err != nil || !queued.Live {
+		t.Errorf("a webhook of the inbox is live: %v, %v", queued.Live, err)
+	}
+	other, err := Inbound("acme", body)
+	if err != nil || other.Live {
+		t.Errorf("what was decoded elsewhere is live: %v, %v", other.Live, err)
+	}
+}

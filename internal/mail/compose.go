@@ -2,6 +2,7 @@ package mail
 
 import (
 	"encoding/json"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -105,9 +106,7 @@ func parameters(p *Properties, organization string, view consent.View, regulatio
 	for name, address := range p.Links {
 		all[name] = []string{expand(address, o, organization)}
 	}
-	for name, values := range o.Parameters {
-		all[name] = values
-	}
+	maps.Copy(all, o.Parameters)
 	list := make([]Parameter, 0, len(all))
 	for name, values := range all {
 		list = append(list, Parameter{name, values})

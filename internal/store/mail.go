@@ -109,6 +109,10 @@ const Interrupted = "consentsync ended, or lost the licence to another node, bef
 // Orphaned is why messages end whose integration is gone.
 const Orphaned = "the integration was deleted"
 
+// RestoredMessage is why it is unclear whether a message was sent that was to be
+// sent when a backup was made.
+const RestoredMessage = "it was still to be sent in the backup that was restored, and may have been sent since the backup was made"
+
 // NotRepeatable is the error of whoever wants to have a message sent again that
 // is not to be.
 func NotRepeatable(op string) error {
@@ -134,6 +138,7 @@ type MessageEnd struct {
 	Call        Call
 }
 
+// The engines keep the same columns of messages, and read them in the same order.
 const (
 	EmailColumns   = `organization, id, integration, settings, revision, created_at, updated_at`
 	MessageColumns = `organization, id, integration, email, type, person, event, origin, rank, state, again, created_at, expires_at, next_at, ended_at,

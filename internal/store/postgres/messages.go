@@ -186,16 +186,17 @@ func (t *tx) traceCall(ctx context.Context, call store.Call) error {
 func (e *Engine) EndMessage(ctx context.Context, l store.Lease, end store.MessageEnd) error {
 	return e.inTx(ctx, func(ctx context.Context, tx *tx) error {
 		m := end.Message
-		if _, err := tx.Exec(ctx, endMessageSQL, string(end.State), int64(end.NextAt), plain(end.Reason), plain(end.Interaction), int64(tx.now),
-			m.Organization, m.ID[:], l.Epoch, m.Attempts+1); err != nil {
-			return err
-		}
 		if end.State == store.MessageSent {
-			// Actito has made the profile if there was none (R20).
+			// Actito has made the profile if there was none (R20). Deliveries are
+			// locked before messages, as when a lease changes hands.
 			if _, err := tx.Exec(ctx, `UPDATE deliveries SET state = 'pending', next_at = 0, version = version + 1
 				WHERE organization = $1 AND integration = $2 AND target = 'actito' AND person = $3 AND state = 'unmatched'`, m.Organization, m.Integration, m.Person[:]); err != nil {
 				return err
 			}
+		}
+		if _, err := tx.Exec(ctx, endMessageSQL, string(end.State), int64(end.NextAt), plain(end.Reason), plain(end.Interaction), int64(tx.now),
+			m.Organization, m.ID[:], l.Epoch, m.Attempts+1); err != nil {
+			return err
 		}
 		return tx.traceCall(ctx, end.Call)
 	})

@@ -32,6 +32,8 @@ func (e *Engine) MarkRestored(ctx context.Context) (paused int, err error) {
 		// How an open load has ended is not to be learnt any more, whatever
 		// Actito says of it: everybody in it is due again.
 		b.Queue(`UPDATE loads SET state = 'building' WHERE state <> 'done'`)
+		// What was to be sent may have been sent since the backup was made.
+		b.Queue(`UPDATE messages SET state = 'unclear', ended_at = $1, next_at = 0, reason = $2 WHERE state IN ('pending', 'in_flight')`, int64(tx.now), store.RestoredMessage)
 		b.Queue(needsRestored)
 		b.Queue(`DELETE FROM nodes`) // they ran on another database
 		for i := range all {

@@ -22,6 +22,11 @@ func (e *Engine) MarkRestored(ctx context.Context) (paused int, err error) {
 		if _, err := tx.ExecContext(ctx, `UPDATE loads SET state = 'building' WHERE state <> 'done'`); err != nil {
 			return err
 		}
+		// What was to be sent may have been sent since the backup was made.
+		if _, err := tx.ExecContext(ctx, `UPDATE messages SET state = 'unclear', ended_at = ?, next_at = 0, reason = ? WHERE state IN ('pending', 'in_flight')`,
+			int64(now), store.RestoredMessage); err != nil {
+			return err
+		}
 		all, err := snapshots(ctx, tx)
 		if err != nil {
 			return err

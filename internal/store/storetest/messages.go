@@ -27,6 +27,7 @@ var mailing = group{
 	"an unmatched person is due again when they were sent":  messageFindsProfile,
 	"emails are kept one a type":                            emailsKept,
 	"an integration takes its emails and messages along":    emailsGone,
+	"after a restore what was to be sent is unclear":        messagesRestored,
 	"messages are listed and counted":                       messagesListed,
 }
 
@@ -432,6 +433,21 @@ func emailsGone(b *bench) {
 	b.same("it cannot be tried again", b.message(m).State, store.MessageUnclear)
 	b.endMessage(l, m, call, store.MessageSent, 0)
 	b.same("it was sent", b.message(m).State, store.MessageSent)
+}
+
+func messagesRestored(b *bench) {
+	_, l, m := b.oneMessage(func(s *mail.Settings) { s.Properties.RepeatUnclear = true })
+	call, _ := b.beginMessage(l, m)
+	b.endMessage(l, m, call, store.MessageSent, 0)
+	b.live(acme, event("e2", at(0), no("p")))
+	_, err := b.MarkRestored(b.Context())
+	b.must(err)
+	var is []store.MessageState
+	for _, x := range b.mailed(acme) {
+		is = append(is, x.State)
+	}
+	b.same("states", is, []store.MessageState{store.MessageSent, store.MessageUnclear})
+	b.same("somebody may decide", b.mailed(acme)[1].Repeatable(), true)
 }
 
 func messagesListed(b *bench) {
