@@ -49,7 +49,8 @@ type report struct {
 	bulk                 []bulked // a tenth of the profiles, then all
 	postgres             onPostgres
 	simulated            simulated
-	imported, reconciled taken
+	imported             taken
+	learnt, reconciled   taken // the first reconciliation, and the next
 }
 
 // ratios gives what each round came to.
