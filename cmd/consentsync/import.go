@@ -144,7 +144,7 @@ func (m *importing) rowsFrom(ctx context.Context, f source, place store.ImportFi
 		m.stop(f, 0, err)
 		return false, nil
 	}
-	defer opened.Close()
+	defer opened.Close() //nolint:errcheck // it is only read
 	raw := &counted{Reader: opened}
 	r, err := unzipped(raw)
 	if err != nil {

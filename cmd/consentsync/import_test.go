@@ -75,7 +75,7 @@ func TestRowsOfAFile(t *testing.T) {
 
 // lineOf is an event as Didomi exports it.
 func lineOf(organization string, n int, on bool) string {
-	return fmt.Sprintf(`{"id":"e%d","organization_id":%q,"created_at":"2026-06-03T21:28:55Z","user":{"organization_user_id":"p%d"},"consents":{"purposes":[{"id":"news","enabled":%t}]}}`,
+	return fmt.Sprintf(`{"id":"e%d","organization_id":%q,"created_at":"2026-06-03T21:28:55Z","user":{"organization_user_id":"p%d@example.com"},"consents":{"purposes":[{"id":"news","enabled":%t}]}}`,
 		n, organization, n, on)
 }
 
@@ -116,7 +116,7 @@ func TestImport(t *testing.T) {
 		return command(t, "", "import", "--url", a.URL(), "--data", secret, "--organization", "acme", folder)
 	}
 	known := func(n int) bool {
-		_, err := c.ask(ctx, http.MethodGet, fmt.Sprintf("/v1/users/p%d?organization_id=acme", n), nil, nil)
+		_, err := c.ask(ctx, http.MethodGet, fmt.Sprintf("/v1/users/p%d@example.com?organization_id=acme", n), nil, nil)
 		if err != nil && !notFound(err) {
 			t.Fatal(err)
 		}
@@ -144,7 +144,7 @@ func TestImport(t *testing.T) {
 	put("date=2026-11-25/events/part-1.json", []byte("["+lineOf("acme", 10_000, true)+",\n"+lineOf("acme", 10_001, false)+"]"))
 	put("date=2026-11-25/events/part-2.ndjson", []byte(lineOf("acme", 20_000, true)+"\n{\"id\": broken\n"+lineOf("acme", 20_001, true)+"\n"))
 	put("date=2026-11-25/events/part-3.ndjson", []byte(lineOf("acme", 30_000, true)+"\n"+lineOf("globex", 30_001, true)+"\n"+lineOf("acme", 30_002, true)+"\n"))
-	put("date=2026-11-25/users/part-0.ndjson", []byte(`{"id":"d1","organization_user_id":"p40000","created_at":"2026-06-03T21:28:55Z","updated_at":"2026-06-03T21:28:55Z","consents":{"purposes":[{"id":"news","enabled":true}]}}`))
+	put("date=2026-11-25/users/part-0.ndjson", []byte(`{"id":"d1","organization_user_id":"p40000@example.com","created_at":"2026-06-03T21:28:55Z","updated_at":"2026-06-03T21:28:55Z","consents":{"purposes":[{"id":"news","enabled":true}]}}`))
 	put("date=2026-11-25/proofs/proof.json", []byte(lineOf("acme", 50_000, true)))
 	put("readme.txt", []byte("hello"))
 	says(take(), 1, "part-0.json.gz, row", "the file is cut off", "part-2.ndjson, row 2: the payload is not JSON",

@@ -240,9 +240,13 @@ func (r *reconciling) text() string {
 	b.say("people", fmt.Sprintf("%s compared, %s have a row, of %s nobody is known", count(d.People), count(d.Profiles), of(d.UnknownProfiles, "row", "rows")))
 	rows := [][]string{
 		{"subscriptions of people", ""},
-		{"as they should be", count(d.Agree)}, {"on, should be off", count(d.ShouldBeOff)}, {"off, should be on", count(d.ShouldBeOn)},
-		{"turned on by somebody else", count(d.TurnedOn)}, {"turned off by somebody else", count(d.TurnedOff)},
-		{"written since, or about to be", count(d.ChangedSince)}, {"nobody chose", count(d.Unsaid)},
+		{"as they should be", count(d.Agree)},
+		{"on, should be off", count(d.ShouldBeOff)},
+		{"off, should be on", count(d.ShouldBeOn)},
+		{"turned on by somebody else", count(d.TurnedOn)},
+		{"turned off by somebody else", count(d.TurnedOff)},
+		{"written since, or about to be", count(d.ChangedSince)},
+		{"nobody chose", count(d.Unsaid)},
 	}
 	b.block("drift", aligned(rows))
 	b.say("profiles", fmt.Sprintf("%s missing, %s found again", count(d.MissingProfiles), count(d.FoundProfiles)))

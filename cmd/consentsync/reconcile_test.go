@@ -17,7 +17,8 @@ func TestExportOfATable(t *testing.T) {
 	}{
 		"commas": {
 			"emailAddress,subscriptions#News,age\nana@x.be,TRUE,7\n\"b,ob@x.be\",0,\neve@x.be,,\n",
-			[]string{`{"key":"ana@x.be","subscriptions":{"News":true}}`, `{"key":"b,ob@x.be","subscriptions":{"News":false}}`, `{"key":"eve@x.be","subscriptions":{}}`}, "",
+			[]string{`{"key":"ana@x.be","subscriptions":{"News":true}}`, `{"key":"b,ob@x.be","subscriptions":{"News":false}}`, `{"key":"eve@x.be","subscriptions":{}}`},
+			"",
 		},
 		"semicolons, a mark, bare names": {
 			"\xef\xbb\xbfSms;emailAddress;Other\r\nyes;ana@x.be;1\r\n", []string{`{"key":"ana@x.be","subscriptions":{"Sms":true}}`}, "",
@@ -30,7 +31,8 @@ func TestExportOfATable(t *testing.T) {
 			[]string{
 				`{"key":"a","subscriptions":{"News":true}}`, `!line 3: column "News" is neither on nor off`, `!line 4: it has 1 cells, the header 2`, `!line 5: the unique key is empty`,
 				`!line 6: extraneous`, `{"key":"e","subscriptions":{"News":false}}`,
-			}, "",
+			},
+			"",
 		},
 		"no key":           {"mail,News\na,1\n", nil, `no column "emailAddress", the unique key of the integration; it has mail, News`},
 		"no subscriptions": {"emailAddress,age\na,1\n", nil, "no subscription of the table"},

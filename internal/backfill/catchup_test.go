@@ -353,3 +353,51 @@ func heldLines(from, to int) (body []byte) {
 	}
 	return body
 }
+
+// A webhook that was not accepted is remembered, once, until it has been fetched;
+// and a restored database that nobody has resumed fetches nothing by itself.
+func TestCatchUpAfterErrors(t *testing.T) {
+	t.Parallel()
+	db, h := opened(t)
+	d := &truth{events: []fact{{"e", "ana", "news", noon.Add(-time.Minute), false}}}
+	c := fetching(db, h, d)
+	c.Every = 24 * time.Hour
+	i := connect(t, db, "acme")
+	was := store.CatchUp{Organization: "acme", Done: true, AliveAt: noon.Add(-time.Second), EndedAt: noon.Add(-2 * time.Hour)}
+	if err := db.SaveCatchUp(t.Context(), &was); err != nil {
+		t.Fatal(err)
+	}
+	row := func() store.CatchUp {
+		t.Helper()
+		row, err := db.CatchUp(t.Context(), "acme")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return row
+	}
+	c.Missed("acme")
+	for range 2 {
+		if err := c.tend(t.Context(), i, d); err != nil {
+			t.Fatal(err)
+		}
+		if r := row(); r.MissedAt != noon || r.Running || d.calls > 0 {
+			t.Errorf("at once: %+v, %d calls", r, d.calls)
+		}
+	}
+	later := row()
+	later.MissedAt = noon.Add(-7 * time.Minute)
+	if err := db.SaveCatchUp(t.Context(), &later); err != nil {
+		t.Fatal(err)
+	}
+	paused := *i
+	paused.Status, paused.Snapshot.RestoredAt = store.Paused, noon
+	if err := c.tend(t.Context(), &paused, d); err != nil || d.calls > 0 {
+		t.Errorf("a restored database that is paused: %d calls, %v", d.calls, err)
+	}
+	if err := c.tend(t.Context(), i, d); err != nil {
+		t.Fatal(err)
+	}
+	if r := row(); r.MissedAt != 0 || r.Reason != store.CatchUpMissed || r.EndedAt != noon || r.Changed != 1 {
+		t.Errorf("after six minutes: %+v", r)
+	}
+}

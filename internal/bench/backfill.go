@@ -27,7 +27,9 @@ type taken struct {
 	rows         int
 	took, read   time.Duration // in all; the file read alone
 	peak, client int64         // memory of the server and of the command
+	cpu          time.Duration // of the server
 	webhooks     float64       // merged a second, in the same run; 0 where that is no matter
+	webhook      time.Duration // processor time of the server for one, merging included
 }
 
 func (t *taken) perSecond() float64 { return float64(t.rows) / t.took.Seconds() }
@@ -50,7 +52,7 @@ func (b *bench) importing(ctx context.Context, r *report) (err error) {
 		}
 	}
 	slices.Sort(s.sustained)
-	r.imported = taken{rows: data.People, webhooks: s.sustained[len(s.sustained)/2]}
+	r.imported = taken{rows: data.People, webhooks: s.sustained[len(s.sustained)/2], webhook: s.figures().cpu}
 	path := filepath.Join(b.dir, "events.ndjson")
 	if err := writeEvents(path, data.People); err != nil {
 		return err
@@ -74,9 +76,14 @@ func (b *bench) reconciling(ctx context.Context, r *report) (err error) {
 	if err := writeExport(path, data.People); err != nil {
 		return err
 	}
-	r.reconciled = taken{rows: data.People}
-	progress("reconciling %d profiles", data.People)
-	return r.reconciled.measure(ctx, b, p, path, records, "reconcile", "--policy", "report", data.Integration, path)
+	r.learnt, r.reconciled = taken{rows: data.People}, taken{rows: data.People}
+	for _, t := range []*taken{&r.learnt, &r.reconciled} { // then there is nothing left to learn
+		progress("reconciling %d profiles", data.People)
+		if err := t.measure(ctx, b, p, path, records, "reconcile", "--policy", "report", data.Integration, path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // measure runs the command, and reads the file alone.
@@ -93,6 +100,10 @@ func (t *taken) measure(ctx context.Context, b *bench, p *process, path string, 
 	}
 	cmd := exec.CommandContext(ctx, b.binary, args...) //nolint:gosec // our own program
 	cmd.Env = append(append(os.Environ(), programEnv...), "CONSENTSYNC_URL="+p.url)
+	before, err := p.cpuTime()
+	if err != nil {
+		return err
+	}
 	began = time.Now()
 	out, err := cmd.CombinedOutput()
 	t.took = time.Since(began)
@@ -102,6 +113,11 @@ func (t *taken) measure(ctx context.Context, b *bench, p *process, path string, 
 	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
 		t.client = usage.Maxrss << 10
 	}
+	after, err := p.cpuTime()
+	if err != nil {
+		return err
+	}
+	t.cpu = after - before
 	t.peak, err = p.peakMemory()
 	return err
 }
@@ -179,12 +195,19 @@ func (r *report) backfillLines(line func(...any)) {
 		ratio := t.perSecond() / t.webhooks
 		line(fmt.Sprintf("import of %d events, a second; baseline: webhooks merged", t.rows), fmt.Sprintf("%.0f", t.perSecond()), fmt.Sprintf("%.0f", t.webhooks),
 			fmt.Sprintf("**%.2f**", ratio), fmt.Sprintf("at least %.1f", leastImport), yes(ratio >= leastImport))
+		one := t.cpu / time.Duration(t.rows)
+		line("processor time of the server for one; baseline: a webhook", short(one), short(t.webhook), fmt.Sprintf("%.2f", float64(one)/float64(t.webhook)), "", "")
 		line("most resident memory of it, server and command", megabytes(t.peak)+", "+megabytes(t.client), "", "", "under 300 MB", yes(max(t.peak, t.client) < mostImportMemory))
+	}
+	if t := r.learnt; t.rows > 0 {
+		line(fmt.Sprintf("reconciliation of %d rows that tell something new of nearly everybody", t.rows), short(t.took), short(t.read), fmt.Sprintf("%.0f", t.took.Seconds()/t.read.Seconds()), "", "")
+		line("processor time of the server for a row", short(t.cpu/time.Duration(t.rows)), "", "", "", "")
 	}
 	if t := r.reconciled; t.rows > 0 {
 		most := time.Duration(float64(mostReconcile) * float64(t.rows) / 1e6)
 		line(fmt.Sprintf("reconciliation of %d rows; baseline: reading the file", t.rows), short(t.took), short(t.read), fmt.Sprintf("%.0f", t.took.Seconds()/t.read.Seconds()),
 			"under "+short(most), yes(t.took < most))
+		line("processor time of the server for a row", short(t.cpu/time.Duration(t.rows)), "", "", "", "")
 		line("most resident memory of it, server and command", megabytes(t.peak)+", "+megabytes(t.client), "", "", "", "")
 	}
 }

@@ -49,8 +49,9 @@ type report struct {
 	bulk                 []bulked // a tenth of the profiles, then all
 	postgres             onPostgres
 	simulated            simulated
-	imported, reconciled taken
 	pages                []paged // of the console, a bare one first
+	imported             taken
+	learnt, reconciled   taken // the first reconciliation, and the next
 }
 
 // ratios gives what each round came to.

@@ -10,6 +10,7 @@ import (
 
 const (
 	selectImports  = `SELECT ` + store.ImportColumns + ` FROM imports WHERE `
+	openImportSQL  = `INSERT INTO imports (` + store.ImportColumns + `) VALUES (?, ?, ?, 0, '{}', 0, ?, ?) ON CONFLICT DO NOTHING`
 	importFilesSQL = `SELECT file, fingerprint, taken FROM import_files WHERE organization = ? AND import = ? ORDER BY file`
 	takeFileSQL    = `INSERT INTO import_files (organization, import, file, fingerprint, taken) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET fingerprint = excluded.fingerprint, taken = excluded.taken`
@@ -28,8 +29,7 @@ const (
 func (e *Engine) OpenImport(ctx context.Context, organization, name string, changes ...store.Change) (*store.Import, error) {
 	err := e.inTx(ctx, func(tx *sql.Tx) error {
 		now := int64(consent.TimeOf(e.now()))
-		res, err := tx.ExecContext(ctx, `INSERT INTO imports (`+store.ImportColumns+`) VALUES (?, ?, ?, 0, '{}', 0, ?, ?) ON CONFLICT DO NOTHING`,
-			organization, store.NewID().String(), name, now, now)
+		res, err := tx.ExecContext(ctx, openImportSQL, organization, store.NewID().String(), name, now, now)
 		if err != nil {
 			return err
 		}

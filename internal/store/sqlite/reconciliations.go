@@ -10,6 +10,8 @@ import (
 )
 
 const (
+	startReconciliationSQL = `INSERT INTO reconciliations (` + store.ReconciliationColumns + `) SELECT ?1, ?2, ?3, 1, ?4, ?5
+		WHERE EXISTS (SELECT 1 FROM integrations WHERE organization = ?1 AND id = ?2)`
 	selectReconciliations = `SELECT ` + store.ReconciliationColumns + ` FROM reconciliations WHERE `
 	heldRowsSQL           = `SELECT person, cells FROM held_rows WHERE organization = ? AND integration = ? AND run = ? AND person > ? ORDER BY person LIMIT ?`
 	forgetHeldSQL         = `DELETE FROM held_rows WHERE organization = ?1 AND integration = ?2 AND (run, person) IN
@@ -31,8 +33,7 @@ func (e *Engine) StartReconciliation(ctx context.Context, r *store.Reconciliatio
 			WHERE organization = ? AND integration = ? AND state IN ('loading', 'comparing')`, r.Organization, r.ID); err != nil {
 			return err
 		}
-		res, err := tx.ExecContext(ctx, `INSERT INTO reconciliations (`+store.ReconciliationColumns+`) SELECT ?1, ?2, ?3, 1, ?4, ?5
-			WHERE EXISTS (SELECT 1 FROM integrations WHERE organization = ?1 AND id = ?2)`, r.Organization, r.ID, r.RunID[:], string(r.State), body)
+		res, err := tx.ExecContext(ctx, startReconciliationSQL, r.Organization, r.ID, r.RunID[:], string(r.State), body)
 		if err != nil {
 			return err
 		}
@@ -101,20 +102,8 @@ func (e *Engine) HeldRows(ctx context.Context, r *store.Reconciliation, after []
 func (e *Engine) SaveReconciliation(ctx context.Context, r *store.Reconciliation, s store.ReconciliationStep) error {
 	return e.saveReconciliation(ctx, r, func(tx *sql.Tx) error {
 		now := int64(consent.TimeOf(e.now()))
-		for i := range s.Learnt {
-			l := &s.Learnt[i]
-			k := store.DeliveryKey{Organization: r.Organization, Integration: r.ID, Target: store.TargetActito, Person: l.Person}
-			var known string
-			err := tx.QueryRowContext(ctx, `SELECT known FROM deliveries WHERE `+oneDelivery, deliveryKey(k)...).Scan(&known)
-			if err := ignoreNoRows(err); err != nil {
-				return err
-			}
-			if known, err = l.Learn(known); err != nil {
-				return err
-			}
-			if _, err := tx.ExecContext(ctx, learnSQL, r.Organization, r.ID, l.Person[:], int64(l.At), int64(l.At), now, known); err != nil {
-				return err
-			}
+		if err := learnHeld(ctx, tx, r, s.Learnt, now); err != nil {
+			return err
 		}
 		for _, d := range s.Due {
 			if _, err := tx.ExecContext(ctx, markDueSQL, r.Organization, r.ID, d.Person[:], int64(d.Class), int64(d.ConsentAt), now, d.HoldGrants, 0, string(store.TargetActito)); err != nil {
@@ -129,6 +118,38 @@ func (e *Engine) SaveReconciliation(ctx context.Context, r *store.Reconciliation
 		}
 		return nil
 	})
+}
+
+// learnHeld adds to what is known of profiles.
+func learnHeld(ctx context.Context, tx *sql.Tx, r *store.Reconciliation, learnt []store.Learnt, now int64) error {
+	if len(learnt) == 0 {
+		return nil
+	}
+	known, err := tx.PrepareContext(ctx, `SELECT known FROM deliveries WHERE `+oneDelivery)
+	if err != nil {
+		return err
+	}
+	defer known.Close() //nolint:errcheck // it ends with the transaction
+	save, err := tx.PrepareContext(ctx, learnSQL)
+	if err != nil {
+		return err
+	}
+	defer save.Close() //nolint:errcheck // it ends with the transaction
+	for i := range learnt {
+		l := &learnt[i]
+		var text string
+		err := known.QueryRowContext(ctx, r.Organization, r.ID, string(store.TargetActito), l.Person[:]).Scan(&text)
+		if err := ignoreNoRows(err); err != nil {
+			return err
+		}
+		if text, err = l.Learn(text); err != nil {
+			return err
+		}
+		if _, err := save.ExecContext(ctx, r.Organization, r.ID, l.Person[:], int64(l.At), int64(l.At), now, text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (e *Engine) saveReconciliation(ctx context.Context, r *store.Reconciliation, f func(*sql.Tx) error) error {
