@@ -4,7 +4,7 @@ VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 TOOL    = go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test watch check lint fmt fmt-check fuzz vuln bench soak screens
+.PHONY: help build run test watch check lint fmt fmt-check fuzz vuln bench soak screens release
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bench: ## measure
 
 soak: ## the long fault tests of several nodes; scripts/soak 30m for longer
 	scripts/soak
+
+release: ## binaries, packages and images for each platform, into dist
+	go run ./internal/release
 
 screens: ## pictures of the console's pages, into docs/screens
 	mkdir -p docs/screens

@@ -12,10 +12,14 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+	_ "golang.org/x/crypto/x509roots/fallback" // where the system has no certificates, as in an image from scratch
 )
 
-// version is set by the linker.
-var version = "dev"
+// version and commit are set by the linker.
+var (
+	version = "dev"
+	commit  = ""
+)
 
 type commands struct {
 	Serve       serveCommand       `cmd:"" help:"Take webhooks of Didomi and deliver to Actito."`
@@ -96,6 +100,10 @@ func run(ctx context.Context, args []string, std streams) int {
 type versionCommand struct{}
 
 func (versionCommand) Run(std streams) error {
-	std.sayf("consentsync %s\n", version)
+	if commit == "" {
+		std.sayf("consentsync %s\n", version)
+	} else {
+		std.sayf("consentsync %s (%s)\n", version, commit)
+	}
 	return nil
 }
