@@ -73,7 +73,7 @@ func (a *auditVerifyCommand) Run(ctx context.Context, std streams) error {
 		if v == nil {
 			v = audit.NewVerifier(page.Header, key, noted...)
 		}
-		v.Horizons(page.Header.Horizons)
+		v.Horizons(page.Horizons)
 		for i := range page.Data {
 			v.Link(&page.Data[i])
 		}
@@ -143,7 +143,7 @@ func filePages(path string) iter.Seq2[*audit.Page, error] {
 			yield(nil, err)
 			return
 		}
-		defer f.Close()
+		defer f.Close() //nolint:errcheck // it was only read
 		lines := bufio.NewScanner(f)
 		lines.Buffer(nil, mostLine)
 		page := &audit.Page{}

@@ -9,7 +9,7 @@ import (
 
 // mostLinks bounds the links of one page of the audit, each of which has up to
 // 256 records.
-const mostLinks = 50
+const mostLinks = 20
 
 func (a *API) exportAudit(r *http.Request) (int, any, error) {
 	limit, err := limitOf(r)

@@ -101,7 +101,7 @@ func (s *Service) view(ctx context.Context, organization string, r *store.AuditR
 // form gives the sealed form of a record as it is now. Whose event a deletion
 // was may have been learnt after it was sealed: either is right.
 func (s *Service) form(r *store.AuditRecord) ([]byte, error) {
-	if r.Event != nil && !(r.Event.Type == consent.EventDeleted && r.Person == store.PersonKey{}) {
+	if r.Event != nil && (r.Event.Type != consent.EventDeleted || r.Person != store.PersonKey{}) {
 		now := *r
 		now.Person = r.Event.Person
 		return s.Hasher.Sealed(&now)

@@ -52,11 +52,10 @@ const mostProblems = 100
 // reordered, cut off or forged since it was sealed. What is missing must be
 // explained by sealed records of the erasure, or of the retention, behind it.
 type Verifier struct {
-	key      PublicKey
-	noted    []Checkpoint
-	report   Report
-	position int64
-	last     store.AuditLink
+	key    PublicKey
+	noted  []Checkpoint
+	report Report
+	last   store.AuditLink
 
 	gone     map[store.Kept]int64 // the newest of each kind that retention must have removed
 	erased   map[string]Problem   // where a person's record is erased first
@@ -253,7 +252,7 @@ func (v *Verifier) learn(form []byte) {
 }
 
 // timeOf is when an id was made.
-func timeOf(id store.ID) int64 { return int64(binary.BigEndian.Uint64(id[:8])>>16) * 1000 } //nolint:gosec // 48 bits
+func timeOf(id store.ID) int64 { return int64(binary.BigEndian.Uint64(id[:8])>>16) * 1000 }
 
 // End tells what was found, after the last link.
 func (v *Verifier) End() Report {

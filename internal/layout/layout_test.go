@@ -69,6 +69,7 @@ func TestCheck(t *testing.T) {
 		{"outbound, api", "internal/outbound/x.go", imports("consentsync/internal/api"), "clients of the outside"},
 
 		{"ingest, deliver", "internal/ingest/x.go", imports("consentsync/internal/deliver"), "accepting an event"},
+		{"ingest, audit", "internal/ingest/x.go", imports("consentsync/internal/audit"), "nobody waits for it"},
 		{"ingest, didomi", "internal/ingest/x.go", imports("consentsync/internal/didomi"), ""},
 		{"ingest, an engine", "internal/ingest/x.go", imports("consentsync/internal/store/sqlite"), "only app chooses an engine"},
 		{"ingest, an engine in a test", "internal/ingest/x_test.go", imports("consentsync/internal/store/sqlite"), ""},

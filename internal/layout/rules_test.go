@@ -53,6 +53,12 @@ var rules = []rule{
 		why:   "accepting an event must not depend on delivering it",
 	},
 	{
+		in:    []string{"internal/ingest", "internal/deliver"},
+		tests: true,
+		never: []string{"internal/audit"},
+		why:   "the audit looks at what was committed; nobody waits for it",
+	},
+	{
 		in:    []string{"internal/deliver"},
 		tests: true,
 		never: []string{"internal/ingest", "internal/api", "internal/actito", "internal/didomi"},

@@ -106,13 +106,16 @@ type AuditLink struct {
 
 // CallCursor is the place of a call in the order in which calls are answered.
 func CallCursor(c *Call) []byte {
-	b := binary.BigEndian.AppendUint64(nil, uint64(max(0, c.AnsweredAt))) //nolint:gosec // times are not negative
+	b := binary.BigEndian.AppendUint64(nil, uint64(max(0, c.AnsweredAt)))
 	return append(append(b, c.Person[:]...), c.ID[:]...)
 }
 
-// ReadCallCursor reads a CallCursor; anything else is the beginning.
+// ReadCallCursor reads a CallCursor; anything else is the beginning, after all
+// that are not answered.
 func ReadCallCursor(b []byte) (answered consent.Time, person PersonKey, id ID) {
 	if len(b) != 8+len(person)+len(id) {
+		copy(person[:], Newest(ID{}))
+		copy(id[:], Newest(ID{}))
 		return 0, person, id
 	}
 	copy(person[:], b[8:])

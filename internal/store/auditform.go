@@ -141,7 +141,7 @@ func (c *AuditedCall) Commitments() []byte {
 	return append(content[:], answer[:]...)
 }
 
-// Digest gives the digest of a sealed form.
+// SealDigest gives the digest of a sealed form.
 func SealDigest(form []byte) [32]byte { return sha256.Sum256(form) }
 
 // ScanAuditEvent reads HeaderColumns, the commitment, and the erased entity, of

@@ -21,7 +21,7 @@ const (
 	unsealedChangesSQL = `SELECT ` + store.ChangeColumns + `, ` + sealed + `'change' AND a.id = c.id` + once + `
 		FROM changes c WHERE organization = $1 AND id > $2 AND id < $3 ORDER BY id LIMIT $4`
 	unsealedCallsSQL = `SELECT ` + store.AuditCallColumns + `, ` + sealed + `'call' AND a.id = c.id AND a.person = c.person` + once + `
-		FROM calls c WHERE organization = $1 AND answered_at > 0 AND answered_at < $5 AND (answered_at, person, id) > ($2, $3, $4)
+		FROM calls c WHERE organization = $1 AND answered_at < $5 AND (answered_at, person, id) > ($2, $3, $4)
 		ORDER BY answered_at, person, id LIMIT $6`
 	unsealedBegunSQL = `SELECT ` + store.AuditCallColumns + `, ` + sealed + `'begun' AND a.id = c.id AND a.person = c.person` + once + `
 		FROM calls c WHERE organization = $1 AND answered_at = 0 AND id < $2 ORDER BY person, id`

@@ -238,7 +238,7 @@ func (e *Engine) toErase(ctx context.Context, tx *tx, x *store.Erasure) ([]*stor
 		return nil, "", err
 	}
 	users = store.Linked(own[0], users)
-	if x.IfGone && !(own[0].State.Gone() || store.AllGone(users)) {
+	if x.IfGone && !own[0].State.Gone() && !store.AllGone(users) {
 		return nil, "", store.ErrNotGone("postgres.Erase")
 	}
 	return append(own, users...), own[0].OrganizationUserID, nil

@@ -18,11 +18,13 @@ const (
 	unsealedChangesSQL = `SELECT ` + store.ChangeColumns + `, ` + sealed + `'change' AND a.id = c.id)
 		FROM changes c WHERE organization = ?1 AND id > ?2 AND id < ?3 ORDER BY id LIMIT ?4`
 	unsealedCallsSQL = `SELECT ` + store.AuditCallColumns + `, ` + sealed + `'call' AND a.id = c.id AND a.person = c.person)
-		FROM calls c INDEXED BY calls_by_answer WHERE organization = ?1 AND answered_at > 0 AND answered_at < ?5 AND (answered_at, person, id) > (?2, ?3, ?4)
+		FROM calls c INDEXED BY calls_by_answer WHERE organization = ?1 AND answered_at < ?5 AND (answered_at, person, id) > (?2, ?3, ?4)
 		ORDER BY answered_at, person, id LIMIT ?6`
 	unsealedBegunSQL = `SELECT ` + store.AuditCallColumns + `, ` + sealed + `'begun' AND a.id = c.id AND a.person = c.person)
 		FROM calls c INDEXED BY calls_by_answer WHERE organization = ?1 AND answered_at = 0 AND id < ?2 ORDER BY person, id`
 
+	insertLinkSQL   = `INSERT INTO audit_links (` + store.AuditLinkColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertRecordSQL = `INSERT INTO audit_records (organization, ` + store.AuditRecordColumns + `) VALUES (?, ?, ?, ?, ?, ?)`
 	auditHeadSQL    = `SELECT ` + store.AuditHeadColumns + ` FROM audit_heads WHERE organization = ?`
 	auditLinksSQL   = `SELECT ` + store.AuditLinkColumns + ` FROM audit_links WHERE organization = ? AND number > ? ORDER BY number LIMIT ?`
 	auditLinkSQL    = `SELECT ` + store.AuditLinkColumns + ` FROM audit_links INDEXED BY audit_links_by_first WHERE organization = ? AND first <= ? ORDER BY first DESC LIMIT 1`
@@ -108,13 +110,13 @@ func (e *Engine) AppendAudit(ctx context.Context, h *store.AuditHead, l store.Au
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, store.ErrSealedElsewhere("sqlite.AppendAudit"))
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO audit_links (`+store.AuditLinkColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		if _, err := tx.ExecContext(ctx, insertLinkSQL,
 			h.Organization, l.Number, l.First, l.Last, int64(l.At), l.Previous[:], l.Root[:], l.Hash[:], l.Key, l.Signature); err != nil {
 			return err
 		}
 		for i := range records {
 			r := &records[i]
-			if _, err := tx.ExecContext(ctx, `INSERT INTO audit_records (organization, `+store.AuditRecordColumns+`) VALUES (?, ?, ?, ?, ?, ?)`,
+			if _, err := tx.ExecContext(ctx, insertRecordSQL,
 				h.Organization, r.Position, string(r.Kind), r.ID[:], r.Person[:], r.Digest[:]); err != nil {
 				return err
 			}

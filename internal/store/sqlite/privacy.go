@@ -201,7 +201,7 @@ func (e *Engine) toErase(ctx context.Context, tx *sql.Tx, x *store.Erasure) ([]*
 		return nil, "", err
 	}
 	users = store.Linked(own[0], users)
-	if x.IfGone && !(own[0].State.Gone() || store.AllGone(users)) {
+	if x.IfGone && !own[0].State.Gone() && !store.AllGone(users) {
 		return nil, "", store.ErrNotGone("sqlite.Erase")
 	}
 	return append(own, users...), own[0].OrganizationUserID, nil

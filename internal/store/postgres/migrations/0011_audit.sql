@@ -1,6 +1,8 @@
 -- +goose NO TRANSACTION
--- Calls may be many: their index is made while others go on. Whatever is there
--- already, should this have been interrupted, stays.
+-- Each statement is a transaction of its own: while the index of calls is made,
+-- which may be many, calls wait to be recorded, and accepting does not. It is not
+-- made CONCURRENTLY, which waits for whoever waits for this migration. Whatever
+-- is there already, should this have been interrupted, stays.
 
 -- +goose Up
 
@@ -50,8 +52,7 @@ CREATE TABLE IF NOT EXISTS audit_records (
 ALTER TABLE calls ADD COLUMN IF NOT EXISTS revision bigint NOT NULL DEFAULT 0;
 ALTER TABLE calls ADD COLUMN IF NOT EXISTS salt bytea NOT NULL DEFAULT '';
 ALTER TABLE calls ADD COLUMN IF NOT EXISTS erased bytea NOT NULL DEFAULT '';
-DROP INDEX IF EXISTS calls_by_answer;
-CREATE INDEX CONCURRENTLY calls_by_answer ON calls (organization, answered_at, person, id);
+CREATE INDEX IF NOT EXISTS calls_by_answer ON calls (organization, answered_at, person, id);
 
 -- The keyed hash of an entity id that is erased.
 ALTER TABLE events ADD COLUMN IF NOT EXISTS erased bytea NOT NULL DEFAULT '';
