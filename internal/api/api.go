@@ -5,6 +5,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 	"consentsync/internal/people"
 	"consentsync/internal/reply"
 	"consentsync/internal/store"
+	"consentsync/internal/telemetry"
 )
 
 // Store is what the API needs of the database beside its services.
@@ -100,7 +102,6 @@ const byToken = "platform administrator's token"
 
 func (a *API) serve(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := a.Now()
 		status, body, err := 0, any(nil), a.Admin.Check(r)
 		if err == nil {
 			status, body, err = h(r.WithContext(changes.WithActor(r.Context(), byToken)))
@@ -117,7 +118,9 @@ func (a *API) serve(h handler) http.Handler {
 		default:
 			reply.JSON(w, status, body)
 		}
-		a.Log.InfoContext(r.Context(), "request", "pattern", r.Pattern, "status", status, "milliseconds", a.Now().Sub(start).Milliseconds())
+		if organization := cmp.Or(r.PathValue("organization_id"), r.URL.Query().Get("organization_id")); organization != "" {
+			telemetry.Note(r.Context(), slog.String("organization", organization))
+		}
 	})
 }
 

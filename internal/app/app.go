@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
 	"consentsync/internal/accounts"
@@ -28,6 +27,7 @@ import (
 	"consentsync/internal/outbound"
 	"consentsync/internal/people"
 	"consentsync/internal/store"
+	"consentsync/internal/telemetry"
 )
 
 // App is the running program.
@@ -40,6 +40,7 @@ type App struct {
 	server    *http.Server
 	listener  net.Listener
 	health    *health
+	metrics   *prometheus.Registry
 	first     string
 
 	stop   context.CancelFunc
@@ -53,13 +54,13 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (_ *App, err error
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	a := &App{cfg: cfg, log: log}
+	a := &App{cfg: cfg, log: log, metrics: telemetry.NewRegistry(cmp.Or(cfg.Version, "unknown"))}
 	defer func() {
 		if err != nil {
 			a.close()
 		}
 	}()
-	if a.engine, err = openEngine(ctx, cfg, log); err != nil {
+	if a.engine, err = openEngine(ctx, cfg, log, a.metrics); err != nil {
 		return nil, err
 	}
 	keys, err := openKeyring(ctx, a.engine, cfg)
@@ -96,8 +97,7 @@ const usualCallTimeout = 75 * time.Second
 
 // wire connects the parts and starts them.
 func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, users *accounts.Service) error {
-	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	metrics := a.metrics
 	client := outbound.New(outbound.Options{
 		AllowPrivateNetworks: a.cfg.AllowPrivateNetworks, UserAgent: "consentsync",
 		Timeout: cmp.Or(a.cfg.CallTimeout, usualCallTimeout), HeaderTimeout: cmp.Or(a.cfg.CallTimeout, usualCallTimeout),
@@ -128,7 +128,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 		a.engine.Hint()
 	}
 	tokens := auth.NewTokens(keys.Token, a.cfg.TokenLife, a.engine.Clock)
-	a.health = &health{engine: a.engine}
+	a.health = newHealth(a.engine, a.cfg, a.delivery, a.committer, metrics)
 
 	explainer := &people.Service{Store: a.engine, Hasher: hasher}
 	history := &events.Service{Store: a.engine, Hasher: hasher}
@@ -149,7 +149,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 	a.health.register(mux, metrics)
 
 	a.server = &http.Server{
-		Handler: guard(mux, a.log), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 2 * time.Minute,
+		Handler: telemetry.Requests(a.log, guard(mux, a.log)), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 2 * time.Minute,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -165,6 +165,7 @@ func (a *App) wire(keys *auth.Keyring, admin *auth.Admin, hasher *store.Hasher, 
 		return nil
 	})
 	a.tasks.Go(func() error { return a.engine.tend(ctx, a.delivery.Wake) })
+	a.tasks.Go(func() error { return a.notifier().Run(ctx) })
 	a.tasks.Go(func() error {
 		if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
 			return err
@@ -182,10 +183,17 @@ func (a *App) URL() string { return "http://" + a.listener.Addr().String() }
 // and opens everything: it is for the eyes of whoever started the program.
 func (a *App) FirstInvitation() string { return a.first }
 
-// shutdownTime bounds how long requests under way may take at shutdown.
-const shutdownTime = 10 * time.Second
+const (
+	// shutdownTime bounds how long requests under way may take at shutdown,
+	// drainTime all else after them: calls to Actito have 10 s, and leases are given
+	// back.
+	shutdownTime = 10 * time.Second
+	drainTime    = 25 * time.Second
+)
 
-// Stop lets requests and calls under way end, then closes the database.
+// Stop lets requests and calls under way end, then closes the database. What has
+// not ended within the two bounds above is left to the end of the process: what
+// was acknowledged is on disk, and what was in flight is found at the next start.
 func (a *App) Stop(ctx context.Context) error {
 	a.health.stopping.Store(true)
 	ctx, cancel := context.WithTimeout(ctx, shutdownTime)
@@ -194,10 +202,26 @@ func (a *App) Stop(ctx context.Context) error {
 	if err != nil {
 		err = errors.Join(err, a.server.Close())
 	}
-	a.committer.Close()
-	a.stop()
-	err = errors.Join(err, a.tasks.Wait())
-	return errors.Join(err, a.engine.Close())
+	drained, late := within(drainTime, func() error {
+		a.committer.Close()
+		a.stop()
+		return errors.Join(a.tasks.Wait(), a.engine.Close())
+	})
+	return errors.Join(err, drained, late)
+}
+
+// within runs f, and waits no longer than d: late is an error then, and f goes on.
+func within(d time.Duration, f func() error) (err, late error) {
+	ended := make(chan error, 1)
+	go func() { ended <- f() }()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case err = <-ended:
+		return err, nil
+	case <-timer.C:
+		return nil, fmt.Errorf("what was under way did not end within %v, and is cut", d)
+	}
 }
 
 // close undoes a start that failed.

@@ -17,6 +17,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"consentsync/internal/notify"
+	"consentsync/internal/telemetry"
 )
 
 // Config is what a user sets. Every field is a flag of `consentsync serve` and
@@ -34,10 +37,15 @@ type Config struct {
 	ReadbackDelay        time.Duration `help:"Read a profile once more this long after an unclear answer." default:"30s" env:"CONSENTSYNC_READBACK_DELAY"`
 	LogLevel             string        `help:"Least severe messages to log: debug, info, warn, error." default:"info" enum:"debug,info,warn,error" env:"CONSENTSYNC_LOG_LEVEL"`
 
+	Notify notify.Config `embed:"" prefix:"notify-"`
+
 	// CallTimeout bounds one call to Actito; zero is the usual 75 s. It is no
 	// flag: Actito answers slowly rather than not at all, so less than a minute
 	// would only make calls unclear. Tests that wait for it set less.
 	CallTimeout time.Duration `kong:"-"`
+
+	// Version is what the metrics say that runs.
+	Version string `kong:"-"`
 
 	// AdminToken and MasterKey are secrets: they come from the environment,
 	// never from the command line, where others could see them.
@@ -49,6 +57,9 @@ type Config struct {
 func (c *Config) Validate() error {
 	if c.TokenLife < time.Second || c.TokenLife > 24*time.Hour {
 		return fmt.Errorf("--token-life: must be between 1s and 24h")
+	}
+	if err := c.Notify.Validate(); err != nil {
+		return err
 	}
 	if c.ConfirmAfter <= 0 {
 		return fmt.Errorf("--confirm-after: must be longer than 0")
@@ -74,14 +85,17 @@ var nodeForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // nodeName is what this process holds leases under. No other process ever has
 // the same: two that believed to be one would both deliver.
-func (c *Config) nodeName() string {
-	host, _ := os.Hostname() // without one there is still what is of its own
-	return cmp.Or(c.Node, host, "node") + "-" + uuid.NewString()[:13]
+func (c *Config) nodeName() string { return c.plainName() + "-" + uuid.NewString()[:13] }
+
+// plainName is what people know this node by.
+func (c *Config) plainName() string {
+	host, _ := os.Hostname() // without one a name is given
+	return cmp.Or(c.Node, host, "node")
 }
 
 // Logger makes the logger that the configuration asks for.
 func (c *Config) Logger(w io.Writer) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(strings.ToUpper(c.LogLevel))) // kong has checked it; otherwise it stays info
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+	return telemetry.Logger(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
 }

@@ -55,6 +55,7 @@ type courier struct {
 	node     string
 	reported report
 	effects  effects
+	overdue  overdue
 }
 
 func (c *courier) clock() consent.Time { return consent.TimeOf(c.now()) }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -12,6 +11,7 @@ import (
 	"consentsync/internal/consent"
 	"consentsync/internal/reply"
 	"consentsync/internal/store"
+	"consentsync/internal/telemetry"
 )
 
 // Integrations finds the integration that a webhook of Actito's is for.
@@ -42,11 +42,13 @@ func NewActito(c *Committer, i Integrations, header string, secret func(*store.I
 	if r != nil {
 		r.MustRegister(a.counts)
 	}
+	for _, outcome := range []string{"accepted", consent.Invalid.String(), consent.Unauthorized.String(), consent.Transient.String(), consent.Internal.String()} {
+		a.counts.WithLabelValues(outcome)
+	}
 	return a
 }
 
 func (a *Actito) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	start := time.Now()
 	t, err := a.take(w, r)
 	outcome := "accepted"
 	if err != nil {
@@ -59,7 +61,7 @@ func (a *Actito) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		reply.JSON(w, http.StatusOK, t)
 	}
 	a.counts.WithLabelValues(outcome).Inc()
-	a.log.InfoContext(r.Context(), "webhook of Actito", "outcome", outcome, "told", t.Told, "unread", t.Unread, "milliseconds", time.Since(start).Milliseconds())
+	telemetry.Note(r.Context(), slog.String("integration", r.PathValue("integration_id")), slog.String("outcome", outcome), slog.Int("told", t.Told), slog.String("unread", t.Unread))
 }
 
 // told is the answer to a webhook.
