@@ -37,7 +37,7 @@ func TestMetricsAsDocumented(t *testing.T) {
 		return there && strings.Contains(string(text), `consentsync_integrations{status="active"} 1`)
 	})
 	documented := map[string]family{}
-	row := regexp.MustCompile("(?m)^\\| `(consentsync_[a-z_]+)` \\| ([a-z]+) \\| ([^|]*) \\|")
+	row := regexp.MustCompile("(?m)^\\| `(consentsync_[a-z_]+)` \\| ([a-z]+) \\|([^|]*)\\|")
 	for _, m := range row.FindAllStringSubmatch(read(t, "docs/metrics.md"), -1) {
 		labels := strings.FieldsFunc(m[3], func(r rune) bool { return strings.ContainsRune("`, ", r) })
 		slices.Sort(labels)
