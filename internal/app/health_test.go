@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -58,9 +59,7 @@ func TestReadyTellsDependenciesApart(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := map[string]string{"database": well, "disk": well, "inbox": well, "leases": well, "actito": well, "shutdown": well}
-			for name, says := range c.says {
-				want[name] = says
-			}
+			maps.Copy(want, c.says)
 			if d := cmp.Diff(want, got.Checks); d != "" || w.Code != c.status {
 				t.Errorf("the status is %d, want %d; the checks (-want +got):\n%s", w.Code, c.status, d)
 			}

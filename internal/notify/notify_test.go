@@ -158,13 +158,13 @@ func serveMail(l net.Listener, said chan<- string) {
 			return
 		}
 		all.WriteString(line + "\n")
-		switch {
-		case line == "DATA":
+		switch line {
+		case "DATA":
 			answer("354 go on")
 			lines, _ := c.ReadDotLines()
 			all.WriteString(strings.Join(lines, "\n") + "\n")
 			answer("250 taken")
-		case line == "QUIT":
+		case "QUIT":
 			answer("221 bye")
 			said <- all.String()
 			return

@@ -36,8 +36,7 @@ func (w *webhook) send(ctx context.Context, m Message) error {
 	resp, err := w.client.Do(r)
 	if err != nil {
 		// The address is often the secret: it is left out.
-		var withAddress *url.Error
-		if errors.As(err, &withAddress) {
+		if withAddress, ok := errors.AsType[*url.Error](err); ok {
 			err = withAddress.Err
 		}
 		return err

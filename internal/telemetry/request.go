@@ -28,7 +28,7 @@ func Requests(log *slog.Logger, next http.Handler) http.Handler {
 		r = r.WithContext(context.WithValue(r.Context(), contextKey{}, told))
 		w.Header().Set(RequestHeader, told.id)
 		answer := &answered{ResponseWriter: w}
-		defer func() { // also after a panic that ends the connection
+		defer func() { //nolint:contextcheck // told under the request's own context; also after a panic that ends the connection
 			level := slog.LevelInfo
 			if quiet(r.Pattern) {
 				level = slog.LevelDebug
