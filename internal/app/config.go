@@ -44,8 +44,9 @@ type Config struct {
 	// would only make calls unclear. Tests that wait for it set less.
 	CallTimeout time.Duration `kong:"-"`
 
-	// Version is what the metrics say that runs.
+	// Version and Commit are what the metrics say that runs.
 	Version string `kong:"-"`
+	Commit  string `kong:"-"`
 
 	// AdminToken and MasterKey are secrets: they come from the environment,
 	// never from the command line, where others could see them.

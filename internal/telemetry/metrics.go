@@ -10,12 +10,12 @@ import (
 
 // NewRegistry makes a registry that tells of the process, and which program it
 // is.
-func NewRegistry(version string) *prometheus.Registry {
+func NewRegistry(version, revision string) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "consentsync_build_info", Help: "Always 1; the labels tell which program runs.",
-	}, []string{"version", "goversion"})
-	build.WithLabelValues(version, runtime.Version()).Set(1)
+	}, []string{"version", "revision", "goversion"})
+	build.WithLabelValues(version, revision, runtime.Version()).Set(1)
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), build)
 	return r
 }
