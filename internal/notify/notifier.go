@@ -19,7 +19,7 @@ type Config struct {
 	SMTP     string   `help:"Mail server that sends the same to --notify-to; STARTTLS is used where it is offered." placeholder:"HOST:PORT" env:"CONSENTSYNC_NOTIFY_SMTP" name:"smtp"`
 	SMTPUser string   `help:"User at the mail server; the password is CONSENTSYNC_NOTIFY_SMTP_PASSWORD." placeholder:"NAME" env:"CONSENTSYNC_NOTIFY_SMTP_USER" name:"smtp-user"`
 	From     string   `help:"Address that mails come from." placeholder:"ADDRESS" env:"CONSENTSYNC_NOTIFY_FROM"`
-	To       []string `help:"Addresses that mails go to, apart by commas." placeholder:"ADDRESS,..." env:"CONSENTSYNC_NOTIFY_TO"`
+	To       []string `help:"Addresses that mails go to, apart by commas." placeholder:"ADDRESS" env:"CONSENTSYNC_NOTIFY_TO"`
 
 	// SMTPPassword is a secret: it comes from the environment.
 	SMTPPassword string `kong:"-"`
