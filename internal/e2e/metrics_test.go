@@ -22,6 +22,17 @@ type family struct {
 	labels []string
 }
 
+// counted is what one event that is delivered leaves behind.
+var counted = []string{
+	`consentsync_webhooks_total{outcome="applied"}`, "consentsync_webhook_duration_seconds_count", "consentsync_accept_batch_size_count",
+	`consentsync_consent_to_effect_seconds_count{kind="other"}`, `consentsync_deliveries_total{state="synced"}`, `consentsync_calls_total{operation="create",outcome="ok"}`,
+	`consentsync_leases_total{change="taken"}`, "consentsync_store_sync_duration_seconds_count", "consentsync_store_sync_batch_size_sum",
+	`consentsync_store_operation_duration_seconds_count{operation="accept"}`, `consentsync_store_operation_duration_seconds_count{operation="begin"}`,
+	`consentsync_store_operation_duration_seconds_count{operation="due"}`, `consentsync_store_operation_duration_seconds_count{operation="finish"}`,
+	`consentsync_store_operation_duration_seconds_count{operation="leases"}`, "consentsync_data_disk_available_bytes", "consentsync_data_disk_size_bytes",
+	`consentsync_calls_per_minute{limit="in_force"}`, "consentsync_licences_held",
+}
+
 // What stands in docs/metrics.md is what a server tells, neither more nor less;
 // and the alerts and the dashboard ask for nothing else.
 func TestMetricsAsDocumented(t *testing.T) {
@@ -35,6 +46,12 @@ func TestMetricsAsDocumented(t *testing.T) {
 		told = exposed(string(text))
 		_, there := told["consentsync_licence_held_since_timestamp_seconds"]
 		return there && strings.Contains(string(text), `consentsync_integrations{status="active"} 1`)
+	})
+	b.eventually("what was done is counted", func() bool {
+		_, text := b.ask(http.MethodGet, "/metrics", "")
+		return !slices.ContainsFunc(counted, func(series string) bool {
+			return !strings.Contains(string(text), "\n"+series+" ") || strings.Contains(string(text), "\n"+series+" 0\n")
+		})
 	})
 	documented := map[string]family{}
 	row := regexp.MustCompile("(?m)^\\| `(consentsync_[a-z_]+)` \\| ([a-z]+) \\|([^|]*)\\|")

@@ -33,6 +33,9 @@ func Requests(log *slog.Logger, next http.Handler) http.Handler {
 			if quiet(r.Pattern) {
 				level = slog.LevelDebug
 			}
+			if !log.Enabled(r.Context(), level) {
+				return
+			}
 			log.LogAttrs(r.Context(), level, "request", append([]slog.Attr{
 				slog.String("pattern", pattern(r)), slog.Int("status", answer.code()), slog.Int64("milliseconds", time.Since(start).Milliseconds()),
 			}, told.notes...)...)
