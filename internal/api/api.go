@@ -7,6 +7,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -26,6 +27,7 @@ import (
 	"consentsync/internal/reply"
 	"consentsync/internal/routes"
 	"consentsync/internal/store"
+	"consentsync/internal/telemetry"
 )
 
 // Store is what the API needs of the database beside its services.
@@ -151,7 +153,6 @@ func (a *API) Register(mux routes.Registrar) {
 
 func (a *API) serve(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := a.Now()
 		status, body := 0, any(nil)
 		who, role, err := a.admit(r)
 		if err == nil {
@@ -170,7 +171,9 @@ func (a *API) serve(h handler) http.Handler {
 		default:
 			reply.JSON(w, status, body)
 		}
-		a.Log.InfoContext(r.Context(), "request", "pattern", r.Pattern, "status", status, "milliseconds", a.Now().Sub(start).Milliseconds())
+		if organization := cmp.Or(r.PathValue("organization_id"), r.URL.Query().Get("organization_id")); organization != "" {
+			telemetry.Note(r.Context(), slog.String("organization", organization))
+		}
 	})
 }
 

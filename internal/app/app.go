@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
 	"consentsync/internal/accounts"
@@ -34,6 +33,7 @@ import (
 	"consentsync/internal/routes"
 	"consentsync/internal/signon"
 	"consentsync/internal/store"
+	"consentsync/internal/telemetry"
 )
 
 // App is the running program.
@@ -47,6 +47,7 @@ type App struct {
 	listener  net.Listener
 	mux       routes.Mux
 	health    *health
+	metrics   *prometheus.Registry
 	first     string
 
 	stop   context.CancelFunc
@@ -60,13 +61,13 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (_ *App, err error
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	a := &App{cfg: cfg, log: log}
+	a := &App{cfg: cfg, log: log, metrics: telemetry.NewRegistry(cmp.Or(cfg.Version, "unknown"), cfg.Commit)}
 	defer func() {
 		if err != nil {
 			a.close()
 		}
 	}()
-	if a.engine, err = openEngine(ctx, cfg, log); err != nil {
+	if a.engine, err = openEngine(ctx, cfg, log, a.metrics); err != nil {
 		return nil, err
 	}
 	keys, err := openKeyring(ctx, a.engine, cfg)
@@ -113,8 +114,7 @@ const usualSealAfter = 30 * time.Second
 
 // wire connects the parts and starts them.
 func (a *App) wire(keys *auth.Keyring, rotator *auth.Rotator, admin *auth.Admin, hasher *store.Hasher, users *accounts.Service) error {
-	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	metrics := a.metrics
 	client := outbound.New(outbound.Options{
 		AllowPrivateNetworks: a.cfg.AllowPrivateNetworks, UserAgent: "consentsync",
 		Timeout: cmp.Or(a.cfg.CallTimeout, usualCallTimeout), HeaderTimeout: cmp.Or(a.cfg.CallTimeout, usualCallTimeout),
@@ -156,7 +156,7 @@ func (a *App) wire(keys *auth.Keyring, rotator *auth.Rotator, admin *auth.Admin,
 	reconciler := &backfill.Reconciler{Store: a.engine, Hasher: hasher, Holds: a.delivery.Holds, Due: due, Changed: service.Changed, Log: a.log}
 	tokens := auth.NewTokens(keys.Token, a.cfg.TokenLife, a.engine.Clock)
 	callers := &auth.Callers{Clients: a.engine, Tokens: tokens, Now: a.engine.Clock}
-	a.health = &health{engine: a.engine}
+	a.health = newHealth(a.engine, a.cfg, a.delivery, a.committer, metrics)
 
 	signer, lag := audit.NewSigner(keys.Audit), cmp.Or(a.cfg.SealAfter, usualSealAfter)
 	sealer := &audit.Sealer{Store: a.engine, Hasher: hasher, Signer: signer, Node: a.cfg.nodeName(), Lag: lag, Now: a.engine.Clock, Log: a.log}
@@ -188,7 +188,7 @@ func (a *App) wire(keys *auth.Keyring, rotator *auth.Rotator, admin *auth.Admin,
 	a.health.register(mux, metrics)
 
 	a.server = &http.Server{
-		Handler:           incoming.Behind(proxies, guard(mux, a.log)),
+		Handler:           incoming.Behind(proxies, telemetry.Requests(a.log, guard(mux, a.log))),
 		ReadHeaderTimeout: cmp.Or(a.cfg.HeadTimeout, 10*time.Second), ReadTimeout: cmp.Or(a.cfg.ReadTimeout, 30*time.Second), WriteTimeout: 2 * time.Minute,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
@@ -214,6 +214,7 @@ func (a *App) wire(keys *auth.Keyring, rotator *auth.Rotator, admin *auth.Admin,
 		return nil
 	})
 	a.tasks.Go(func() error { return a.engine.tend(ctx, a.delivery.Wake) })
+	a.tasks.Go(func() error { return a.notifier().Run(ctx) })
 	a.tasks.Go(func() error {
 		if err := a.server.Serve(incoming.Crowd(a.listener, incoming.MostFrom, proxies)); !errors.Is(err, http.ErrServerClosed) {
 			return err
@@ -248,10 +249,17 @@ func (a *App) URL() string { return "http://" + a.listener.Addr().String() }
 // and opens everything: it is for the eyes of whoever started the program.
 func (a *App) FirstInvitation() string { return a.first }
 
-// shutdownTime bounds how long requests under way may take at shutdown.
-const shutdownTime = 10 * time.Second
+const (
+	// shutdownTime bounds how long requests under way may take at shutdown,
+	// drainTime all else after them: calls to Actito have 10 s, and leases are given
+	// back.
+	shutdownTime = 10 * time.Second
+	drainTime    = 25 * time.Second
+)
 
-// Stop lets requests and calls under way end, then closes the database.
+// Stop lets requests and calls under way end, then closes the database. What has
+// not ended within the two bounds above is left to the end of the process: what
+// was acknowledged is on disk, and what was in flight is found at the next start.
 func (a *App) Stop(ctx context.Context) error {
 	a.health.stopping.Store(true)
 	ctx, cancel := context.WithTimeout(ctx, shutdownTime)
@@ -260,10 +268,26 @@ func (a *App) Stop(ctx context.Context) error {
 	if err != nil {
 		err = errors.Join(err, a.server.Close())
 	}
-	a.committer.Close()
-	a.stop()
-	err = errors.Join(err, a.tasks.Wait())
-	return errors.Join(err, a.engine.Close())
+	drained, late := within(drainTime, func() error {
+		a.committer.Close()
+		a.stop()
+		return errors.Join(a.tasks.Wait(), a.engine.Close())
+	})
+	return errors.Join(err, drained, late)
+}
+
+// within runs f, and waits no longer than d: late is an error then, and f goes on.
+func within(d time.Duration, f func() error) (err, late error) {
+	ended := make(chan error, 1)
+	go func() { ended <- f() }()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case err = <-ended:
+		return err, nil
+	case <-timer.C:
+		return nil, fmt.Errorf("what was under way did not end within %v, and is cut", d)
+	}
 }
 
 // close undoes a start that failed.

@@ -19,6 +19,8 @@ import (
 	"github.com/google/uuid"
 
 	"consentsync/internal/incoming"
+	"consentsync/internal/notify"
+	"consentsync/internal/telemetry"
 )
 
 // Config is what a user sets. Every field is a flag of `consentsync serve` and
@@ -45,6 +47,8 @@ type Config struct {
 	OIDCName             string        `help:"What people call that provider." default:"single sign-on" placeholder:"NAME" env:"CONSENTSYNC_OIDC_NAME" name:"oidc-name"`
 	LogLevel             string        `help:"Least severe messages to log: debug, info, warn, error." default:"info" enum:"debug,info,warn,error" env:"CONSENTSYNC_LOG_LEVEL"`
 
+	Notify notify.Config `embed:"" prefix:"notify-"`
+
 	// CallTimeout bounds one call to Actito; zero is the usual 75 s. It is no
 	// flag: Actito answers slowly rather than not at all, so less than a minute
 	// would only make calls unclear. Tests that wait for it set less.
@@ -54,6 +58,10 @@ type Config struct {
 	// a request, and for all of it; zero is 10 s and 30 s. They are no flags: nobody
 	// needs longer. Tests that wait for them set less.
 	HeadTimeout, ReadTimeout time.Duration `kong:"-"`
+
+	// Version and Commit are what the metrics say that runs.
+	Version string `kong:"-"`
+	Commit  string `kong:"-"`
 
 	// AdminToken, MasterKey and OIDCClientSecret are secrets: they come from the environment,
 	// never from the command line, where others could see them.
@@ -66,6 +74,9 @@ type Config struct {
 func (c *Config) Validate() error {
 	if c.TokenLife < time.Second || c.TokenLife > 24*time.Hour {
 		return fmt.Errorf("--token-life: must be between 1s and 24h")
+	}
+	if err := c.Notify.Validate(); err != nil {
+		return err
 	}
 	if c.ConfirmAfter <= 0 {
 		return fmt.Errorf("--confirm-after: must be longer than 0")
@@ -112,14 +123,17 @@ var nodeForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // nodeName is what this process holds leases under. No other process ever has
 // the same: two that believed to be one would both deliver.
-func (c *Config) nodeName() string {
-	host, _ := os.Hostname() // without one there is still what is of its own
-	return cmp.Or(c.Node, host, "node") + "-" + uuid.NewString()[:13]
+func (c *Config) nodeName() string { return c.plainName() + "-" + uuid.NewString()[:13] }
+
+// plainName is what people know this node by.
+func (c *Config) plainName() string {
+	host, _ := os.Hostname() // without one a name is given
+	return cmp.Or(c.Node, host, "node")
 }
 
 // Logger makes the logger that the configuration asks for.
 func (c *Config) Logger(w io.Writer) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(strings.ToUpper(c.LogLevel))) // kong has checked it; otherwise it stays info
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+	return telemetry.Logger(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
 }

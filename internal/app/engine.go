@@ -7,6 +7,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"consentsync/internal/accounts"
 	"consentsync/internal/api"
 	"consentsync/internal/audit"
@@ -73,13 +75,14 @@ func (s shared) tend(ctx context.Context, heard func()) error {
 }
 
 // openEngine opens the database that the configuration names.
-func openEngine(ctx context.Context, cfg Config, log *slog.Logger) (engine, error) {
+func openEngine(ctx context.Context, cfg Config, log *slog.Logger, metrics *prometheus.Registry) (engine, error) {
+	watch := newStoreMetrics(metrics)
 	if cfg.Database == "" {
-		e, err := sqlite.Open(ctx, cfg.Data, sqlite.Options{})
+		e, err := sqlite.Open(ctx, cfg.Data, sqlite.Options{Synced: newSyncMetrics(metrics)})
 		if err != nil {
 			return nil, err
 		}
-		return embedded{e}, nil
+		return timed{embedded{e}, watch}, nil
 	}
 	// The directory holds at most the master key and the admin token then.
 	if cfg.MasterKey == "" || cfg.AdminToken == "" {
@@ -94,5 +97,5 @@ func openEngine(ctx context.Context, cfg Config, log *slog.Logger) (engine, erro
 	for _, warning := range e.Warnings() {
 		log.WarnContext(ctx, warning) //nolint:sloglint // the texts are constants of the engine
 	}
-	return shared{e}, nil
+	return timed{shared{e}, watch}, nil
 }

@@ -54,7 +54,9 @@ func (c *courier) attempt(ctx context.Context, j *job, now consent.Time) {
 		DeliveryKey: j.DeliveryKey, Version: j.Version, State: store.Synced, Class: j.Class,
 		Known: j.Known, LeftOut: j.projection.LeftOut, Readback: j.Readback, Attempts: j.Attempts,
 	}
+	a.overdue.begun(j.Delivery, now)
 	a.guarded(ctx, call)
+	a.overdue.ended(j.Delivery, &a.finish, a.clock())
 	if a.record(ctx, a.finish) {
 		if now := a.clock(); a.metrics.finished(a.job, &a.finish, now) {
 			a.effects.add(a.job.IntegrationKey(), a.job.send.Withdraws(), a.job.DueAt, now)

@@ -126,6 +126,9 @@ func (c *courier) firstOf(ctx context.Context, i *store.Integration, target Targ
 		if err := c.store.Settle(ctx, c.currentLease(), settled); err != nil {
 			return nil, err
 		}
+		for _, s := range settled {
+			c.overdue.forget(s.DeliveryKey)
+		}
 		c.nudge()
 	}
 	if found == nil && class == store.BackfilledRefusal {

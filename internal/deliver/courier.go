@@ -55,7 +55,8 @@ type courier struct {
 	node     string
 	reported report
 	effects  effects
-	tended   map[store.IntegrationKey]time.Time // when messages were last looked after
+	mailed   map[store.IntegrationKey]time.Time // when messages were last looked after
+	overdue  overdue
 }
 
 func (c *courier) clock() consent.Time { return consent.TimeOf(c.now()) }

@@ -45,6 +45,7 @@ type Engine struct {
 	couriers  map[string]*running
 	handovers sync.WaitGroup
 	wake      chan struct{}
+	renewed   atomic.Int64 // when the leases were last renewed, in nanoseconds
 }
 
 type running struct {
@@ -82,7 +83,7 @@ func New(s Store, t Targets, opts Options) *Engine {
 		opts.Random = defaultRandom
 	}
 	return &Engine{
-		store: s, targets: t, opts: opts, metrics: newMetrics(opts.Registerer, opts.Node),
+		store: s, targets: t, opts: opts, metrics: newMetrics(opts.Registerer, opts.Node, opts.Now),
 		couriers: make(map[string]*running), wake: make(chan struct{}, 1),
 	}
 }
@@ -161,6 +162,7 @@ func (e *Engine) acquire(ctx context.Context) error {
 		e.dropExpired()
 		return nil
 	}
+	e.renewed.Store(e.opts.Now().UnixNano())
 	mine := make(map[string]bool, len(held))
 	for _, l := range held {
 		mine[l.Licence] = true
@@ -239,7 +241,7 @@ func (e *Engine) start(ctx context.Context, l store.Lease) {
 		stale: e.opts.Stale, readbackDelay: e.opts.ReadbackDelay,
 		wake: make(chan struct{}, 1), lease: l, health: make(map[store.IntegrationKey]*health),
 		loaders: make(map[store.IntegrationKey]*loader), listeners: make(map[store.IntegrationKey]*listener), busy: make(map[string]bool), node: e.opts.Node,
-		tended: make(map[store.IntegrationKey]time.Time),
+		mailed: make(map[store.IntegrationKey]time.Time),
 	}
 	loop, stop := context.WithCancel(ctx)
 	calls, cut := context.WithCancel(context.WithoutCancel(ctx))

@@ -35,10 +35,10 @@ func (c *courier) tendMessages(ctx context.Context) {
 		if i.Settings.EnableEmailing {
 			every = tendEvery
 		}
-		if now.Sub(c.tended[k]) < every {
+		if now.Sub(c.mailed[k]) < every {
 			continue
 		}
-		c.tended[k] = now
+		c.mailed[k] = now
 		dropped, err := c.store.TendMessages(ctx, c.currentLease(), k)
 		if err != nil && ctx.Err() == nil {
 			c.log.ErrorContext(ctx, "messages that are too old could not be dropped", "integration", i.ID, "error", err)

@@ -1,6 +1,8 @@
 package deliver
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"consentsync/internal/consent"
@@ -19,7 +21,7 @@ type metrics struct {
 	licences *licences
 }
 
-func newMetrics(r prometheus.Registerer, node string) *metrics {
+func newMetrics(r prometheus.Registerer, node string, now func() time.Time) *metrics {
 	m := &metrics{
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "consentsync_calls_total", Help: "Calls to Actito by operation and outcome.",
@@ -46,12 +48,38 @@ func newMetrics(r prometheus.Registerer, node string) *metrics {
 		leases: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "consentsync_leases_total", Help: "Leases of licences that this node took, gave back, or lost for it could not renew them in time.",
 		}, []string{"change"}),
-		licences: &licences{node: node, plans: make(map[string]store.LicencePlan)},
+		licences: newLicences(node, now),
 	}
 	if r != nil {
 		r.MustRegister(m.calls, m.delay, m.finishes, m.loads, m.rows, m.news, m.messages, m.leases, m.licences)
 	}
+	m.begin()
 	return m
+}
+
+// begin makes what is alerted on, and what is usual, be there with 0 from the
+// start: of a counter that begins with its first event Prometheus sees no growth.
+func (m *metrics) begin() {
+	for _, operation := range []string{"update", "create", "read", "load", "load_result", "tell"} {
+		m.calls.WithLabelValues(operation, "ok")
+	}
+	for _, withdraws := range []bool{true, false} {
+		m.delay.WithLabelValues(kindOf(withdraws))
+	}
+	for _, state := range []store.DeliveryState{store.Synced, store.Waiting, store.Unmatched, store.Failed, store.Pending} {
+		m.finishes.WithLabelValues(string(state))
+	}
+	m.loads.WithLabelValues("started")
+	for _, outcome := range []store.LoadOutcome{store.LoadConfirmed, store.LoadUntold, store.LoadNotApplied, store.LoadUnclear} {
+		m.loads.WithLabelValues("ended " + string(outcome))
+		m.rows.WithLabelValues(string(outcome))
+	}
+	for _, h := range []consent.Hearing{consent.HearAgreed, consent.HearEcho, consent.HearWithdrawal, consent.HearGrant, consent.HearCorrect, consent.HearDefault, "given_up"} {
+		m.news.WithLabelValues(string(h))
+	}
+	for _, change := range []string{"taken", "given_back", "lost"} {
+		m.leases.WithLabelValues(change)
+	}
 }
 
 // loadStarted counts that a file was handed over, or could not be.

@@ -14,6 +14,7 @@ import (
 	"consentsync/internal/incoming"
 	"consentsync/internal/reply"
 	"consentsync/internal/store"
+	"consentsync/internal/telemetry"
 )
 
 // Integrations finds the integration that a webhook of Actito's is for.
@@ -45,11 +46,13 @@ func NewActito(c *Committer, i Integrations, header string, secret func(*store.I
 	if r != nil {
 		r.MustRegister(a.counts)
 	}
+	for _, outcome := range []string{"accepted", consent.Invalid.String(), consent.Unauthorized.String(), consent.Transient.String(), consent.Internal.String()} {
+		a.counts.WithLabelValues(outcome)
+	}
 	return a
 }
 
 func (a *Actito) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	start := time.Now()
 	t, err := a.take(w, r)
 	outcome := "accepted"
 	if err != nil {
@@ -62,7 +65,7 @@ func (a *Actito) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		reply.JSON(w, http.StatusOK, t)
 	}
 	a.counts.WithLabelValues(outcome).Inc()
-	a.log.InfoContext(r.Context(), "webhook of Actito", "outcome", outcome, "told", t.Told, "unread", t.Unread, "milliseconds", time.Since(start).Milliseconds())
+	telemetry.Note(r.Context(), slog.String("integration", r.PathValue("integration_id")), slog.String("outcome", outcome), slog.Int("told", t.Told), slog.String("unread", t.Unread))
 }
 
 // told is the answer to a webhook.

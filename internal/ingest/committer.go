@@ -79,6 +79,10 @@ func NewCommitter(s Store, due func(), now func() time.Time, log *slog.Logger, r
 // stays there for the next start.
 func (c *Committer) Run(ctx context.Context) error { return c.merger.run(ctx) }
 
+// Behind tells how old the oldest webhook in the inbox was when it was last looked
+// at, a second ago at most unless the database cannot be used.
+func (c *Committer) Behind() time.Duration { return time.Duration(c.merger.behind.Load()) }
+
 // Close waits until all that was handed in is committed. Nothing may be handed
 // in afterwards.
 func (c *Committer) Close() {

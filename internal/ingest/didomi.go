@@ -11,6 +11,7 @@ import (
 	"consentsync/internal/incoming"
 	"consentsync/internal/reply"
 	"consentsync/internal/store"
+	"consentsync/internal/telemetry"
 )
 
 // mostBody bounds the body of a webhook.
@@ -48,6 +49,13 @@ func (d *Didomi) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		reply.Error(w, err)
 	} else {
 		reply.JSON(w, http.StatusOK, map[string]string{"status": "accepted", "outcome": outcome})
+	}
+	telemetry.Note(r.Context(), slog.String("organization", r.PathValue("organization_id")), slog.String("outcome", outcome))
+	if receipt.Event != (store.ID{}) {
+		telemetry.Note(r.Context(), slog.String("event", receipt.Event.String()))
+	}
+	if receipt.Person != (store.PersonKey{}) {
+		telemetry.Note(r.Context(), slog.String("person", receipt.Person.String()))
 	}
 	d.metrics.requests.WithLabelValues(outcome).Inc()
 	d.metrics.seconds.Observe(time.Since(start).Seconds())

@@ -48,8 +48,9 @@ const (
 // accepting, for which Didomi waits.
 type merger struct {
 	store   Inbox
-	rush    func() bool // more webhooks come than can be merged at once
-	late    atomic.Bool // the inbox has become older than lag
+	rush    func() bool  // more webhooks come than can be merged at once
+	late    atomic.Bool  // the inbox has become older than lag
+	behind  atomic.Int64 // how old it is, in nanoseconds
 	due     func()
 	log     *slog.Logger
 	metrics *commitMetrics
@@ -111,6 +112,7 @@ func (m *merger) round(ctx context.Context) (n int, err error) {
 		lane = min(lane, b.Lane)
 	}
 	m.late.Store(behind > lag)
+	m.behind.Store(int64(behind))
 	m.metrics.behind.Set(behind.Seconds())
 	if lane == store.AsideLane {
 		return 0, nil

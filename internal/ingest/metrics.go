@@ -1,6 +1,10 @@
 package ingest
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"consentsync/internal/consent"
+)
 
 type metrics struct {
 	requests *prometheus.CounterVec
@@ -13,12 +17,18 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "consentsync_webhooks_total", Help: "Webhooks of Didomi by what became of them.",
 		}, []string{"outcome"}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "consentsync_webhook_seconds", Help: "Time from a webhook's first byte to its answer.",
+			Name: "consentsync_webhook_duration_seconds", Help: "Time from a webhook of Didomi to its answer, which comes when it is on disk.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, 1, 5},
 		}),
 	}
 	if r != nil {
 		r.MustRegister(m.requests, m.seconds)
+	}
+	for _, outcome := range []consent.Outcome{consent.Applied, consent.Superseded, consent.Duplicate, Queued} {
+		m.requests.WithLabelValues(string(outcome))
+	}
+	for _, kind := range []consent.Kind{consent.Invalid, consent.Unauthorized, consent.Transient, consent.Internal} {
+		m.requests.WithLabelValues(kind.String())
 	}
 	return m
 }
@@ -34,7 +44,7 @@ type commitMetrics struct {
 func newCommitMetrics(r prometheus.Registerer) *commitMetrics {
 	m := &commitMetrics{
 		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "consentsync_accept_batch_size", Help: "Webhooks that shared one transaction.",
+			Name: "consentsync_accept_batch_size", Help: "Webhooks, of either end, that shared one transaction.",
 			Buckets: []float64{1, 2, 4, 8, 16, 32, 64, 128, 256},
 		}),
 		queued: prometheus.NewCounter(prometheus.CounterOpts{

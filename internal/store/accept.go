@@ -39,7 +39,8 @@ func (in *Inbound) Urgent() bool {
 
 // Receipt tells what became of an accepted webhook.
 type Receipt struct {
-	Event   ID // zero for a duplicate
+	Event   ID        // zero for a duplicate
+	Person  PersonKey // whom it was about; zero for nobody
 	Outcome consent.Outcome
 	// Due tells that an integration has something to do because of it.
 	Due bool
@@ -156,6 +157,7 @@ func Accept(ctx context.Context, tx AcceptTx, h *Hasher, batch []Inbound, now co
 	receipts := make([]Receipt, len(batch))
 	for i := range a.rows {
 		receipts[i] = a.rows[i].receipt
+		receipts[i].Person = a.rows[i].person
 	}
 	return receipts, nil
 }

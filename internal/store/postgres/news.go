@@ -88,7 +88,7 @@ func (e *Engine) SettleNews(ctx context.Context, l store.Lease, h store.Heard) e
 		if err != nil || tag.RowsAffected() == 0 {
 			return err // settled before
 		}
-		if fresh, err := h.News.Remember(ctx, newAcceptTx(tx)); err != nil || !fresh {
+		if fresh, err := h.Remember(ctx, newAcceptTx(tx)); err != nil || !fresh {
 			return err
 		}
 		if len(h.Statements) > 0 {

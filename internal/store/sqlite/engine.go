@@ -66,6 +66,10 @@ type Options struct {
 	// Copy opens a database for consentsync copy, though a copy into it be
 	// unfinished.
 	Copy bool
+	// Synced is told of each sync of the write-ahead log: how long it took, and how
+	// many transactions waited for it. It may be called by several goroutines, and
+	// must not block. Nil for nobody.
+	Synced func(took time.Duration, transactions int)
 }
 
 // Open opens the database in dir, making both where needed and bringing the
@@ -77,6 +81,9 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Engine, err error) 
 	e := &Engine{dir: dir, now: opts.Now, seen: make(map[string]consent.Time)}
 	if e.now == nil {
 		e.now = time.Now
+	}
+	if opts.Synced == nil {
+		opts.Synced = func(time.Duration, int) {}
 	}
 	defer func() {
 		if err != nil {
@@ -129,7 +136,7 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Engine, err error) 
 	if e.seq, err = e.lastSeq(ctx); err != nil {
 		return nil, fmt.Errorf("database %s: %w", path, err)
 	}
-	if e.sync, err = newSyncer(path + "-wal"); err != nil {
+	if e.sync, err = newSyncer(path+"-wal", opts.Synced); err != nil {
 		return nil, fmt.Errorf("database %s: %w", path, err)
 	}
 	return e, nil

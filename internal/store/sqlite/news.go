@@ -80,7 +80,7 @@ func (e *Engine) SettleNews(ctx context.Context, l store.Lease, h store.Heard) e
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return err // settled before
 		}
-		if fresh, err := h.News.Remember(ctx, e.acceptTx(tx)); err != nil || !fresh {
+		if fresh, err := h.Remember(ctx, e.acceptTx(tx)); err != nil || !fresh {
 			return err
 		}
 		if len(h.Statements) > 0 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,14 +28,17 @@ type syncer struct {
 	begun   uint64 // syncs that were begun
 	done    uint64 // the last one that has ended
 	failed  error
+	waiting int // transactions that the next sync serves
+	// synced is told of each sync: how long it took, and for how many transactions.
+	synced func(took time.Duration, transactions int)
 }
 
-func newSyncer(path string) (*syncer, error) {
+func newSyncer(path string, synced func(time.Duration, int)) (*syncer, error) {
 	wal, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}
-	s := &syncer{path: path, wal: wal}
+	s := &syncer{path: path, wal: wal, synced: synced}
 	s.ended.L, s.disk = &s.mu, s.sync
 	return s, nil
 }
@@ -47,6 +51,7 @@ func newSyncer(path string) (*syncer, error) {
 func (s *syncer) wait() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.waiting++
 	for need := s.begun + 1; s.done < need && s.failed == nil; {
 		if s.running {
 			s.ended.Wait()
@@ -54,8 +59,12 @@ func (s *syncer) wait() error {
 		}
 		s.running = true
 		s.begun++
+		transactions := s.waiting
+		s.waiting = 0
 		s.mu.Unlock()
+		start := time.Now()
 		err := s.disk()
+		s.synced(time.Since(start), transactions)
 		s.mu.Lock()
 		s.running, s.done = false, s.begun
 		if err != nil {

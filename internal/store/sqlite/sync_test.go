@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
@@ -18,7 +19,7 @@ func log(t *testing.T) *syncer {
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, err := newSyncer(path)
+	s, err := newSyncer(path, func(time.Duration, int) {})
 	if err != nil {
 		t.Fatal(err)
 	}
