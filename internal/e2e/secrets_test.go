@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"bufio"
 	"bytes"
 	"io"
 	"net/http"
@@ -154,11 +155,17 @@ func (b *bundle) readConsole(told *bytes.Buffer, id string) signedInUser {
 			b.t.Fatal(err)
 		}
 		defer resp.Body.Close()
-		body, err := io.ReadAll(resp.Body)
-		if err != nil {
-			b.t.Fatal(err)
+		stream := resp.Header.Get("Content-Type") == "text/event-stream"
+		for lines := bufio.NewReader(resp.Body); ; {
+			line, err := lines.ReadBytes('\n')
+			told.Write(line)
+			if err == io.EOF || stream && len(line) == 1 {
+				break // an event has ended; what follows is more of the same, for ever
+			}
+			if err != nil {
+				b.t.Fatal(err)
+			}
 		}
-		told.Write(body)
 		told.WriteString(resp.Header.Get("Location"))
 		return resp
 	}
