@@ -5,6 +5,7 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -274,7 +275,7 @@ func (w *window) press(text string) {
 	w.Helper()
 	err := w.tryPress(text)
 	for range 5 {
-		if err == nil || !strings.Contains(err.Error(), "Could not find node") {
+		if err == nil || !errors.Is(err, errMissed) && !strings.Contains(err.Error(), "Could not find node") {
 			break
 		}
 		err = w.tryPress(text)
@@ -285,23 +286,34 @@ func (w *window) press(text string) {
 	w.run(chromedp.WaitReady(chromedp.CSS("main")))
 }
 
+// errMissed says that a link was not followed: it may have been exchanged for
+// another in the moment of the press. Buttons are not pressed twice.
+var errMissed = errors.New("the link was not followed")
+
 func (w *window) tryPress(text string) error {
 	w.Helper()
 	find := fmt.Sprintf(`//*[self::button or self::a or self::summary][contains(normalize-space(.), %q)]`, text)
-	leaves := script[bool](w, fmt.Sprintf(`(() => {
+	kind := script[string](w, fmt.Sprintf(`(() => {
 		document.querySelectorAll("[data-pressed]").forEach(e => e.removeAttribute("data-pressed"));
 		const e = document.evaluate(%q, document, null, XPathResult.FIRST_ORDERED_NODE_TYPE, null).singleNodeValue;
 		if (!e) throw new Error("nothing says " + %q);
 		e.setAttribute("data-pressed", "");
-		return e.tagName !== "SUMMARY" && !e.closest("[hx-post]");
+		return e.tagName === "SUMMARY" || e.closest("[hx-post]") ? "stays" : e.tagName;
 	})()`, find, text))
-	ctx, cancel := context.WithTimeout(w.ctx, patience)
+	wait := patience
+	if kind == "A" {
+		wait = patience / 2
+	}
+	ctx, cancel := context.WithTimeout(w.ctx, wait)
 	defer cancel()
 	click := chromedp.Click(chromedp.CSS("[data-pressed]"))
-	if !leaves {
+	if kind == "stays" {
 		return chromedp.Do(ctx, click)
 	}
 	_, err := chromedp.RunResponse(ctx, click)
+	if kind == "A" && errors.Is(err, context.DeadlineExceeded) {
+		return errMissed
+	}
 	return err
 }
 
