@@ -298,6 +298,9 @@ func (r *Rotator) each(ctx context.Context, f func(store.SealedColumn, store.Sea
 				return err
 			}
 			for _, s := range page {
+				if len(s.Secret) == 0 {
+					continue
+				}
 				if err := f(c, s); err != nil {
 					return err
 				}

@@ -126,6 +126,9 @@ func (c *Change) add(o Change) {
 // Apply merges a statement into the state (R3, R4, R5).
 func (s *State) Apply(st Statement) Change {
 	var c Change
+	if s.Forgot(&st) {
+		return c
+	}
 	fresh := s.fresh(&st)
 	for _, said := range st.Choices {
 		if fresh || !said.Enabled {
@@ -157,11 +160,18 @@ func Erased(at Time) State { return State{erased: at} }
 // ErasedAt tells when all that was said of the subject was erased; 0 for never.
 func (s *State) ErasedAt() Time { return s.erased }
 
+// Forgot tells whether a statement is about what was erased: whoever fetches it or
+// hands it in later only brings that back. What is told at once is never that.
+func (s *State) Forgot(st *Statement) bool {
+	return s.erased != 0 && st.Retold && (st.Undated || st.At <= s.erased)
+}
+
 // fresh tells whether a statement may grant: of somebody who was erased only an
-// event with a date after that does. A record of the user tells of what was
-// chosen at any time, and what has no date may be as old as anything.
+// event with a date after that does, if it was told at once. A record of the user
+// tells of what was chosen at any time, and what has no date may be as old as
+// anything.
 func (s *State) fresh(st *Statement) bool {
-	return s.erased == 0 || !st.Snapshot && !st.Undated && st.At > s.erased
+	return s.erased == 0 || !st.Retold && !st.Snapshot && !st.Undated && st.At > s.erased
 }
 
 // record gives the one-mark record that the statement leaves for an answer.

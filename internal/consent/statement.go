@@ -36,6 +36,7 @@ type Statement struct {
 	At         Time // consent time, clamped
 	Arrived    Time
 	Undated    bool // it had no time of its own that can be believed; At is its arrival
+	Retold     bool // it was not told at once, but fetched or handed in
 	Choices    []Said
 	Selections []Selection
 	Metadata   map[string]json.RawMessage

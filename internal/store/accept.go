@@ -148,6 +148,9 @@ func Accept(ctx context.Context, tx AcceptTx, h *Hasher, batch []Inbound, now co
 		}
 		arrived := cmp.Or(in.ArrivedAt, now)
 		a.rows[i] = row{in: in, arrived: arrived, effects: consent.Resolve(in.Message, arrived)}
+		for j := range a.rows[i].effects.Statements {
+			a.rows[i].effects.Statements[j].Retold = in.Source != AsTold
+		}
 	}
 	for _, step := range []func() error{a.remember, a.exhume, a.loadSubjects, a.apply, a.save} {
 		if err := step(); err != nil {
@@ -188,6 +191,9 @@ type row struct {
 type held struct {
 	*Subject
 	dirty bool
+	// buried tells that the subject was erased, and that nothing has brought them
+	// back yet.
+	buried bool
 }
 
 type acceptance struct {

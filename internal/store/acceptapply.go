@@ -20,9 +20,11 @@ func (a *acceptance) loadSubjects() error {
 			continue
 		}
 		org := r.in.Organization
-		if len(r.effects.Statements) > 0 && r.effects.Subject.Person() {
+		// Whoever is told of later may have been erased, whatever it says.
+		about := len(r.effects.Statements) > 0 || r.in.Source != AsTold && r.effects.Subject != (consent.Subject{})
+		if about && r.effects.Subject.Person() {
 			people[SubjectKey{org, r.person}] = r.effects.Subject
-		} else if len(r.effects.Statements) > 0 {
+		} else if about {
 			users[SubjectKey{org, r.person}] = r.effects.Subject
 		}
 		if r.effects.Unlink {
@@ -80,10 +82,11 @@ func (a *acceptance) load(wanted map[SubjectKey]consent.Subject) error {
 	}
 	for _, s := range subjects {
 		k := SubjectKey{s.Organization, s.Key}
-		if s.Erased() {
+		buried := s.Erased()
+		if buried {
 			s.Subject = wanted[k] // whoever was erased is known again by what they say
 		}
-		a.subjects[k] = &held{Subject: s}
+		a.subjects[k] = &held{Subject: s, buried: buried}
 	}
 	for _, k := range keys {
 		if _, found := a.subjects[k]; !found && wanted[k] != (consent.Subject{}) {
@@ -116,6 +119,10 @@ func (a *acceptance) apply() error {
 				return c
 			})
 		}
+		if a.forgotten(r) {
+			r.event, r.receipt = nil, Receipt{Outcome: consent.Superseded}
+			continue
+		}
 		if t := r.effects.Tombstone; t != nil {
 			for _, k := range r.buriedAt {
 				total = a.change(r, SubjectKey{r.in.Organization, k}, t.At, total, func(h *held) consent.Change { return h.State.Delete(*t) })
@@ -132,17 +139,32 @@ func (a *acceptance) apply() error {
 	return nil
 }
 
+// forgotten tells whether a row is about somebody who was erased, and brings
+// nothing but that back: then it leaves no more behind than the keyed hashes of
+// the ledger. Only what is told at once is never forgotten.
+func (a *acceptance) forgotten(r *row) bool {
+	if r.in.Source == AsTold || r.effects.Subject == (consent.Subject{}) {
+		return false
+	}
+	h := a.subjects[SubjectKey{r.in.Organization, r.person}]
+	if h == nil || h.buried {
+		return h != nil
+	}
+	fresh := slices.ContainsFunc(r.effects.Statements, func(s consent.Statement) bool { return !h.State.Forgot(&s) })
+	return len(r.effects.Statements) > 0 && !fresh
+}
+
 // change applies f to a subject and makes the person behind it due.
 func (a *acceptance) change(r *row, k SubjectKey, at consent.Time, total consent.Change, f func(*held) consent.Change) consent.Change {
 	h := a.subjects[k]
-	if h == nil || h.Erased() {
-		return total
+	if h == nil || h.Erased() || h.buried && r.effects.Tombstone != nil && len(r.effects.Statements) == 0 {
+		return total // the deletion of an event brings nobody back
 	}
 	c := f(h)
 	if !c.Changed {
 		return total
 	}
-	h.dirty = true
+	h.dirty, h.buried = true, false
 	if h.Person() {
 		a.makeDue(r, k, c, at)
 	} else if linked := h.State.LinkedTo(); linked != "" {
@@ -162,7 +184,7 @@ func (a *acceptance) identify(r *row, l consent.Link) {
 			person.DidomiUsers = make(map[string]consent.Link)
 		}
 		person.DidomiUsers[r.effects.DidomiUserID] = l
-		person.dirty = true
+		person.dirty, person.buried = true, false
 	}
 	user := a.subjects[a.userKey(r)]
 	if user == nil {

@@ -13,7 +13,7 @@ func TestSealedColumnsAreAll(t *testing.T) {
 	for i := range Tables {
 		table := &Tables[i]
 		for _, c := range table.Rest {
-			secret := strings.Contains(c.Name, "sealed") || strings.Contains(c.Name, "secret")
+			secret := strings.Contains(c.Name, "sealed") || strings.Contains(c.Name, "secret") || table.Name == "messages" && c.Name == "body"
 			if !secret || strings.HasSuffix(c.Name, "_hash") || table.Name == "secret_keys" { // those are sealed with the master key
 				continue
 			}
@@ -22,7 +22,14 @@ func TestSealedColumnsAreAll(t *testing.T) {
 			}
 		}
 		for _, s := range SealedColumns {
-			if s.Table == table.Name && (Names(table.Key) != strings.Join(s.Key, ", ") || slices.ContainsFunc(table.Key, func(c Column) bool { return c.Kind != Text })) {
+			if s.Table != table.Name {
+				continue
+			}
+			texts := table.Key
+			if s.Enclosed {
+				texts = texts[:len(texts)-1]
+			}
+			if Names(table.Key) != strings.Join(s.Key, ", ") || slices.ContainsFunc(texts, func(c Column) bool { return c.Kind != Text }) {
 				t.Errorf("the key of %s is %s, not %v, or no text", table.Name, Names(table.Key), s.Key)
 			}
 		}

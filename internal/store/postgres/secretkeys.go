@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -87,32 +86,37 @@ func (e *Engine) DropSecretKey(ctx context.Context, name string, changes ...stor
 
 // Sealed reads the secrets of a column, by the key of their rows, from after one.
 func (e *Engine) Sealed(ctx context.Context, c store.SealedColumn, after []string, limit int) ([]store.Sealed, error) {
-	args := []any{limit}
-	for _, a := range after {
-		args = append(args, a)
+	args, err := c.KeyArgs(after)
+	if err != nil {
+		return nil, err
 	}
-	return query(ctx, e, scanned(c.ScanSealed), sealedSQL(c), args...)
-}
-
-func sealedSQL(c store.SealedColumn) string {
-	key := strings.Join(c.Key, ", ")
 	var given []string
-	for i := range c.Key {
+	for i := range after {
 		given = append(given, fmt.Sprintf("$%d", i+2))
 	}
-	return "SELECT " + key + ", " + c.Column + " FROM " + c.Table + " WHERE (" + key + ") > (" + strings.Join(given, ", ") + ") AND length(" + c.Column + ") > 0 ORDER BY " + key + " LIMIT $1"
+	return query(ctx, e, scanned(c.ScanSealed), c.Query(given, "$1"), append([]any{limit}, args...)...)
 }
 
 // Reseal puts another form of a secret into the place of the one that was read;
 // false if it is another by now.
 func (e *Engine) Reseal(ctx context.Context, c store.SealedColumn, s store.Sealed, is []byte) (done bool, err error) {
-	text, args := "UPDATE "+c.Table+" SET "+c.Column+" = $1 WHERE "+c.Column+" = $2", []any{is, s.Secret}
-	for i, k := range s.Key {
-		text += fmt.Sprintf(" AND %s = $%d", c.Key[i], i+3)
-		args = append(args, k)
+	was, err := c.Stored(s.Secret)
+	if err != nil {
+		return false, err
+	}
+	if is, err = c.Stored(is); err != nil {
+		return false, err
+	}
+	key, err := c.KeyArgs(s.Key)
+	if err != nil {
+		return false, err
+	}
+	text := "UPDATE " + c.Table + " SET " + c.Column + " = $1 WHERE " + c.Column + " = $2"
+	for i, name := range c.Key {
+		text += fmt.Sprintf(" AND %s = $%d", name, i+3)
 	}
 	err = e.inTx(ctx, func(ctx context.Context, tx *tx) error {
-		tag, err := tx.Exec(ctx, text, args...)
+		tag, err := tx.Exec(ctx, text, append([]any{is, was}, key...)...)
 		done = tag.RowsAffected() == 1
 		return err
 	})

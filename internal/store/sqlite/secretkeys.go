@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"strings"
 
 	"consentsync/internal/consent"
@@ -76,27 +77,30 @@ func (e *Engine) DropSecretKey(ctx context.Context, name string, changes ...stor
 
 // Sealed reads the secrets of a column, by the key of their rows, from after one.
 func (e *Engine) Sealed(ctx context.Context, c store.SealedColumn, after []string, limit int) ([]store.Sealed, error) {
-	args := make([]any, 0, len(after)+1)
-	for _, a := range after {
-		args = append(args, a)
+	args, err := c.KeyArgs(after)
+	if err != nil {
+		return nil, err
 	}
-	return query(ctx, e.read, c.ScanSealed, sealedSQL(c), append(args, limit)...)
-}
-
-func sealedSQL(c store.SealedColumn) string {
-	key := strings.Join(c.Key, ", ")
-	return "SELECT " + key + ", " + c.Column + " FROM " + c.Table + " WHERE (" + key + ") > (?" + strings.Repeat(", ?", len(c.Key)-1) + ") AND length(" + c.Column + ") > 0 ORDER BY " + key + " LIMIT ?"
+	return query(ctx, e.read, c.ScanSealed, c.Query(slices.Repeat([]string{"?"}, len(after)), "?"), append(args, limit)...)
 }
 
 // Reseal puts another form of a secret into the place of the one that was read;
 // false if it is another by now.
 func (e *Engine) Reseal(ctx context.Context, c store.SealedColumn, s store.Sealed, is []byte) (done bool, err error) {
-	args := []any{is, s.Secret}
-	for _, k := range s.Key {
-		args = append(args, k)
+	was, err := c.Stored(s.Secret)
+	if err != nil {
+		return false, err
+	}
+	if is, err = c.Stored(is); err != nil {
+		return false, err
+	}
+	key, err := c.KeyArgs(s.Key)
+	if err != nil {
+		return false, err
 	}
 	err = e.inTx(ctx, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, "UPDATE "+c.Table+" SET "+c.Column+" = ? WHERE "+c.Column+" = ? AND "+strings.Join(c.Key, " = ? AND ")+" = ?", args...) //nolint:gosec // names of store.SealedColumns
+		res, err := tx.ExecContext(ctx, "UPDATE "+c.Table+" SET "+c.Column+" = ? WHERE "+c.Column+" = ? AND "+strings.Join(c.Key, " = ? AND ")+" = ?", //nolint:gosec // names of store.SealedColumns
+			append([]any{is, was}, key...)...)
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 var erasing = group{
 	"nothing personal is left, and the chain verifies":      erased,
 	"after an erasure only fresh consent grants":            erasedStays,
+	"what is fetched or imported brings nobody back":        erasedRetold,
 	"nobody is erased while something is under way":         erasedLater,
 	"Didomi's deletions erase where that is wanted":         erasedByDidomi,
 	"what is kept long enough goes, and the chain verifies": retained,
@@ -87,6 +89,58 @@ func erasedStays(b *bench) {
 	b.same("both hold", b.says(acme, "ana"), []string{"-p", "q"})
 	b.acme(event("e13", at(-1), yes("p")), event("e14", at(-3), yes("r")))
 	b.same("an old grant still does not", b.says(acme, "ana"), []string{"-p", "q"})
+}
+
+// retold takes messages by a way on which nothing is told at once.
+func (b *bench) retold(s store.Source, messages ...*consent.Message) (outcomes []consent.Outcome) {
+	b.Helper()
+	batch := make([]store.Inbound, len(messages))
+	for i, m := range messages {
+		batch[i] = inbound(acme, m)
+		batch[i].Source = s
+	}
+	receipts, err := b.Accept(b.Context(), batch)
+	b.must(err)
+	for _, r := range receipts {
+		outcomes = append(outcomes, r.Outcome)
+	}
+	return outcomes
+}
+
+func erasedRetold(b *bench) {
+	k := b.history()
+	b.bring(k, store.Synced, nil)
+	b.must(b.erase("ana", false))
+	erasedAt := b.now()
+	b.clock.pass(time.Hour)
+	ana, d1 := b.person(acme, "ana"), b.user(acme, "d1")
+	events := len(b.trace(acme, ana, d1).Events)
+	for n, source := range []store.Source{store.Fetched, store.Imported} {
+		id := func(name string) string { return fmt.Sprint(name, n) }
+		old, fresh := erasedAt.Add(-time.Hour), erasedAt.Add(time.Minute)
+		for _, m := range []*consent.Message{
+			as(event(id("grant"), old, yes("p")), "ana", "d1"), as(event(id("refusal"), old, no("p")), "ana", "d1"), event(id("of none"), 0, no("p")),
+			as(event(id("of the user"), old, yes("p")), "", "d1"), typed(as(event(id("record"), old, yes("p"), no("q")), "ana", "d1"), consent.UserUpdated, old),
+			pending(event(id("pending"), old, yes("p"))), as(event(id("fresh"), fresh, yes("p")), "ana", "d1"),
+			typed(as(event(id("fresh record"), old, yes("p")), "ana", "d1"), consent.UserUpdated, fresh),
+			{Type: consent.UserDeleted, EntityID: "d1", DidomiUserID: "d1", OrganizationUserID: "ana", CreatedAt: erasedAt.Add(time.Duration(n) * time.Second)},
+		} {
+			b.same(m.EntityID, b.retold(source, m), []consent.Outcome{consent.Superseded})
+		}
+		who, err := b.SubjectsOf(b.Context(), acme, []store.PersonKey{ana, d1})
+		b.must(err)
+		b.same("nobody is known again", who, map[store.PersonKey]consent.Subject{ana: {}, d1: {}})
+		b.same("nothing is kept of it", len(b.trace(acme, ana, d1).Events), events)
+		deliveries, err := b.DeliveriesOf(b.Context(), acme, ana)
+		b.must(err)
+		b.same("nothing is due", len(deliveries), 0)
+	}
+	b.same("a later withdrawal", b.retold(store.Fetched, event("e20", erasedAt.Add(time.Minute), no("p"), yes("q"))), []consent.Outcome{applied})
+	b.same("it holds, and no more", b.says(acme, "ana"), []string{"-p"})
+	b.same("it is due", b.delivery(k, "ana").Class, store.BackfilledRefusal)
+	b.same("old again", b.retold(store.Imported, as(event("e21", at(-9), no("q"), yes("r")), "ana", "d1")), []consent.Outcome{consent.Superseded})
+	b.same("told at once", b.acme(event("e22", b.now(), yes("q"))), []consent.Outcome{applied})
+	b.same("all", b.says(acme, "ana"), []string{"-p", "q"})
 }
 
 func erasedLater(b *bench) {

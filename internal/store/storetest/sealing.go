@@ -2,9 +2,11 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 
 	"consentsync/internal/consent"
+	"consentsync/internal/mail"
 	"consentsync/internal/store"
 )
 
@@ -14,6 +16,7 @@ var sealing = group{
 	"keys are replaced as they were read or not": keysReplaced,
 	"a retired key is forgotten":                 keyDropped,
 	"secrets are sealed anew as they were read":  resealed,
+	"what messages say is sealed anew":           messageResealed,
 }
 
 func (b *bench) secretKeys() []store.SecretKey {
@@ -133,4 +136,43 @@ func resealed(b *bench) {
 	got, err := b.Integration(b.Context(), store.IntegrationKey{Organization: s.Key[0], ID: s.Key[1]})
 	b.must(err)
 	b.same("the integration's", string(got.Sealed), "anew")
+}
+
+func messageResealed(b *bench) {
+	k := b.integrate(acme, "i")
+	e := b.email(k, mail.Type("request-verify"), nil)
+	b.allEmails(k)
+	b.live(acme, event("e1", at(-1), yes("p"))) // of which nothing is sealed
+	column := store.SealedColumns[slices.IndexFunc(store.SealedColumns, func(c store.SealedColumn) bool { return c.Table == "messages" })]
+	wants := map[string]string{}
+	for _, text := range []string{"one", "two", "three"} {
+		body, err := column.Stored([]byte(text))
+		b.must(err)
+		m, _, err := b.Request(b.Context(), store.NewMessage(e, store.OfRequest, b.person(acme, "ana"), b.hasher.Occasion(acme, store.OfRequest, text), b.now(), b.now(), body))
+		b.must(err)
+		wants[m.ID.String()] = text
+	}
+	after := []string{"", ""}
+	for range wants {
+		page, err := b.Sealed(b.Context(), column, after, 1)
+		b.must(err)
+		b.same("found", len(page), 1)
+		s := page[0]
+		after = s.Key
+		b.same("its secret", string(s.Secret), wants[s.Key[1]])
+		b.same("its context", column.Context(s), []string{"message", acme, s.Key[1]})
+		for _, want := range []bool{true, false} { // the second time it is another
+			done, err := b.Reseal(b.Context(), column, s, []byte("anew"))
+			b.must(err)
+			b.same("done", done, want)
+		}
+		var id store.ID
+		b.must(id.UnmarshalText([]byte(s.Key[1])))
+		m, err := b.Message(b.Context(), acme, id)
+		b.must(err)
+		b.same("sealed anew", string(store.SealedIn(m.Body)), "anew")
+	}
+	page, err := b.Sealed(b.Context(), column, after, 1)
+	b.must(err)
+	b.same("no more", len(page), 0)
 }
