@@ -25,6 +25,13 @@ var least = map[string]accounts.Role{
 	"GET /v1/organizations/{organization_id}/events":            accounts.Viewer,
 	"GET /v1/organizations/{organization_id}/events/{event_id}": accounts.Viewer,
 	"GET /v1/organizations/{organization_id}/changes":           accounts.Viewer,
+	"GET /v1/organizations/{organization_id}/catch-up":          accounts.Viewer,
+	"GET /v1/organizations/{organization_id}/privacy":           accounts.Viewer,
+	"GET /v1/marketplace/emails":                                accounts.Viewer,
+	"GET /v1/marketplace/emails/{id}":                           accounts.Viewer,
+	"GET /v1/emails/messages/counts":                            accounts.Viewer,
+	"GET /v1/imports":                                           accounts.Viewer,
+	"GET /v1/imports/{import_id}":                               accounts.Viewer,
 
 	"GET /v1/marketplace/integrations/{id}/troubled":      accounts.Operator,
 	"POST /v1/marketplace/integrations/{id}/pause":        accounts.Operator,
@@ -33,6 +40,19 @@ var least = map[string]accounts.Role{
 	"POST /v1/marketplace/integrations/{id}/retry":        accounts.Operator,
 	"POST /v1/marketplace/integrations/{id}/reread":       accounts.Operator,
 	"POST /v1/marketplace/integrations/{id}/webhook-test": accounts.Operator,
+	"GET /v1/users/{organization_user_id}/proof":          accounts.Operator,
+	"GET /v1/emails/messages":                             accounts.Operator,
+	"GET /v1/emails/messages/{id}":                        accounts.Operator,
+	"POST /v1/emails/messages/{id}/repeat":                accounts.Operator,
+	"POST /v1/emails/send":                                accounts.Operator,
+	"GET /v1/imports/{import_id}/refusals":                accounts.Operator,
+	"POST /v1/organizations/{organization_id}/catch-up":   accounts.Operator,
+
+	"GET /v1/marketplace/integrations/{id}/reconciliations":                accounts.Operator,
+	"GET /v1/marketplace/integrations/{id}/reconciliations/{run_id}":       accounts.Operator,
+	"POST /v1/marketplace/integrations/{id}/reconciliations":               accounts.Operator,
+	"POST /v1/marketplace/integrations/{id}/reconciliations/{run_id}/rows": accounts.Operator,
+	"POST /v1/marketplace/integrations/{id}/reconciliations/{run_id}/end":  accounts.Operator,
 }
 
 // everywhere is the role in all organizations that a route takes which is about

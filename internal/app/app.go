@@ -149,17 +149,19 @@ func (a *App) wire(keys *auth.Keyring, rotator *auth.Rotator, admin *auth.Admin,
 		a.delivery.Rescan()
 		a.engine.Hint()
 	}
+	told := backfill.NewMetrics(metrics, a.engine.Clock)
 	catchUps = &backfill.CatchUps{
 		Store: a.engine, Hasher: hasher, Source: targets.Source, Holds: a.delivery.Holds, Every: a.cfg.CatchUpEvery, Pause: backfill.CatchUpPause,
-		Due: due, Changed: service.Changed, Log: a.log,
+		Due: due, Changed: service.Changed, Log: a.log, Metrics: told,
 	}
-	reconciler := &backfill.Reconciler{Store: a.engine, Hasher: hasher, Holds: a.delivery.Holds, Due: due, Changed: service.Changed, Log: a.log}
+	reconciler := &backfill.Reconciler{Store: a.engine, Hasher: hasher, Holds: a.delivery.Holds, Due: due, Changed: service.Changed, Log: a.log, Metrics: told}
 	tokens := auth.NewTokens(keys.Token, a.cfg.TokenLife, a.engine.Clock)
 	callers := &auth.Callers{Clients: a.engine, Tokens: tokens, Now: a.engine.Clock}
 	a.health = newHealth(a.engine, a.cfg, a.delivery, a.committer, metrics)
 
 	signer, lag := audit.NewSigner(keys.Audit), cmp.Or(a.cfg.SealAfter, usualSealAfter)
 	sealer := &audit.Sealer{Store: a.engine, Hasher: hasher, Signer: signer, Node: a.cfg.nodeName(), Lag: lag, Now: a.engine.Clock, Log: a.log}
+	sealer.Register(metrics)
 	keeper := &audit.Keeper{Store: a.engine, Every: 2 * lag, Now: a.engine.Clock, Log: a.log}
 	proofs := &audit.Service{Store: a.engine, Hasher: hasher, Signer: signer, Decode: ingest.Said, Now: a.engine.Clock}
 	explainer := &people.Service{Store: a.engine, Hasher: hasher}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"sync/atomic"
 	"time"
 
 	"consentsync/internal/consent"
@@ -34,7 +35,8 @@ type Sealer struct {
 	Now func() time.Time // the database's clock
 	Log *slog.Logger
 
-	seen map[string]*watch
+	seen   map[string]*watch
+	oldest atomic.Int64 // what waits longest to be sealed, as consent.Time; 0 for nothing
 }
 
 // watch is how an organization is looked after.
@@ -45,6 +47,9 @@ type watch struct {
 	idle   time.Duration // until it is looked at again
 	next   time.Time
 	sealed time.Time // when it last came further
+	// waits is when the oldest record was made that was found and is not sealed;
+	// 0 for none.
+	waits consent.Time
 }
 
 const (
@@ -110,6 +115,13 @@ func (s *Sealer) Pass(ctx context.Context) (worked time.Duration, err error) {
 		w.idle = min(max(2*w.idle, min(shortestIdle, s.Lag)), longestIdle, idleLags*s.Lag)
 		w.next = s.Now().Add(w.idle)
 	}
+	oldest := consent.Time(0)
+	for _, w := range s.seen {
+		if w.waits > 0 && (oldest == 0 || w.waits < oldest) {
+			oldest = w.waits
+		}
+	}
+	s.oldest.Store(int64(oldest))
 	return worked, err
 }
 
@@ -151,6 +163,9 @@ func (s *Sealer) seal(ctx context.Context, organization string, w *watch) (moved
 	head := *w.head
 	head.Cursors = maps.Clone(head.Cursors)
 	records, moved, err := s.collect(ctx, &head)
+	if err == nil || len(records) > 0 {
+		w.found(records)
+	}
 	if err != nil || len(records) == 0 {
 		w.head = &head
 		return moved, err
@@ -172,6 +187,9 @@ func (s *Sealer) seal(ctx context.Context, organization string, w *watch) (moved
 		return false, err
 	}
 	w.head = &head
+	if len(records) < mostSealed {
+		w.waits = 0
+	}
 	return true, nil
 }
 

@@ -56,6 +56,7 @@ type CatchUps struct {
 	// Due and Changed: see Importer.
 	Due, Changed func()
 	Log          *slog.Logger
+	Metrics      *Metrics // nil tells nothing
 
 	mu     sync.Mutex
 	active map[string]bool // organizations under way on this node
@@ -137,11 +138,15 @@ func (c *CatchUps) Run(ctx context.Context) error {
 
 // look finds the organizations that can be fetched for, and works on each.
 func (c *CatchUps) look(ctx context.Context, runs *errgroup.Group) error {
-	seen := ""
+	seen, mine := "", map[string]bool{}
 	for after := (store.IntegrationKey{}); ; {
 		page, err := c.Store.AllIntegrations(ctx, after, 100)
-		if err != nil || len(page) == 0 {
+		if err != nil {
 			return err
+		}
+		if len(page) == 0 {
+			c.Metrics.keep(mine)
+			return nil
 		}
 		for _, i := range page {
 			after = store.IntegrationKey{Organization: i.Organization, ID: i.ID}
@@ -152,7 +157,7 @@ func (c *CatchUps) look(ctx context.Context, runs *errgroup.Group) error {
 			if err != nil || source == nil {
 				continue // its status tells of it
 			}
-			seen = i.Organization
+			seen, mine[i.Organization] = i.Organization, true
 			c.begin(ctx, runs, i, source)
 		}
 	}
@@ -198,6 +203,7 @@ func (c *CatchUps) tend(ctx context.Context, i *store.Integration, source Source
 		}
 		c.mu.Unlock()
 		row = decideCatchUp(row, now, c.Every)
+		c.Metrics.stands(&row)
 	}
 	if row != was {
 		if err := c.Store.SaveCatchUp(ctx, &row); err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/didomi"
@@ -362,6 +363,14 @@ func TestCatchUpAfterErrors(t *testing.T) {
 	d := &truth{events: []fact{{"e", "ana", "news", noon.Add(-time.Minute), false}}}
 	c := fetching(db, h, d)
 	c.Every = 24 * time.Hour
+	registry := prometheus.NewRegistry()
+	c.Metrics = NewMetrics(registry, db.Clock)
+	behind := func(want time.Duration) {
+		t.Helper()
+		if is := c.Metrics.behind(noon.Add(time.Hour)); is != want {
+			t.Errorf("it is behind by %v, want %v", is, want)
+		}
+	}
 	i := connect(t, db, "acme")
 	was := store.CatchUp{Organization: "acme", Done: true, AliveAt: noon.Add(-time.Second), EndedAt: noon.Add(-2 * time.Hour)}
 	if err := db.SaveCatchUp(t.Context(), &was); err != nil {
@@ -383,6 +392,7 @@ func TestCatchUpAfterErrors(t *testing.T) {
 		if r := row(); r.MissedAt != noon || r.Running || d.calls > 0 {
 			t.Errorf("at once: %+v, %d calls", r, d.calls)
 		}
+		behind(time.Hour)
 	}
 	later := row()
 	later.MissedAt = noon.Add(-7 * time.Minute)
@@ -400,4 +410,22 @@ func TestCatchUpAfterErrors(t *testing.T) {
 	if r := row(); r.MissedAt != 0 || r.Reason != store.CatchUpMissed || r.EndedAt != noon || r.Changed != 1 {
 		t.Errorf("after six minutes: %+v", r)
 	}
+	behind(67 * time.Minute) // as it was when it was last looked at
+	if err := c.tend(t.Context(), i, d); err != nil {
+		t.Fatal(err)
+	}
+	behind(time.Hour)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if l := m.GetLabel(); f.GetName() == "consentsync_catch_ups_total" && m.GetCounter().GetValue() != map[string]float64{catchUpEnded: 1}[l[0].GetValue()] {
+				t.Errorf("catch-ups: %v", m)
+			}
+		}
+	}
+	c.Metrics.keep(map[string]bool{"another": true})
+	behind(0)
 }

@@ -48,6 +48,7 @@ func (r *catchUpRun) fail(ctx context.Context, err error) error {
 	if clock != nil {
 		return err
 	}
+	r.Metrics.caughtUp(catchUpFailed)
 	r.row.Failures++
 	r.row.LastError = "Didomi could not be asked"
 	if message := consent.MessageOf(err); message != "" {
@@ -93,6 +94,7 @@ func (r *catchUpRun) save(ctx context.Context) error {
 	}
 	if r.Every > 0 {
 		r.row.AliveAt = now
+		r.Metrics.stands(&r.row)
 	}
 	return r.Store.SaveCatchUp(ctx, &r.row)
 }
@@ -117,7 +119,11 @@ func (r *catchUpRun) end(ctx context.Context) error {
 		}
 		defer r.Changed()
 	}
-	return r.Store.SaveCatchUp(ctx, &r.row)
+	if err := r.Store.SaveCatchUp(ctx, &r.row); err != nil {
+		return err
+	}
+	r.Metrics.caughtUp(catchUpEnded)
+	return nil
 }
 
 // take merges the users of a page that have changed, and proves what they show.

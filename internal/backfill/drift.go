@@ -90,6 +90,7 @@ func (c *Reconciler) finish(ctx context.Context, r *store.Reconciliation) error 
 	if err := c.Store.SaveReconciliation(ctx, r, store.ReconciliationStep{}); err != nil {
 		return err
 	}
+	c.Metrics.compared(&r.Report)
 	for more := true; more; {
 		if more, err = c.Store.ForgetHeld(ctx, r.IntegrationKey, store.ID{}, 10_000); err != nil {
 			return err

@@ -43,6 +43,7 @@ type Reconciler struct {
 	// Due and Changed: see Importer.
 	Due, Changed func()
 	Log          *slog.Logger
+	Metrics      *Metrics // nil tells nothing
 }
 
 // ReconcileInput is how a reconciliation is to be made.

@@ -77,6 +77,9 @@ func (m *metrics) begin() {
 	for _, h := range []consent.Hearing{consent.HearAgreed, consent.HearEcho, consent.HearWithdrawal, consent.HearGrant, consent.HearCorrect, consent.HearDefault, "given_up"} {
 		m.news.WithLabelValues(string(h))
 	}
+	for _, state := range []store.MessageState{store.MessageSent, store.MessagePending, store.MessageFailed, store.MessageUnclear, store.MessageDropped} {
+		m.messages.WithLabelValues(string(state))
+	}
 	for _, change := range []string{"taken", "given_back", "lost"} {
 		m.leases.WithLabelValues(change)
 	}

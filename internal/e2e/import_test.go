@@ -53,7 +53,7 @@ func bareEvent(e simulator.Event) any {
 // everybody was counted, asks where they are many, and undoes no newer choice.
 func TestImportThroughTheAPI(t *testing.T) {
 	t.Parallel()
-	b := setup(t, simulator.ActitoOptions{})
+	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1})
 	id := b.integrate(nil)
 	now := time.Now()
 	chose := func(id, email string, ago time.Duration, on bool) simulator.Event {

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"database/sql"
@@ -23,111 +24,6 @@ import (
 	"consentsync/internal/simulator"
 	"consentsync/internal/store"
 )
-
-// What a route asks of who calls it, beside a role.
-const (
-	everybody = "everybody" // it shows nothing of any organization
-	holder    = "holder"    // of the secret in its address or headers
-	signedIn  = "signed in"
-	platform  = "platform" // a role in all organizations
-)
-
-// swept is every address of the program: who may call it, and with what body it
-// is tried. A route that is not here fails TestIsolation: say here what it asks.
-// {name} stands for the id that the address has under that name.
-var swept = map[string]struct{ least, body string }{
-	"/":                            {everybody, ""},
-	"GET /healthz":                 {everybody, ""},
-	"GET /readyz":                  {everybody, ""},
-	"GET /metrics":                 {everybody, ""},
-	"GET /openapi.yaml":            {everybody, ""},
-	"GET /static/{version}/{name}": {everybody, ""},
-	"GET /login":                   {everybody, ""},
-	"POST /login":                  {everybody, "email=nobody@example.com&password=nothing"},
-	"POST /logout":                 {everybody, ""},
-	"GET /invitations/{secret}":    {holder, ""},
-	"POST /invitations/{secret}":   {holder, "name=Eve&email=eve@example.com&password=correct+horse+battery"},
-	"POST /oauth/token":            {holder, `{"grant_type":"client_credentials","client_id":"{client_id}","client_secret":"wrong"}`},
-	"POST /webhooks/didomi/{organization_id}": {holder, `{"type":"event.created","parameters":{"entity":{"user":{"organization_user_id":"eve@example.com"}}}}`},
-	"POST /webhooks/actito/{integration_id}":  {holder, `{"eventType":"UPDATED_SUBSCRIPTION"}`},
-
-	"GET /{$}":               {signedIn, ""},
-	"GET /account":           {signedIn, ""},
-	"POST /account/password": {signedIn, "old_password=wrong&password=correct+horse+battery"},
-	"GET /organizations":     {signedIn, ""},
-	"POST /organizations":    {platform, "organization_id={org}&actito=false"},
-
-	"GET /o/{org}":                                   {"viewer", ""},
-	"GET /o/{org}/live":                              {"viewer", ""},
-	"GET /o/{org}/troubles":                          {"viewer", ""},
-	"GET /o/{org}/integrations/{id}/troubles":        {"viewer", ""},
-	"GET /o/{org}/integrations/{id}/troubles/part":   {"viewer", ""},
-	"GET /o/{org}/integrations/{id}/troubles/export": {"operator", ""},
-	"POST /o/{org}/integrations/{id}/troubles/retry": {"operator", "status=failed"},
-	"GET /o/{org}/people":                            {"viewer", ""},
-	"GET /o/{org}/events":                            {"viewer", ""},
-	"GET /o/{org}/events/{event}":                    {"viewer", ""},
-	"GET /o/{org}/integrations/{id}":                 {"viewer", ""},
-	"POST /o/{org}/integrations/{id}/pause":          {"operator", ""},
-	"POST /o/{org}/integrations/{id}/resume":         {"operator", ""},
-	"POST /o/{org}/integrations/{id}/approve":        {"administrator", ""},
-	"POST /o/{org}/integrations/{id}/refresh":        {"administrator", ""},
-	"POST /o/{org}/integrations/{id}/replay":         {"operator", "id=anna@example.com"},
-	"POST /o/{org}/integrations/{id}/reread":         {"operator", "id=anna@example.com"},
-	"GET /o/{org}/changes":                           {"viewer", ""},
-	"GET /o/{org}/users":                             {"administrator", ""},
-	"POST /o/{org}/invitations":                      {"administrator", "role=viewer"},
-	"POST /o/{org}/invitations/{invitation}/remove":  {"administrator", ""},
-	"POST /o/{org}/users/{user}/role":                {"administrator", "role=viewer"},
-	"POST /o/{org}/users/{user}/remove":              {"administrator", ""},
-
-	"PUT /v1/premium-features/{organization_id}": {platform, `{"actito":false}`},
-	"GET /v1/organizations":                      {platform, ""},
-	"GET /v1/licences":                           {platform, ""},
-	"GET /v1/keys":                               {platform, ""},
-	"POST /v1/keys/rotate":                       {platform, ""},
-	"POST /v1/organizations/{organization_id}/webhook-clients": {"administrator", ""},
-	"POST /v1/marketplace/integrations":                        {"administrator", `{"type_id":"actito"}`},
-	"GET /v1/marketplace/integrations":                         {"viewer", ""},
-	"GET /v1/marketplace/integrations/{id}":                    {"viewer", ""},
-	"PATCH /v1/marketplace/integrations/{id}":                  {"administrator", `{"upsert_mode":false}`},
-	"DELETE /v1/marketplace/integrations/{id}":                 {"administrator", ""},
-	"GET /v1/marketplace/integrations/{id}/plan":               {"viewer", ""},
-	"POST /v1/marketplace/integrations/account":                {"administrator", `{"integration_id":"{id}"}`},
-	"POST /v1/marketplace/integrations/choices":                {"administrator", `{"integration_id":"{id}"}`},
-	"POST /v1/marketplace/integrations/simulate":               {"administrator", `{"type_id":"actito"}`},
-	"POST /v1/marketplace/integrations/{id}/simulate":          {"administrator", `{}`},
-	"POST /v1/marketplace/integrations/{id}/pause":             {"operator", ""},
-	"POST /v1/marketplace/integrations/{id}/resume":            {"operator", ""},
-	"POST /v1/marketplace/integrations/{id}/refresh":           {"administrator", ""},
-	"POST /v1/marketplace/integrations/{id}/webhook-secret":    {"administrator", ""},
-	"POST /v1/marketplace/integrations/{id}/webhook-test":      {"operator", ""},
-	"POST /v1/marketplace/integrations/{id}/replay":            {"operator", `{"organization_user_id":"anna@example.com"}`},
-	"POST /v1/marketplace/integrations/{id}/retry":             {"operator", `{"status":"failed"}`},
-	"POST /v1/marketplace/integrations/{id}/reread":            {"operator", `{"organization_user_id":"anna@example.com"}`},
-	"GET /v1/marketplace/integrations/{id}/overview":           {"viewer", ""},
-	"GET /v1/marketplace/integrations/{id}/troubles":           {"viewer", ""},
-	"GET /v1/marketplace/integrations/{id}/troubled":           {"operator", ""},
-	"GET /v1/users/{organization_user_id}":                     {"viewer", ""},
-	"GET /v1/users/{organization_user_id}/trace":               {"viewer", ""},
-
-	"GET /v1/organizations/{organization_id}/users":                          {"administrator", ""},
-	"PATCH /v1/organizations/{organization_id}/users/{user_id}":              {"administrator", `{"role":"viewer"}`},
-	"DELETE /v1/organizations/{organization_id}/users/{user_id}":             {"administrator", ""},
-	"POST /v1/organizations/{organization_id}/invitations":                   {"administrator", `{"role":"viewer"}`},
-	"GET /v1/organizations/{organization_id}/invitations":                    {"administrator", ""},
-	"DELETE /v1/organizations/{organization_id}/invitations/{invitation_id}": {"administrator", ""},
-	"GET /v1/organizations/{organization_id}/events":                         {"viewer", ""},
-	"GET /v1/organizations/{organization_id}/events/{event_id}":              {"viewer", ""},
-	"GET /v1/organizations/{organization_id}/changes":                        {"viewer", ""},
-
-	"GET /v1/organizations/{organization_id}/webhook-clients":                     {"administrator", ""},
-	"POST /v1/organizations/{organization_id}/webhook-clients/{client_id}/rotate": {"administrator", ""},
-	"DELETE /v1/organizations/{organization_id}/webhook-clients/{client_id}":      {"administrator", ""},
-	"POST /v1/organizations/{organization_id}/api-keys":                           {"administrator", `{"name":"planted","role":"viewer"}`},
-	"GET /v1/organizations/{organization_id}/api-keys":                            {"administrator", ""},
-	"DELETE /v1/organizations/{organization_id}/api-keys/{key_id}":                {"administrator", ""},
-}
 
 // things are the ids of what an organization has, by the names that addresses
 // and bodies have for them.
@@ -166,7 +62,13 @@ var sweptRoles = []string{"viewer", "operator", "administrator"}
 
 func setupSweep(t *testing.T) *sweep {
 	t.Helper()
-	w := setupTwoWay(t, simulator.ActitoOptions{CallsPerMinute: -1}, nil)
+	w := newTwoWay(t, simulator.ActitoOptions{CallsPerMinute: -1})
+	w.cfg.SealAfter = 10 * time.Minute // so that only who calls changes anything
+	t.Cleanup(w.stop)
+	w.start()
+	w.leads.Store(w.url)
+	w.enrol()
+	w.integrateBothWays(mails)
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	far := fromEverywhere()
 	s := &sweep{
@@ -187,7 +89,7 @@ func setupSweep(t *testing.T) *sweep {
 		server.Close()
 	})
 	settings := s.settings(func(in object) {
-		in["enabled"] = false
+		in["enabled"], in["enable_emailing"] = false, true
 		in["properties"].(object)["base_url"] = server.URL
 	})
 	s.must(http.MethodPost, "/v1/marketplace/integrations?organization_id="+stranger, settings, http.StatusCreated, &view)
@@ -249,7 +151,25 @@ func (s *sweep) furnish(org, integration, client string) things {
 	s.must(http.MethodGet, "/v1/organizations/"+org+"/users", "", http.StatusOK, &users)
 	s.must(http.MethodGet, "/v1/organizations/"+org+"/events", "", http.StatusOK, &events)
 	key, _ := s.apiKey(org, "viewer")
+	scope := "?organization_id=" + org
+	made := func(path, body string, status int) string {
+		var thing struct{ ID string }
+		s.must(http.MethodPost, path, body, status, &thing)
+		return thing.ID
+	}
+	setup := s.ask(s.join(org, "administrator"), "POST /o/{org}/setups", things{"org": org, "id": integration, "organization_user_id": anna}, "").location
+	if _, path, there := strings.Cut(setup, "/setups/"); there {
+		setup, _, _ = strings.Cut(path, "/")
+	} else {
+		s.t.Fatalf("the set-up is not begun: %q", setup)
+	}
 	have := things{
+		"email":     made("/v1/marketplace/emails"+scope+"&check=false", `{"type_id":"actito","email_type":"confirm-consent-changed","properties":{"email_campaign_name":"planted"}}`, http.StatusCreated),
+		"message":   made("/v1/emails/send"+scope, `{"email_type":"confirm-consent-changed","organization_user_id":"`+anna+`"}`, http.StatusAccepted),
+		"import_id": made("/v1/imports"+scope, `{"name":"planted"}`, http.StatusOK),
+		"run_id":    made("/v1/marketplace/integrations/"+integration+"/reconciliations", `{"as_of":"2026-11-02T09:00:00Z","columns":["Newsletter"]}`, http.StatusCreated),
+		"setup":     setup,
+
 		"key_id": key, "org": org, "organization_id": org, "id": integration, "integration_id": integration, "user": users.Data[0].ID, "user_id": users.Data[0].ID,
 		"invitation": invitation.ID, "invitation_id": invitation.ID, "organization_user_id": anna, "client_id": client,
 	}
@@ -326,6 +246,11 @@ func (s *sweep) ask(who identity, pattern string, have things, scope string) ans
 	if method == "/" {
 		method, path = http.MethodGet, "/nothing-here"
 	}
+	for part, name := range map[string]string{"/v1/marketplace/emails/{id}": "email", "/v1/emails/messages/{id}": "message"} {
+		if strings.HasPrefix(path, part) {
+			path = strings.Replace(path, "{id}", "{"+name+"}", 1)
+		}
+	}
 	path = s.fill(path, have, url.PathEscape)
 	client := s.client
 	body := s.fill(swept[pattern].body, have, func(id string) string { return id })
@@ -343,6 +268,13 @@ func (s *sweep) ask(who identity, pattern string, have things, scope string) ans
 			q.Set("organization_id", scope)
 		}
 	}
+	switch {
+	case strings.HasSuffix(pattern, "/rows"):
+		q.Set("file", "eve")
+		q.Set("from", "0")
+	case strings.HasPrefix(pattern, "DELETE /v1/users/"):
+		q.Set("confirm", have["organization_user_id"])
+	}
 	r.URL.RawQuery = q.Encode()
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if strings.HasPrefix(body, "{") {
@@ -354,11 +286,33 @@ func (s *sweep) ask(who identity, pattern string, have things, scope string) ans
 		s.t.Fatalf("%s: %v", pattern, err)
 	}
 	defer resp.Body.Close()
+	if resp.Header.Get("Content-Type") == "text/event-stream" {
+		return s.first(resp)
+	}
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	return answer{resp.StatusCode, resp.Header.Get("Location"), string(text)}
+}
+
+// first is the first event of a stream. One that says that there is nothing to
+// be seen ends it.
+func (s *sweep) first(resp *http.Response) answer {
+	s.t.Helper()
+	var text strings.Builder
+	for lines := bufio.NewReader(resp.Body); !strings.HasSuffix(text.String(), "\n\n"); {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		text.WriteString(line)
+	}
+	status := resp.StatusCode
+	if strings.HasPrefix(text.String(), "event: end\n") {
+		status = http.StatusNotFound
+	}
+	return answer{status, "", text.String()}
 }
 
 // without takes the ids that were asked about out of an answer, which may

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,6 +64,12 @@ func TestReconciliation(t *testing.T) {
 	if !w.on("ana@example.com", "Newsletter") {
 		t.Error("a report has repaired something")
 	}
+	w.eventually("what was found is counted", func() bool {
+		_, text := w.ask(http.MethodGet, "/metrics", "")
+		return !slices.ContainsFunc([]string{"agree", "turned_on", "turned_off"}, func(kind string) bool {
+			return !strings.Contains(string(text), "\nconsentsync_reconciled_cells_total{kind=\""+kind+"\"} 1\n")
+		})
+	})
 	r = w.reconcile(w.id, "", people[:2]...).Report
 	if r.Off != 1 || r.Read != 1 || r.On != 0 || r.MissingProfiles != 1 {
 		t.Errorf("it came to %+v", r)

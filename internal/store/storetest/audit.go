@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"consentsync/internal/audit"
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
@@ -25,6 +27,7 @@ var audited = group{
 	"R29 what is written late is sealed":                                   sealedLate,
 	"R29 a call without an answer is sealed, and its answer when it comes": sealedBegun,
 	"R29 one node seals":                            oneSeals,
+	"R29 it is told how far sealing is behind":      sealingBehind,
 	"R29 what is answered stays as it was answered": answerStays,
 	"a proof leads from a record to its checkpoint": proved,
 }
@@ -187,6 +190,37 @@ func oneSeals(b *bench) {
 	links, err := b.AuditLinks(b.Context(), acme, 0, 10)
 	b.must(err)
 	b.same("number, position, links", []any{head.Number, head.Position, len(links)}, []any{int64(1), int64(1), 1})
+}
+
+// A sealer that another keeps from sealing tells how old what waits is, until it
+// is sealed.
+func sealingBehind(b *bench) {
+	b.history()
+	now := in(time.Minute)
+	s := b.sealer("a", func() time.Time { return now() })
+	registry := prometheus.NewRegistry()
+	s.Register(registry)
+	waits := func() bool {
+		b.Helper()
+		families, err := registry.Gather()
+		b.must(err)
+		return families[0].GetMetric()[0].GetGauge().GetValue() > 0
+	}
+	pass := func() {
+		b.Helper()
+		_, err := s.Pass(b.Context())
+		b.must(err)
+	}
+	_, _, err := b.ClaimAudit(b.Context(), acme, "b", time.Minute)
+	b.must(err)
+	before := waits()
+	pass()
+	b.same("before anything is looked at, and while another has the claim", []bool{before, waits()}, []bool{false, true})
+	b.clock.pass(time.Minute)
+	now = in(2 * time.Minute)
+	pass()
+	b.same("when it is sealed", waits(), false)
+	b.whole(4)
 }
 
 func proved(b *bench) {
