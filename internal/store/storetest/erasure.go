@@ -161,6 +161,9 @@ func erasedAround(b *bench) {
 	r.State, r.Report.Examples = store.ReconciliationComparing, of
 	b.must(b.SaveReconciliation(b.Context(), r, store.ReconciliationStep{}))
 
+	all, err := b.auditor().Personal(b.Context(), acme, "ana")
+	b.must(err)
+	b.same("her messages in the export", []any{len(all.Messages), all.Messages[0].State}, []any{1, store.MessagePending})
 	b.must(b.erase("ana", true))
 	for _, m := range b.mailed(acme) {
 		if m.Person == b.person(acme, "ana") {
