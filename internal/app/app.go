@@ -163,7 +163,7 @@ func (a *App) wire(keys *auth.Keyring, rotator *auth.Rotator, admin *auth.Admin,
 	sealer := &audit.Sealer{Store: a.engine, Hasher: hasher, Signer: signer, Node: a.cfg.nodeName(), Lag: lag, Now: a.engine.Clock, Log: a.log}
 	sealer.Register(metrics)
 	keeper := &audit.Keeper{Store: a.engine, Every: 2 * lag, Now: a.engine.Clock, Log: a.log}
-	proofs := &audit.Service{Store: a.engine, Hasher: hasher, Signer: signer, Decode: ingest.Said, Now: a.engine.Clock}
+	proofs := &audit.Service{Store: a.engine, Hasher: hasher, Signer: signer, Decode: ingest.Said, Order: emails.Order, Now: a.engine.Clock}
 	explainer := &people.Service{Store: a.engine, Hasher: hasher}
 	history := &events.Service{Store: a.engine, Hasher: hasher}
 	pages, err := console.New(console.Options{

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"consentsync/internal/consent"
+	"consentsync/internal/mail"
 	"consentsync/internal/store"
 )
 
@@ -21,6 +22,7 @@ type Personal struct {
 	Profiles           []OwnProfile `json:"profiles"`
 	Events             []Proven     `json:"events"`
 	Calls              []Proven     `json:"calls"`
+	Messages           []OwnMessage `json:"messages"` // the newest first
 	Complete           bool         `json:"complete"`
 }
 
@@ -52,6 +54,19 @@ type OwnProfile struct {
 	UpdatedAt     *consent.Time       `json:"updated_at"`
 }
 
+// OwnMessage is an e-mail or a text to the person, with what it says for as long
+// as that is kept.
+type OwnMessage struct {
+	ID            store.ID            `json:"id"`
+	EmailType     mail.Type           `json:"email_type"`
+	State         store.MessageState  `json:"state"`
+	Reason        string              `json:"reason"`
+	InteractionID string              `json:"interaction_id"`
+	CreatedAt     consent.Time        `json:"created_at"`
+	Address       string              `json:"address,omitempty"`
+	Parameters    map[string][]string `json:"parameters,omitempty"`
+}
+
 // Personal exports all that is kept about a person; NotFound if nothing is.
 func (s *Service) Personal(ctx context.Context, organization, userID string) (*Personal, error) {
 	caughtUp, err := store.CaughtUp(ctx, s.Store, organization, store.Patience)
@@ -70,10 +85,14 @@ func (s *Service) Personal(ctx context.Context, organization, userID string) (*P
 	if err != nil {
 		return nil, err
 	}
+	messages, err := s.messages(ctx, organization, key)
+	if err != nil {
+		return nil, err
+	}
 	p := &Personal{
 		OrganizationID: organization, OrganizationUserID: userID, At: consent.TimeOf(s.Now()), CatchingUp: !caughtUp,
 		DidomiUserIDs: []string{}, Choices: []OwnChoice{}, Texts: []OwnText{}, Profiles: []OwnProfile{}, Events: []Proven{}, Calls: []Proven{},
-		Complete: len(t.Events) < mostProven && len(t.Calls) < mostProven,
+		Messages: messages, Complete: len(t.Events) < mostProven && len(t.Calls) < mostProven && len(messages) < mostProven,
 	}
 	for id := range person.DidomiUsers {
 		p.DidomiUserIDs = append(p.DidomiUserIDs, id)
@@ -91,6 +110,26 @@ func (s *Service) Personal(ctx context.Context, organization, userID string) (*P
 		p.Calls = append(p.Calls, provenCall(&t.Calls[i]))
 	}
 	return p, nil
+}
+
+func (s *Service) messages(ctx context.Context, organization string, key store.PersonKey) ([]OwnMessage, error) {
+	found, err := s.Store.MessagesOf(ctx, organization, key, mostProven)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]OwnMessage, len(found))
+	for n, m := range found {
+		all[n] = OwnMessage{ID: m.ID, EmailType: m.Type, State: m.State, Reason: m.Reason, InteractionID: m.Interaction, CreatedAt: m.CreatedAt}
+		if len(m.Body) == 0 {
+			continue
+		}
+		order, err := s.Order(m)
+		if err != nil {
+			return nil, err
+		}
+		all[n].Address, all[n].Parameters = order.Address, order.Parameters
+	}
+	return all, nil
 }
 
 func (p *Personal) read(view consent.View, deliveries []*store.Delivery) {

@@ -7,6 +7,7 @@ import (
 	"consentsync/internal/changes"
 	"consentsync/internal/consent"
 	"consentsync/internal/incoming"
+	"consentsync/internal/mail"
 	"consentsync/internal/store"
 )
 
@@ -17,6 +18,8 @@ type Store interface {
 	Feature(ctx context.Context, organization string) (exists, actito bool, err error)
 	Person(ctx context.Context, organization string, key store.PersonKey) (*store.Person, error)
 	DeliveriesOf(ctx context.Context, organization string, p store.PersonKey) ([]*store.Delivery, error)
+	// MessagesOf lists the messages to somebody, the newest first.
+	MessagesOf(ctx context.Context, organization string, p store.PersonKey, limit int) ([]*store.Message, error)
 	Trace(ctx context.Context, organization string, subjects []store.PersonKey, limit int) (store.Trace, error)
 	Privacy(ctx context.Context, organization string) (store.Privacy, error)
 	SetPrivacy(ctx context.Context, organization string, p store.Privacy, changes ...store.Change) error
@@ -30,7 +33,9 @@ type Service struct {
 	Signer *Signer
 	// Decode reads what a payload of an organization says.
 	Decode func(organization string, payload []byte) (*consent.Message, error)
-	Now    func() time.Time
+	// Order reads what a message to a person says.
+	Order func(m *store.Message) (mail.Order, error)
+	Now   func() time.Time
 }
 
 // mostDays bounds how long something may be kept for a time.

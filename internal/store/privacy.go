@@ -119,6 +119,23 @@ func Bury(subjects []*Subject, at consent.Time) {
 	}
 }
 
+// What erasures leave in the place of what named somebody.
+const (
+	ErasedMessage = "whom it was for was erased"
+	ErasedRefusal = "it named somebody who was erased since"
+)
+
+// ErrMailing refuses an erasure while a message is being sent.
+func ErrMailing() error {
+	return errUnderWay("a message to this person is being sent: try again in a few minutes")
+}
+
+// Forget takes a person out of the examples, and gives what is stored then.
+func (r *Reconciliation) Forget(userID string) (body string, err error) {
+	r.Report.Examples = slices.DeleteFunc(r.Report.Examples, func(e DriftExample) bool { return e.OrganizationUserID == userID })
+	return ToJSON(r)
+}
+
 // ErrNotGone is the error of an erasure that is for somebody of whom Didomi has
 // not deleted all users.
 func ErrNotGone(op string) error {

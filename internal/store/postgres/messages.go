@@ -105,6 +105,11 @@ func (e *Engine) Messages(ctx context.Context, organization string, state store.
 	return query(ctx, e, scanned(store.ScanMessage), messagesIn, organization, store.Newest(before), limit, string(state))
 }
 
+// MessagesOf lists the messages to somebody, the newest first.
+func (e *Engine) MessagesOf(ctx context.Context, organization string, p store.PersonKey, limit int) ([]*store.Message, error) {
+	return query(ctx, e, scanned(store.ScanMessage), selectMessages+`organization = $1 AND person = $2 ORDER BY id DESC LIMIT $3`, organization, p[:], limit)
+}
+
 // MessageCounts counts the messages in each state: see store.MessageList.
 func (e *Engine) MessageCounts(ctx context.Context, organization string) (map[store.MessageState]int64, error) {
 	counts := make(map[store.MessageState]int64)

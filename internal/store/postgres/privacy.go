@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -184,8 +185,8 @@ func (e *Engine) Erase(ctx context.Context, x store.Erasure, change func([]store
 			}
 			n += erased
 		}
-		if userID != "" {
-			b.Queue(`DELETE FROM inbox WHERE organization = $1 AND lane = 2 AND position($2 IN body) > 0`, x.Organization, store.Quoted(userID))
+		if err := eraseAround(ctx, tx, &b, x.Organization, subjects, userID); err != nil {
+			return err
 		}
 		people := store.KeysOf(subjects)
 		store.Bury(subjects, tx.now)
@@ -272,4 +273,41 @@ func (e *Engine) eraseHistory(ctx context.Context, tx *tx, b *pgx.Batch, organiz
 			organization, person[:], r.ID[:], r.Call.Commitments())
 	}
 	return len(events) + len(calls), nil
+}
+
+// eraseAround erases what messages to somebody, files and comparisons say of
+// them. That a message was sent stays, under keyed hashes.
+func eraseAround(ctx context.Context, tx *tx, b *pgx.Batch, organization string, subjects []*store.Subject, userID string) error {
+	for _, s := range subjects {
+		states, err := collect(ctx, tx, pgx.RowTo[string], `SELECT state FROM messages WHERE organization = $1 AND person = $2 ORDER BY type, event FOR UPDATE`, organization, s.Key[:])
+		if err != nil {
+			return err
+		}
+		if slices.Contains(states, string(store.MessageInFlight)) {
+			return store.ErrMailing()
+		}
+		b.Queue(`UPDATE messages SET body = '', interaction = '', reason = CASE WHEN state = 'sent' THEN '' ELSE '`+store.ErasedMessage+`' END,
+			ended_at = CASE WHEN state = 'pending' THEN next_at ELSE ended_at END, state = CASE WHEN state = 'pending' THEN 'dropped' ELSE state END
+			WHERE organization = $1 AND person = $2`, organization, s.Key[:])
+		b.Queue(`DELETE FROM held_rows WHERE organization = $1 AND person = $2`, organization, s.Key[:])
+	}
+	if userID == "" {
+		return nil
+	}
+	b.Queue(`DELETE FROM inbox WHERE organization = $1 AND lane = 2 AND position($2 IN body) > 0`, organization, store.Quoted(userID))
+	b.Queue(`UPDATE import_refusals SET reason = '`+store.ErasedRefusal+`' WHERE organization = $1 AND position($2 IN reason) > 0`, organization, userID)
+	found, err := collect(ctx, tx, scanReconciliation, selectReconciliations+`organization = $1 AND position($2 IN body) > 0 ORDER BY integration, id FOR UPDATE`,
+		organization, string(store.Quoted(userID)))
+	if err != nil {
+		return err
+	}
+	for _, r := range found {
+		body, err := r.Forget(userID)
+		if err != nil {
+			return err
+		}
+		// Whoever compares goes on from what is stored now.
+		b.Queue(`UPDATE reconciliations SET body = $4, version = version + 1 WHERE organization = $1 AND integration = $2 AND id = $3`, organization, r.ID, r.RunID[:], plain(body))
+	}
+	return nil
 }

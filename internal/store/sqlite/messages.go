@@ -98,6 +98,11 @@ func (e *Engine) Messages(ctx context.Context, organization string, state store.
 	return query(ctx, e.read, store.ScanMessage, messagesIn, organization, string(state), store.Newest(before), limit)
 }
 
+// MessagesOf lists the messages to somebody, the newest first.
+func (e *Engine) MessagesOf(ctx context.Context, organization string, p store.PersonKey, limit int) ([]*store.Message, error) {
+	return query(ctx, e.read, store.ScanMessage, selectMessages+`organization = ? AND person = ? ORDER BY id DESC LIMIT ?`, organization, p[:], limit)
+}
+
 // MessageCounts counts the messages in each state: see store.MessageList.
 func (e *Engine) MessageCounts(ctx context.Context, organization string) (map[store.MessageState]int64, error) {
 	counts := make(map[store.MessageState]int64)

@@ -160,10 +160,8 @@ func (e *Engine) Erase(ctx context.Context, x store.Erasure, change func([]store
 			}
 			n += erased
 		}
-		if userID != "" {
-			if _, err := tx.ExecContext(ctx, `DELETE FROM inbox WHERE organization = ? AND lane = 2 AND instr(body, ?) > 0`, x.Organization, store.Quoted(userID)); err != nil {
-				return err
-			}
+		if err := eraseAround(ctx, tx, x.Organization, subjects, userID); err != nil {
+			return err
 		}
 		people := store.KeysOf(subjects)
 		store.Bury(subjects, consent.TimeOf(e.now()))
@@ -241,6 +239,51 @@ func (e *Engine) eraseHistory(ctx context.Context, tx *sql.Tx, organization stri
 		}
 	}
 	return len(events) + len(calls), nil
+}
+
+// eraseAround erases what messages to somebody, files and comparisons say of
+// them. That a message was sent stays, under keyed hashes.
+func eraseAround(ctx context.Context, tx *sql.Tx, organization string, subjects []*store.Subject, userID string) error {
+	for _, s := range subjects {
+		var sending bool
+		if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM messages WHERE organization = ? AND person = ? AND state = 'in_flight')`, organization, s.Key[:]).Scan(&sending); err != nil {
+			return err
+		}
+		if sending {
+			return store.ErrMailing()
+		}
+		if err := execAll(ctx, tx, []any{organization, s.Key[:]},
+			`UPDATE messages SET body = x'', interaction = '', reason = CASE WHEN state = 'sent' THEN '' ELSE '`+store.ErasedMessage+`' END,
+				ended_at = CASE WHEN state = 'pending' THEN next_at ELSE ended_at END, state = CASE WHEN state = 'pending' THEN 'dropped' ELSE state END
+				WHERE organization = ?1 AND person = ?2`,
+			`DELETE FROM held_rows WHERE organization = ?1 AND person = ?2`); err != nil {
+			return err
+		}
+	}
+	if userID == "" {
+		return nil
+	}
+	if err := execAll(ctx, tx, []any{organization, store.Quoted(userID), userID},
+		`DELETE FROM inbox WHERE organization = ?1 AND lane = 2 AND instr(body, ?2) > 0`,
+		`UPDATE import_refusals SET reason = '`+store.ErasedRefusal+`' WHERE organization = ?1 AND instr(reason, ?3) > 0`); err != nil {
+		return err
+	}
+	found, err := query(ctx, tx, store.ScanReconciliation, selectReconciliations+`organization = ? AND instr(body, ?) > 0`, organization, string(store.Quoted(userID)))
+	if err != nil {
+		return err
+	}
+	for _, r := range found {
+		body, err := r.Forget(userID)
+		if err != nil {
+			return err
+		}
+		// Whoever compares goes on from what is stored now.
+		if _, err := tx.ExecContext(ctx, `UPDATE reconciliations SET body = ?, version = version + 1 WHERE organization = ? AND integration = ? AND id = ?`,
+			body, organization, r.ID, r.RunID[:]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func execAll(ctx context.Context, tx *sql.Tx, args []any, statements ...string) error {

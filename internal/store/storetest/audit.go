@@ -12,6 +12,7 @@ import (
 
 	"consentsync/internal/audit"
 	"consentsync/internal/consent"
+	"consentsync/internal/mail"
 	"consentsync/internal/store"
 )
 
@@ -58,6 +59,7 @@ func (b *bench) seal(after time.Duration) {
 func (b *bench) auditor() *audit.Service {
 	return &audit.Service{
 		Store: b.Engine, Hasher: b.hasher, Signer: signer, Now: b.clock.read,
+		Order: func(m *store.Message) (mail.Order, error) { return mail.DecodeOrder(m.Body) },
 		Decode: func(string, []byte) (*consent.Message, error) {
 			return nil, consent.Errorf(consent.Invalid, "test", "no webhook")
 		},

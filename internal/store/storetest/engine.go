@@ -124,6 +124,7 @@ type People interface {
 	ComparePage(ctx context.Context, k store.IntegrationKey, after []byte, limit int) ([]*store.Compared, error)
 	Delivery(ctx context.Context, k store.DeliveryKey) (*store.Delivery, error)
 	DeliveriesOf(ctx context.Context, organization string, p store.PersonKey) ([]*store.Delivery, error)
+	MessagesOf(ctx context.Context, organization string, p store.PersonKey, limit int) ([]*store.Message, error)
 	Trace(ctx context.Context, organization string, subjects []store.PersonKey, limit int) (store.Trace, error)
 	Payload(ctx context.Context, organization string, id store.ID) (salt [16]byte, body []byte, err error)
 	Events(ctx context.Context, organization string, f store.EventFilter, before store.ID, limit int) ([]store.Event, store.ID, error)

@@ -7,6 +7,7 @@ import (
 
 	"consentsync/internal/audit"
 	"consentsync/internal/consent"
+	"consentsync/internal/mail"
 	"consentsync/internal/store"
 )
 
@@ -14,6 +15,7 @@ var erasing = group{
 	"nothing personal is left, and the chain verifies":      erased,
 	"after an erasure only fresh consent grants":            erasedStays,
 	"what is fetched or imported brings nobody back":        erasedRetold,
+	"an erasure reaches messages, files and comparisons":    erasedAround,
 	"nobody is erased while something is under way":         erasedLater,
 	"Didomi's deletions erase where that is wanted":         erasedByDidomi,
 	"what is kept long enough goes, and the chain verifies": retained,
@@ -141,6 +143,52 @@ func erasedRetold(b *bench) {
 	b.same("old again", b.retold(store.Imported, as(event("e21", at(-9), no("q"), yes("r")), "ana", "d1")), []consent.Outcome{consent.Superseded})
 	b.same("told at once", b.acme(event("e22", b.now(), yes("q"))), []consent.Outcome{applied})
 	b.same("all", b.says(acme, "ana"), []string{"-p", "q"})
+}
+
+func erasedAround(b *bench) {
+	k := b.integrate(acme, "i")
+	b.must(b.SetFeature(b.Context(), acme, true))
+	b.email(k, mail.ConfirmConsentChanged, nil)
+	b.live(acme, event("e1", at(-1), yes("p")), as(event("e2", at(-1), yes("p")), "bob", ""))
+	i := b.opened(acme, "export")
+	s := step(i, 0)
+	s.Rows, s.Refused = 2, []store.ImportRefusal{{File: "a", Row: 1, Reason: "user.ana is no user"}, {File: "a", Row: 2, Reason: "user.bob is no user"}}
+	b.takeRows(s)
+	r := b.reconcile(k)
+	bob := store.HeldRow{Person: b.person(acme, "bob"), Cells: "0"}
+	b.must(b.StageHeld(b.Context(), r, []store.HeldRow{{Person: b.person(acme, "ana"), Cells: "1"}, bob}))
+	of := []store.DriftExample{{Kind: "turned_on", OrganizationUserID: "ana"}, {Kind: "turned_on", OrganizationUserID: "bob"}}
+	r.State, r.Report.Examples = store.ReconciliationComparing, of
+	b.must(b.SaveReconciliation(b.Context(), r, store.ReconciliationStep{}))
+
+	all, err := b.auditor().Personal(b.Context(), acme, "ana")
+	b.must(err)
+	b.same("her messages in the export", []any{len(all.Messages), all.Messages[0].State}, []any{1, store.MessagePending})
+	b.must(b.erase("ana", true))
+	for _, m := range b.mailed(acme) {
+		if m.Person == b.person(acme, "ana") {
+			b.same("her message", []any{m.State, m.Reason, len(m.Body), m.Repeatable()}, []any{store.MessageDropped, store.ErasedMessage, 0, false})
+		} else {
+			b.same("another's", []any{m.State, len(m.Body) > 0}, []any{store.MessagePending, true})
+		}
+	}
+	refused, err := b.ImportRefusals(b.Context(), i.ImportKey, store.RefusalCursor{}, 10)
+	b.must(err)
+	b.same("refusals", []string{refused[0].Reason, refused[1].Reason}, []string{store.ErasedRefusal, "user.bob is no user"})
+	b.same("rows", b.staged(r, nil, 10), []store.HeldRow{bob})
+	got, err := b.Reconciliation(b.Context(), k, r.RunID)
+	b.must(err)
+	b.same("examples", got.Report.Examples, of[1:])
+	b.kind(b.SaveReconciliation(b.Context(), r, store.ReconciliationStep{}), consent.Conflict)
+
+	for _, m := range b.mailed(acme) {
+		if m.State == store.MessagePending {
+			ok, err := b.BeginMessage(b.Context(), b.lease("node"), m, store.Call{})
+			b.must(err)
+			b.same("it is being sent", ok, true)
+		}
+	}
+	b.kind(b.erase("bob", true), consent.Conflict)
 }
 
 func erasedLater(b *bench) {
