@@ -4,7 +4,7 @@ VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 TOOL    = go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test watch check lint fmt fmt-check fuzz vuln bench soak screens release sbom
+.PHONY: help build run test watch check lint fmt fmt-check fuzz vuln bench soak screens release reproducible sbom
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,7 +21,7 @@ test: ## vet and every test, then most of them once more under the race detector
 watch: ## run the tests of a package each time it is saved
 	$(TOOL) gotestsum --watch
 
-check: fmt-check lint test fuzz vuln ## everything a change must pass; the first run builds the linter
+check: fmt-check lint test fuzz vuln reproducible ## everything a change must pass; the first run builds the linter
 
 lint: ## golangci-lint
 	$(TOOL) golangci-lint run
@@ -50,6 +50,9 @@ soak: ## the long fault tests of several nodes; scripts/soak 30m for longer
 
 release: ## binaries, packages and images for each platform, into dist
 	go run ./internal/release
+
+reproducible: ## two builds of a release are the same bytes
+	go test -tags reproducible -count=1 ./internal/release
 
 screens: ## pictures of the console's pages, into docs/screens
 	mkdir -p docs/screens
