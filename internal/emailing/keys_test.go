@@ -22,7 +22,7 @@ func TestMessagesFollowTheSealingKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close() //nolint:errcheck // a test
+	defer db.Close()
 	ring := func() *auth.Keyring {
 		t.Helper()
 		k, err := auth.OpenKeyring(ctx, db, make([]byte, 32))
