@@ -66,39 +66,39 @@ func (a *API) Register(mux routes.Registrar) {
 		"PUT /v1/premium-features/{organization_id}":               a.setFeature,
 		"POST /v1/organizations/{organization_id}/webhook-clients": a.addWebhookClient,
 		"GET /v1/organizations/{organization_id}/webhook-clients":  a.listWebhookClients,
-		"POST /v1/marketplace/integrations":                        a.createIntegration,
-		"GET /v1/marketplace/integrations":                         a.listIntegrations,
+		"POST /v1/marketplace/integrations":                        a.in(a.createIntegration),
+		"GET /v1/marketplace/integrations":                         a.in(a.listIntegrations),
 		"GET /v1/marketplace/integrations/{id}":                    a.getIntegration,
 		"PATCH /v1/marketplace/integrations/{id}":                  a.changeIntegration,
-		"DELETE /v1/marketplace/integrations/{id}":                 a.deleteIntegration,
-		"GET /v1/marketplace/integrations/{id}/plan":               a.getPlan,
+		"DELETE /v1/marketplace/integrations/{id}":                 a.of(a.deleteIntegration),
+		"GET /v1/marketplace/integrations/{id}/plan":               a.of(a.getPlan),
 		"POST /v1/marketplace/integrations/account":                a.listAccount,
 		"POST /v1/marketplace/integrations/choices":                a.listChoices,
-		"POST /v1/marketplace/integrations/simulate":               a.simulateNewIntegration,
-		"POST /v1/marketplace/integrations/{id}/simulate":          a.simulateIntegration,
+		"POST /v1/marketplace/integrations/simulate":               a.in(a.simulateNewIntegration),
+		"POST /v1/marketplace/integrations/{id}/simulate":          a.of(a.simulateIntegration),
 		"POST /v1/marketplace/integrations/{id}/pause":             a.pauseIntegration,
 		"POST /v1/marketplace/integrations/{id}/resume":            a.resumeIntegration,
 		"POST /v1/marketplace/integrations/{id}/refresh":           a.refreshIntegration,
 		"POST /v1/marketplace/integrations/{id}/webhook-secret":    a.rotateWebhookSecret,
-		"POST /v1/marketplace/integrations/{id}/webhook-test":      a.testWebhook,
-		"POST /v1/marketplace/integrations/{id}/replay":            a.replayIntegration,
+		"POST /v1/marketplace/integrations/{id}/webhook-test":      a.of(a.testWebhook),
+		"POST /v1/marketplace/integrations/{id}/replay":            a.of(a.replayIntegration),
 		"GET /v1/licences":                           a.listLicences,
 		"GET /v1/keys":                               a.getKeys,
 		"POST /v1/keys/rotate":                       a.rotateKeys,
-		"GET /v1/users/{organization_user_id}":       a.getUser,
-		"GET /v1/users/{organization_user_id}/trace": a.getTrace,
+		"GET /v1/users/{organization_user_id}":       a.in(a.getUser),
+		"GET /v1/users/{organization_user_id}/trace": a.in(a.getTrace),
 
 		"POST /v1/marketplace/emails":           a.createEmail,
-		"GET /v1/marketplace/emails":            a.listEmails,
-		"GET /v1/marketplace/emails/{id}":       a.getEmail,
+		"GET /v1/marketplace/emails":            a.in(a.listEmails),
+		"GET /v1/marketplace/emails/{id}":       a.in(a.getEmail),
 		"PATCH /v1/marketplace/emails/{id}":     a.changeEmail,
-		"DELETE /v1/marketplace/emails/{id}":    a.deleteEmail,
-		"POST /v1/marketplace/emails/{id}/test": a.testEmail,
-		"POST /v1/emails/send":                  a.sendEmail,
-		"GET /v1/emails/messages":               a.listMessages,
-		"GET /v1/emails/messages/counts":        a.countMessages,
-		"GET /v1/emails/messages/{id}":          a.getMessage,
-		"POST /v1/emails/messages/{id}/repeat":  a.repeatMessage,
+		"DELETE /v1/marketplace/emails/{id}":    a.in(a.deleteEmail),
+		"POST /v1/marketplace/emails/{id}/test": a.in(a.testEmail),
+		"POST /v1/emails/send":                  a.in(a.sendEmail),
+		"GET /v1/emails/messages":               a.in(a.listMessages),
+		"GET /v1/emails/messages/counts":        a.in(a.countMessages),
+		"GET /v1/emails/messages/{id}":          a.in(a.getMessage),
+		"POST /v1/emails/messages/{id}/repeat":  a.in(a.repeatMessage),
 
 		"GET /v1/organizations":                                                  a.listOrganizations,
 		"GET /v1/organizations/{organization_id}/users":                          a.listUsers,
@@ -109,34 +109,34 @@ func (a *API) Register(mux routes.Registrar) {
 		"DELETE /v1/organizations/{organization_id}/invitations/{invitation_id}": a.uninvite,
 		"GET /v1/organizations/{organization_id}/events":                         a.listEvents,
 		"GET /v1/organizations/{organization_id}/events/{event_id}":              a.getEvent,
-		"GET /v1/marketplace/integrations/{id}/overview":                         a.getOverview,
-		"GET /v1/marketplace/integrations/{id}/troubles":                         a.listTroubles,
-		"GET /v1/marketplace/integrations/{id}/troubled":                         a.listTroubled,
-		"POST /v1/marketplace/integrations/{id}/retry":                           a.retryIntegration,
+		"GET /v1/marketplace/integrations/{id}/overview":                         a.of(a.getOverview),
+		"GET /v1/marketplace/integrations/{id}/troubles":                         a.of(a.listTroubles),
+		"GET /v1/marketplace/integrations/{id}/troubled":                         a.of(a.listTroubled),
+		"POST /v1/marketplace/integrations/{id}/retry":                           a.of(a.retryIntegration),
 		"POST /v1/marketplace/integrations/{id}/reread":                          a.rereadIntegration,
 		"GET /v1/organizations/{organization_id}/changes":                        a.listChanges,
 
-		"POST /v1/marketplace/integrations/{id}/reconciliations":               a.startReconciliation,
-		"GET /v1/marketplace/integrations/{id}/reconciliations":                a.listReconciliations,
-		"GET /v1/marketplace/integrations/{id}/reconciliations/{run_id}":       a.getReconciliation,
-		"POST /v1/marketplace/integrations/{id}/reconciliations/{run_id}/rows": a.takeHeldRows,
-		"POST /v1/marketplace/integrations/{id}/reconciliations/{run_id}/end":  a.endReconciliation,
+		"POST /v1/marketplace/integrations/{id}/reconciliations":               a.of(a.startReconciliation),
+		"GET /v1/marketplace/integrations/{id}/reconciliations":                a.of(a.listReconciliations),
+		"GET /v1/marketplace/integrations/{id}/reconciliations/{run_id}":       a.of(a.getReconciliation),
+		"POST /v1/marketplace/integrations/{id}/reconciliations/{run_id}/rows": a.of(a.takeHeldRows),
+		"POST /v1/marketplace/integrations/{id}/reconciliations/{run_id}/end":  a.of(a.endReconciliation),
 
 		"GET /v1/organizations/{organization_id}/catch-up":  a.getCatchUp,
 		"POST /v1/organizations/{organization_id}/catch-up": a.askCatchUp,
 
-		"POST /v1/imports":                                                            a.openImport,
-		"GET /v1/imports":                                                             a.listImports,
-		"GET /v1/imports/{import_id}":                                                 a.getImport,
-		"POST /v1/imports/{import_id}/rows":                                           a.takeRows,
-		"POST /v1/imports/{import_id}/end":                                            a.endImport,
-		"GET /v1/imports/{import_id}/refusals":                                        a.listImportRefusals,
+		"POST /v1/imports":                                                            a.in(a.openImport),
+		"GET /v1/imports":                                                             a.in(a.listImports),
+		"GET /v1/imports/{import_id}":                                                 a.ofImport(a.getImport),
+		"POST /v1/imports/{import_id}/rows":                                           a.ofImport(a.takeRows),
+		"POST /v1/imports/{import_id}/end":                                            a.ofImport(a.endImport),
+		"GET /v1/imports/{import_id}/refusals":                                        a.ofImport(a.listImportRefusals),
 		"GET /v1/organizations/{organization_id}/audit":                               a.exportAudit,
 		"GET /v1/organizations/{organization_id}/privacy":                             a.getPrivacy,
 		"PATCH /v1/organizations/{organization_id}/privacy":                           a.changePrivacy,
-		"DELETE /v1/users/{organization_user_id}":                                     a.eraseUser,
-		"GET /v1/users/{organization_user_id}/proof":                                  a.getProof,
-		"GET /v1/users/{organization_user_id}/export":                                 a.exportUser,
+		"DELETE /v1/users/{organization_user_id}":                                     a.in(a.eraseUser),
+		"GET /v1/users/{organization_user_id}/proof":                                  a.in(a.getProof),
+		"GET /v1/users/{organization_user_id}/export":                                 a.in(a.exportUser),
 		"POST /v1/organizations/{organization_id}/webhook-clients/{client_id}/rotate": a.rotateWebhookClient,
 		"DELETE /v1/organizations/{organization_id}/webhook-clients/{client_id}":      a.removeWebhookClient,
 		"POST /v1/organizations/{organization_id}/api-keys":                           a.addAPIKey,
@@ -149,6 +149,28 @@ func (a *API) Register(mux routes.Registrar) {
 		w.Header().Set("Content-Type", "application/yaml")
 		_, _ = w.Write(document)
 	})
+}
+
+// in makes a handler of one that is about an organization, which the query names.
+func (a *API) in(h func(r *http.Request, organization string) (int, any, error)) handler {
+	return func(r *http.Request) (int, any, error) {
+		organization, err := a.organization(r)
+		if err != nil {
+			return 0, nil, err
+		}
+		return h(r, organization)
+	}
+}
+
+// of makes a handler of one that is about the integration of the path.
+func (a *API) of(h func(r *http.Request, k store.IntegrationKey) (int, any, error)) handler {
+	return func(r *http.Request) (int, any, error) {
+		k, err := a.key(r)
+		if err != nil {
+			return 0, nil, err
+		}
+		return h(r, k)
+	}
 }
 
 func (a *API) serve(h handler) http.Handler {
@@ -199,20 +221,12 @@ func (a *API) organization(r *http.Request) (string, error) {
 	return id, nil
 }
 
-func (a *API) getUser(r *http.Request) (int, any, error) {
-	organization, err := a.organization(r)
-	if err != nil {
-		return 0, nil, err
-	}
+func (a *API) getUser(r *http.Request, organization string) (int, any, error) {
 	person, err := a.People.Explain(r.Context(), organization, r.PathValue("organization_user_id"))
 	return http.StatusOK, person, err
 }
 
-func (a *API) getTrace(r *http.Request) (int, any, error) {
-	organization, err := a.organization(r)
-	if err != nil {
-		return 0, nil, err
-	}
+func (a *API) getTrace(r *http.Request, organization string) (int, any, error) {
 	entries, err := a.People.Trace(r.Context(), organization, r.PathValue("organization_user_id"))
 	return http.StatusOK, map[string]any{"data": entries}, err
 }

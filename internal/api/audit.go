@@ -34,29 +34,17 @@ func (a *API) changePrivacy(r *http.Request) (int, any, error) {
 	return http.StatusOK, p, err
 }
 
-func (a *API) getProof(r *http.Request) (int, any, error) {
-	organization, err := a.organization(r)
-	if err != nil {
-		return 0, nil, err
-	}
+func (a *API) getProof(r *http.Request, organization string) (int, any, error) {
 	p, err := a.Audit.Prove(r.Context(), organization, r.PathValue("organization_user_id"))
 	return http.StatusOK, p, err
 }
 
-func (a *API) exportUser(r *http.Request) (int, any, error) {
-	organization, err := a.organization(r)
-	if err != nil {
-		return 0, nil, err
-	}
+func (a *API) exportUser(r *http.Request, organization string) (int, any, error) {
 	p, err := a.Audit.Personal(r.Context(), organization, r.PathValue("organization_user_id"))
 	return http.StatusOK, p, err
 }
 
-func (a *API) eraseUser(r *http.Request) (int, any, error) {
-	organization, err := a.organization(r)
-	if err != nil {
-		return 0, nil, err
-	}
+func (a *API) eraseUser(r *http.Request, organization string) (int, any, error) {
 	q := r.URL.Query()
 	force := q.Get("force")
 	if force != "" && force != "true" && force != "false" {

@@ -33,37 +33,21 @@ func (a *API) saveEmail(r *http.Request, status int, save func(organization stri
 	return status, view, err
 }
 
-func (a *API) listEmails(r *http.Request) (int, any, error) {
-	organization, err := a.organization(r)
-	if err != nil {
-		return 0, nil, err
-	}
+func (a *API) listEmails(r *http.Request, organization string) (int, any, error) {
 	views, err := a.Emails.List(r.Context(), organization)
 	return page(views, "", err)
 }
 
-func (a *API) getEmail(r *http.Request) (int, any, error) {
-	organization, err := a.organization(r)
-	if err != nil {
-		return 0, nil, err
-	}
+func (a *API) getEmail(r *http.Request, organization string) (int, any, error) {
 	view, err := a.Emails.Get(r.Context(), organization, r.PathValue("id"))
 	return http.StatusOK, view, err
 }
 
-func (a *API) deleteEmail(r *http.Request) (int, any, error) {
-	organization, err := a.organization(r)
-	if err != nil {
-		return 0, nil, err
-	}
+func (a *API) deleteEmail(r *http.Request, organization string) (int, any, error) {
 	return http.StatusNoContent, nil, a.Emails.Delete(r.Context(), organization, r.PathValue("id"))
 }
 
-func (a *API) testEmail(r *http.Request) (int, any, error) {
-	organization, err := a.organization(r)
-	if err != nil {
-		return 0, nil, err
-	}
+func (a *API) testEmail(r *http.Request, organization string) (int, any, error) {
 	body, err := readBody(r)
 	if err != nil {
 		return 0, nil, err
@@ -72,11 +56,7 @@ func (a *API) testEmail(r *http.Request) (int, any, error) {
 	return http.StatusAccepted, view, err
 }
 
-func (a *API) sendEmail(r *http.Request) (int, any, error) {
-	organization, err := a.organization(r)
-	if err != nil {
-		return 0, nil, err
-	}
+func (a *API) sendEmail(r *http.Request, organization string) (int, any, error) {
 	body, err := readBody(r)
 	if err != nil {
 		return 0, nil, err
@@ -88,11 +68,7 @@ func (a *API) sendEmail(r *http.Request) (int, any, error) {
 	return http.StatusAccepted, view, err
 }
 
-func (a *API) listMessages(r *http.Request) (int, any, error) {
-	organization, err := a.organization(r)
-	if err != nil {
-		return 0, nil, err
-	}
+func (a *API) listMessages(r *http.Request, organization string) (int, any, error) {
 	limit, err := limitOf(r)
 	if err != nil {
 		return 0, nil, err
@@ -101,29 +77,17 @@ func (a *API) listMessages(r *http.Request) (int, any, error) {
 	return page(a.Emails.Messages(r.Context(), organization, q.Get("state"), q.Get("cursor"), limit))
 }
 
-func (a *API) countMessages(r *http.Request) (int, any, error) {
-	organization, err := a.organization(r)
-	if err != nil {
-		return 0, nil, err
-	}
+func (a *API) countMessages(r *http.Request, organization string) (int, any, error) {
 	counts, err := a.Emails.Counts(r.Context(), organization)
 	return http.StatusOK, counts, err
 }
 
-func (a *API) getMessage(r *http.Request) (int, any, error) {
-	organization, err := a.organization(r)
-	if err != nil {
-		return 0, nil, err
-	}
+func (a *API) getMessage(r *http.Request, organization string) (int, any, error) {
 	view, err := a.Emails.Message(r.Context(), organization, r.PathValue("id"))
 	return http.StatusOK, view, err
 }
 
-func (a *API) repeatMessage(r *http.Request) (int, any, error) {
-	organization, err := a.organization(r)
-	if err != nil {
-		return 0, nil, err
-	}
+func (a *API) repeatMessage(r *http.Request, organization string) (int, any, error) {
 	view, err := a.Emails.Again(r.Context(), organization, r.PathValue("id"))
 	return http.StatusAccepted, view, err
 }

@@ -14,11 +14,7 @@ import (
 // mostPart bounds a part of a file.
 const mostPart = 16 << 20
 
-func (a *API) openImport(r *http.Request) (int, any, error) {
-	organization, err := a.organization(r)
-	if err != nil {
-		return 0, nil, err
-	}
+func (a *API) openImport(r *http.Request, organization string) (int, any, error) {
 	var in struct {
 		Name string `json:"name"`
 	}
@@ -29,11 +25,7 @@ func (a *API) openImport(r *http.Request) (int, any, error) {
 	return http.StatusOK, v, err
 }
 
-func (a *API) listImports(r *http.Request) (int, any, error) {
-	organization, err := a.organization(r)
-	if err != nil {
-		return 0, nil, err
-	}
+func (a *API) listImports(r *http.Request, organization string) (int, any, error) {
 	limit, err := limitOf(r)
 	if err != nil {
 		return 0, nil, err
@@ -41,52 +33,43 @@ func (a *API) listImports(r *http.Request) (int, any, error) {
 	return page(a.Imports.List(r.Context(), organization, r.URL.Query().Get("cursor"), limit))
 }
 
-// importKey gives the import of the path.
-func (a *API) importKey(r *http.Request) (store.ImportKey, error) {
-	organization, err := a.organization(r)
-	return store.ImportKey{Organization: organization, ID: r.PathValue("import_id")}, err
+// ofImport makes a handler of one that is about the import of the path.
+func (a *API) ofImport(h func(r *http.Request, k store.ImportKey) (int, any, error)) handler {
+	return a.in(func(r *http.Request, organization string) (int, any, error) {
+		return h(r, store.ImportKey{Organization: organization, ID: r.PathValue("import_id")})
+	})
 }
 
-func (a *API) getImport(r *http.Request) (int, any, error) {
-	k, err := a.importKey(r)
-	if err != nil {
-		return 0, nil, err
+// readPart gives a part of a file, and how many of its rows come before.
+func readPart(r *http.Request) (from int64, body []byte, err error) {
+	if from, err = strconv.ParseInt(r.URL.Query().Get("from"), 10, 64); err != nil || from < 0 {
+		return 0, nil, incoming.RefuseField("from", "must be how many rows come before this part, 0 for none")
 	}
+	body, err = incoming.Body(nil, r, mostPart)
+	return from, body, err
+}
+
+func (a *API) getImport(r *http.Request, k store.ImportKey) (int, any, error) {
 	v, err := a.Imports.Get(r.Context(), k)
 	return http.StatusOK, v, err
 }
 
-func (a *API) takeRows(r *http.Request) (int, any, error) {
-	k, err := a.importKey(r)
+func (a *API) takeRows(r *http.Request, k store.ImportKey) (int, any, error) {
+	from, body, err := readPart(r)
 	if err != nil {
 		return 0, nil, err
 	}
 	q := r.URL.Query()
-	p := backfill.Part{File: q.Get("file"), Fingerprint: q.Get("fingerprint")}
-	if p.From, err = strconv.ParseInt(q.Get("from"), 10, 64); err != nil {
-		return 0, nil, incoming.RefuseField("from", "must be how many rows of the file come before this part, 0 for none")
-	}
-	if p.Body, err = incoming.Body(nil, r, mostPart); err != nil {
-		return 0, nil, err
-	}
-	v, err := a.Imports.Take(r.Context(), k, p)
+	v, err := a.Imports.Take(r.Context(), k, backfill.Part{File: q.Get("file"), Fingerprint: q.Get("fingerprint"), From: from, Body: body})
 	return http.StatusOK, v, err
 }
 
-func (a *API) endImport(r *http.Request) (int, any, error) {
-	k, err := a.importKey(r)
-	if err != nil {
-		return 0, nil, err
-	}
+func (a *API) endImport(r *http.Request, k store.ImportKey) (int, any, error) {
 	v, err := a.Imports.End(r.Context(), k)
 	return http.StatusOK, v, err
 }
 
-func (a *API) listImportRefusals(r *http.Request) (int, any, error) {
-	k, err := a.importKey(r)
-	if err != nil {
-		return 0, nil, err
-	}
+func (a *API) listImportRefusals(r *http.Request, k store.ImportKey) (int, any, error) {
 	limit, err := limitOf(r)
 	if err != nil {
 		return 0, nil, err

@@ -9,11 +9,7 @@ import (
 	"consentsync/internal/store"
 )
 
-func (a *API) createIntegration(r *http.Request) (int, any, error) {
-	organization, err := a.organization(r)
-	if err != nil {
-		return 0, nil, err
-	}
+func (a *API) createIntegration(r *http.Request, organization string) (int, any, error) {
 	dryRun, err := flag(r, "dry_run", false)
 	if err != nil {
 		return 0, nil, err
@@ -29,21 +25,12 @@ func (a *API) createIntegration(r *http.Request) (int, any, error) {
 	return http.StatusCreated, view, err
 }
 
-func (a *API) listIntegrations(r *http.Request) (int, any, error) {
-	organization, err := a.organization(r)
-	if err != nil {
-		return 0, nil, err
-	}
+func (a *API) listIntegrations(r *http.Request, organization string) (int, any, error) {
 	limit, err := limitOf(r)
 	if err != nil {
 		return 0, nil, err
 	}
-	views, next, err := a.Integrations.List(r.Context(), organization, r.URL.Query().Get("cursor"), limit)
-	var cursor any
-	if next != "" {
-		cursor = next
-	}
-	return http.StatusOK, map[string]any{"data": views, "next": cursor}, err
+	return page(a.Integrations.List(r.Context(), organization, r.URL.Query().Get("cursor"), limit))
 }
 
 // key gives the integration of the path. Its id alone names it; an
@@ -74,11 +61,7 @@ func (a *API) getIntegration(r *http.Request) (int, any, error) {
 	return a.on(r, func(k store.IntegrationKey) (*integration.View, error) { return a.Integrations.Get(r.Context(), k) })
 }
 
-func (a *API) getPlan(r *http.Request) (int, any, error) {
-	k, err := a.key(r)
-	if err != nil {
-		return 0, nil, err
-	}
+func (a *API) getPlan(r *http.Request, k store.IntegrationKey) (int, any, error) {
 	plan, err := a.Integrations.Plan(r.Context(), k)
 	return http.StatusOK, plan, err
 }
@@ -93,11 +76,7 @@ func (a *API) changeIntegration(r *http.Request) (int, any, error) {
 	})
 }
 
-func (a *API) deleteIntegration(r *http.Request) (int, any, error) {
-	k, err := a.key(r)
-	if err != nil {
-		return 0, nil, err
-	}
+func (a *API) deleteIntegration(r *http.Request, k store.IntegrationKey) (int, any, error) {
 	return http.StatusNoContent, nil, a.Integrations.Delete(r.Context(), k)
 }
 
@@ -136,16 +115,12 @@ func (a *API) rotateWebhookSecret(r *http.Request) (int, any, error) {
 	})
 }
 
-func (a *API) testWebhook(r *http.Request) (int, any, error) {
-	k, err := a.key(r)
-	if err != nil {
-		return 0, nil, err
-	}
+func (a *API) testWebhook(r *http.Request, k store.IntegrationKey) (int, any, error) {
 	t, err := a.Integrations.TestWebhook(r.Context(), k)
 	return http.StatusOK, t, err
 }
 
-func (a *API) replayIntegration(r *http.Request) (int, any, error) {
+func (a *API) replayIntegration(r *http.Request, k store.IntegrationKey) (int, any, error) {
 	var in struct {
 		OrganizationUserID string `json:"organization_user_id"`
 		integration.RetryInput
@@ -156,10 +131,6 @@ func (a *API) replayIntegration(r *http.Request) (int, any, error) {
 	filter := in.RetryInput != (integration.RetryInput{Target: in.Target})
 	if filter && in.OrganizationUserID != "" {
 		return 0, nil, incoming.RefuseField("organization_user_id", "stands alone: leave out status, reason, from and to, or this")
-	}
-	k, err := a.key(r)
-	if err != nil {
-		return 0, nil, err
 	}
 	if !filter {
 		replay := a.Integrations.Replay

@@ -8,14 +8,11 @@ import (
 
 	"consentsync/internal/incoming"
 	"consentsync/internal/integration"
+	"consentsync/internal/store"
 )
 
-func (a *API) simulateIntegration(r *http.Request) (int, any, error) {
+func (a *API) simulateIntegration(r *http.Request, k store.IntegrationKey) (int, any, error) {
 	o, body, err := simulation(r)
-	if err != nil {
-		return 0, nil, err
-	}
-	k, err := a.key(r)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -23,11 +20,7 @@ func (a *API) simulateIntegration(r *http.Request) (int, any, error) {
 	return http.StatusOK, s, err
 }
 
-func (a *API) simulateNewIntegration(r *http.Request) (int, any, error) {
-	organization, err := a.organization(r)
-	if err != nil {
-		return 0, nil, err
-	}
+func (a *API) simulateNewIntegration(r *http.Request, organization string) (int, any, error) {
 	o, body, err := simulation(r)
 	if err != nil {
 		return 0, nil, err
