@@ -1,18 +1,11 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	"consentsync/internal/app"
 	"consentsync/internal/integration"
 	"consentsync/internal/simulator"
 )
@@ -35,32 +28,15 @@ const (
 // run beside others.
 func TestApply(t *testing.T) {
 	ctx := t.Context()
-	actito := simulator.NewActito(simulator.ActitoOptions{})
-	defer actito.Close()
-	far := httptest.NewServer(actito)
-	defer far.Close()
-	data := filepath.Join(t.TempDir(), "data")
-	cfg := app.Config{
-		Listen: "127.0.0.1:0", Data: data, AllowPrivateNetworks: true, TokenLife: time.Hour,
-		DidomiURL: "https://api.didomi.io/v1", ConfirmAfter: time.Hour, ReadbackDelay: time.Minute,
-	}
-	a, err := app.Start(ctx, cfg, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Stop(context.WithoutCancel(ctx)) //nolint:errcheck // the test ends
-	t.Setenv("CONSENTSYNC_URL", a.URL())
+	_, far := farEnd(t)
+	c, data := running(t)
+	t.Setenv("CONSENTSYNC_URL", c.url)
 	t.Setenv("CONSENTSYNC_DATA", data)
-	token, err := os.ReadFile(filepath.Join(data, "admin-token"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &client{url: a.URL(), token: strings.TrimSpace(string(token))}
 	if _, err := c.ask(ctx, http.MethodPut, "/v1/premium-features/acme", map[string]any{"actito": true}, nil); err != nil {
 		t.Fatal(err)
 	}
 	write := func(more, properties string, mappings ...string) string {
-		return file(t, "integration.json", fmt.Sprintf(applied, more, far.URL, simulator.SampleEntity, simulator.SampleTable().Name, properties, strings.Join(mappings, ",")))
+		return file(t, "integration.json", fmt.Sprintf(applied, more, far, simulator.SampleEntity, simulator.SampleTable().Name, properties, strings.Join(mappings, ",")))
 	}
 	all := func() []listed {
 		found, err := listIntegrations(ctx, c, "acme")
@@ -138,7 +114,7 @@ func TestApply(t *testing.T) {
 	}
 	// A second integration on the table has to be named.
 	t.Setenv("CONSENTSYNC_TEST_KEY", simulator.SampleKey)
-	settings := fmt.Sprintf(applied, "", far.URL, simulator.SampleEntity, simulator.SampleTable().Name, "", strings.Replace(mapsPromotions, "Promotions", "SmsAlerts", 1))
+	settings := fmt.Sprintf(applied, "", far, simulator.SampleEntity, simulator.SampleTable().Name, "", strings.Replace(mapsPromotions, "Promotions", "SmsAlerts", 1))
 	body, err := expandSecrets([]byte(settings))
 	if err != nil {
 		t.Fatal(err)

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,23 +15,11 @@ import (
 // word was changed does not, and the command says where.
 func TestAuditCommands(t *testing.T) {
 	t.Parallel()
-	data := filepath.Join(t.TempDir(), "data")
-	a, err := app.Start(t.Context(), app.Config{
-		Listen: "127.0.0.1:0", Data: data, TokenLife: time.Hour, ConfirmAfter: time.Hour, ReadbackDelay: time.Minute, SealAfter: 20 * time.Millisecond,
-	}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = a.Stop(context.Background()) })
-	token, err := os.ReadFile(filepath.Join(data, "admin-token"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &client{url: a.URL(), token: strings.TrimSpace(string(token))}
+	c, data := running(t, func(c *app.Config) { c.SealAfter = 20 * time.Millisecond })
 	if _, err := c.ask(t.Context(), http.MethodPut, "/v1/premium-features/acme", map[string]bool{"actito": true}, nil); err != nil {
 		t.Fatal(err)
 	}
-	server := []string{"--url", a.URL(), "--data", data, "--organization", "acme"}
+	server := []string{"--url", c.url, "--data", data, "--organization", "acme"}
 	var live ran
 	for deadline := time.Now().Add(time.Minute); ; {
 		if live = command(t, "", append([]string{"audit", "verify"}, server...)...); strings.Contains(live.out, "1 records in 1 links") || time.Now().After(deadline) {

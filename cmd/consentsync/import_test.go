@@ -3,18 +3,14 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"consentsync/internal/app"
 	"consentsync/internal/backfill"
 )
 
@@ -85,19 +81,7 @@ func lineOf(organization string, n int, on bool) string {
 func TestImport(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	a, err := app.Start(ctx, app.Config{
-		Listen: "127.0.0.1:0", Data: t.TempDir(), TokenLife: time.Hour, AdminToken: "a-token-of-the-test",
-		DidomiURL: "https://api.didomi.io/v1", ConfirmAfter: time.Hour, ReadbackDelay: time.Minute,
-	}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Stop(context.WithoutCancel(ctx)) //nolint:errcheck // the test ends
-	secret := t.TempDir()
-	if err := os.WriteFile(filepath.Join(secret, "admin-token"), []byte("a-token-of-the-test"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c := &client{url: a.URL(), token: "a-token-of-the-test"}
+	c, data := running(t)
 	if _, err := c.ask(ctx, http.MethodPut, "/v1/premium-features/acme", map[string]any{"actito": true}, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +97,7 @@ func TestImport(t *testing.T) {
 		}
 	}
 	take := func() ran {
-		return command(t, "", "import", "--url", a.URL(), "--data", secret, "--organization", "acme", folder)
+		return command(t, "", "import", "--url", c.url, "--data", data, "--organization", "acme", folder)
 	}
 	known := func(n int) bool {
 		_, err := c.ask(ctx, http.MethodGet, fmt.Sprintf("/v1/users/p%d@example.com?organization_id=acme", n), nil, nil)
@@ -179,6 +163,6 @@ func TestImport(t *testing.T) {
 		t.Errorf("the imports are %+v, were %+v", after.Data, before.Data)
 	}
 	says(take(), 0, "Taken in: 0 rows")
-	says(command(t, "", "import", "--url", a.URL(), "--data", secret, "--organization", "acme", filepath.Join(folder, "readme.txt")), 1, "readme.txt, row 1", "not JSON")
-	says(command(t, "", "import", "--url", a.URL(), "--data", secret, "--organization", "nobody", folder), 1, `no organization "nobody"`)
+	says(command(t, "", "import", "--url", c.url, "--data", data, "--organization", "acme", filepath.Join(folder, "readme.txt")), 1, "readme.txt, row 1", "not JSON")
+	says(command(t, "", "import", "--url", c.url, "--data", data, "--organization", "nobody", folder), 1, `no organization "nobody"`)
 }

@@ -1,30 +1,18 @@
 package main
 
 import (
-	"context"
-	"log/slog"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
-
-	"consentsync/internal/app"
 )
 
 // Keys of the API are made, used, listed and revoked, and those that seal
 // secrets changed. The test sets variables, so that it cannot run beside others.
 func TestKeys(t *testing.T) {
-	ctx, data := t.Context(), filepath.Join(t.TempDir(), "data")
-	a, err := app.Start(ctx, app.Config{
-		Listen: "127.0.0.1:0", Data: data, TokenLife: time.Hour, ConfirmAfter: time.Hour, ReadbackDelay: time.Minute, AdminToken: "of the administrator",
-	}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Stop(context.WithoutCancel(ctx)) //nolint:errcheck // the test ends
-	t.Setenv("CONSENTSYNC_URL", a.URL())
-	t.Setenv("CONSENTSYNC_ADMIN_TOKEN", "of the administrator")
+	ctx := t.Context()
+	c, _ := running(t)
+	t.Setenv("CONSENTSYNC_URL", c.url)
+	t.Setenv("CONSENTSYNC_ADMIN_TOKEN", c.token)
 	says := func(got ran, want ...string) string {
 		t.Helper()
 		for _, w := range want {
@@ -37,7 +25,7 @@ func TestKeys(t *testing.T) {
 	key := says(command(t, "", "keys", "add", "--organization", "*", "--name", "nightly report", "--role", "viewer"), "csk_")
 	id, _, _ := strings.Cut(key, ".")
 	says(command(t, "", "keys", "list", "--organization", "*"), id, "viewer", "nightly report", "never")
-	program := &client{url: a.URL(), token: key}
+	program := &client{url: c.url, token: key}
 	if _, err := program.ask(ctx, http.MethodGet, "/v1/licences", nil, nil); err != nil {
 		t.Error(err)
 	}

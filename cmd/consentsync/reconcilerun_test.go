@@ -1,17 +1,11 @@
 package main
 
 import (
-	"context"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"consentsync/internal/app"
 	"consentsync/internal/simulator"
 )
 
@@ -20,23 +14,8 @@ import (
 func TestReconcile(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	actito := simulator.NewActito(simulator.ActitoOptions{})
-	defer actito.Close()
-	far := httptest.NewServer(actito)
-	defer far.Close()
-	a, err := app.Start(ctx, app.Config{
-		Listen: "127.0.0.1:0", Data: t.TempDir(), AllowPrivateNetworks: true, TokenLife: time.Hour, AdminToken: "a-token-of-the-test",
-		DidomiURL: "https://api.didomi.io/v1", ConfirmAfter: time.Hour, ReadbackDelay: time.Minute,
-	}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Stop(context.WithoutCancel(ctx)) //nolint:errcheck // the test ends
-	secret := t.TempDir()
-	if err := os.WriteFile(filepath.Join(secret, "admin-token"), []byte("a-token-of-the-test"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c := &client{url: a.URL(), token: "a-token-of-the-test"}
+	actito, far := farEnd(t)
+	c, data := running(t)
 	post := func(method, path string, in, out any) {
 		t.Helper()
 		if _, err := c.ask(ctx, method, path, in, out); err != nil {
@@ -48,12 +27,12 @@ func TestReconcile(t *testing.T) {
 	post(http.MethodPost, "/v1/marketplace/integrations?organization_id=acme", map[string]any{
 		"type_id": "actito", "authentication": map[string]any{"private_api_key": simulator.SampleKey}, "upsert_mode": true,
 		"properties": map[string]any{
-			"base_url": far.URL, "entity_id": simulator.SampleEntity, "table_name": simulator.SampleTable().Name, "user_unique_key": "emailAddress", "calls_per_minute": 6000,
+			"base_url": far, "entity_id": simulator.SampleEntity, "table_name": simulator.SampleTable().Name, "user_unique_key": "emailAddress", "calls_per_minute": 6000,
 		},
 		"mappings": []any{map[string]any{"id": "Newsletter", "value": "consents_purposes_news_enabled"}},
 	}, &made)
 	flags := func(command string, args ...string) []string {
-		return append([]string{command, "--url", a.URL(), "--data", secret}, args...)
+		return append([]string{command, "--url", c.url, "--data", data}, args...)
 	}
 	events := file(t, "events.ndjson", lineOf("acme", 1, false)+"\n"+lineOf("acme", 2, true)+"\n")
 	if got := command(t, "", flags("import", "--organization", "acme", events)...); got.code != 0 || !strings.Contains(got.out, "2 changed what is known") {

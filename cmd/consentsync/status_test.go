@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,10 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"consentsync/internal/app"
 	"consentsync/internal/consent"
 	"consentsync/internal/reply"
-	"consentsync/internal/simulator"
 )
 
 // ran is what became of a command.
@@ -49,46 +46,30 @@ func (r ran) refuses(t *testing.T, code int, sentences ...string) {
 // The tests that set variables cannot run beside others.
 func TestStatusOfTheProgram(t *testing.T) {
 	ctx := t.Context()
-	actito := simulator.NewActito(simulator.ActitoOptions{})
-	defer actito.Close()
-	far := httptest.NewServer(actito)
-	defer far.Close()
-	data := filepath.Join(t.TempDir(), "data")
-	cfg := app.Config{
-		Listen: "127.0.0.1:0", Data: data, AllowPrivateNetworks: true, TokenLife: time.Hour,
-		DidomiURL: "https://api.didomi.io/v1", ConfirmAfter: time.Hour, ReadbackDelay: time.Minute,
-	}
-	a, err := app.Start(ctx, cfg, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Stop(context.WithoutCancel(ctx)) //nolint:errcheck // the test ends
-	token, err := os.ReadFile(filepath.Join(data, "admin-token"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, id, err := setUp(ctx, &client{url: a.URL(), token: strings.TrimSpace(string(token))}, far.URL)
+	c, data := running(t)
+	_, far := farEnd(t)
+	_, id, err := setUp(ctx, c, far)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("CONSENTSYNC_ADMIN_TOKEN", "")
 
 	for _, which := range [][]string{{"--organization", demoOrganization}, {"--integration", id}, {"--organization", demoOrganization, "--integration", id}} {
-		got := command(t, "", append([]string{"status", "--url", a.URL(), "--data", data}, which...)...)
+		got := command(t, "", append([]string{"status", "--url", c.url, "--data", data}, which...)...)
 		for _, want := range []string{id + " acme / Profiles\n", "status      active\n", "pace        ", "due         "} {
 			if got.code != 0 || !strings.Contains(got.out, want) {
 				t.Errorf("%v: no %q in %+v", which, want, got)
 			}
 		}
 	}
-	command(t, "", "status", "--url", a.URL(), "--data", data, "--organization", "nobody").
+	command(t, "", "status", "--url", c.url, "--data", data, "--organization", "nobody").
 		refuses(t, 1, `organization "nobody" has no integrations`, "--organization")
-	command(t, "", "status", "--url", a.URL(), "--data", data, "--integration", "none").
+	command(t, "", "status", "--url", c.url, "--data", data, "--integration", "none").
 		refuses(t, 1, `there is no integration "none"`, "--integration")
-	command(t, "", "status", "--url", a.URL(), "--data", data, "--integration", id, "--organization", "other").
+	command(t, "", "status", "--url", c.url, "--data", data, "--integration", id, "--organization", "other").
 		refuses(t, 1, "in organization other")
 	t.Setenv("CONSENTSYNC_ADMIN_TOKEN", "wrong-token")
-	refused := command(t, "", "status", "--url", a.URL(), "--data", data, "--organization", demoOrganization)
+	refused := command(t, "", "status", "--url", c.url, "--data", data, "--organization", demoOrganization)
 	refused.refuses(t, 1, "refuses the administrator's token", "CONSENTSYNC_ADMIN_TOKEN")
 	if strings.Contains(refused.err, "wrong-token") {
 		t.Errorf("the token is told: %q", refused.err)
