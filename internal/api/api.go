@@ -178,6 +178,9 @@ func (a *API) serve(h handler) http.Handler {
 		status, body := 0, any(nil)
 		who, role, err := a.admit(r)
 		if err == nil {
+			if organization := cmp.Or(r.PathValue("organization_id"), r.URL.Query().Get("organization_id")); organization != "" {
+				telemetry.Note(r.Context(), slog.String("organization", organization)) // of who may know it: it is no longer whatever was typed
+			}
 			ctx := context.WithValue(changes.WithActor(r.Context(), who.Email), roleKey{}, role)
 			status, body, err = h(r.WithContext(ctx))
 		}
@@ -192,9 +195,6 @@ func (a *API) serve(h handler) http.Handler {
 			w.WriteHeader(status)
 		default:
 			reply.JSON(w, status, body)
-		}
-		if organization := cmp.Or(r.PathValue("organization_id"), r.URL.Query().Get("organization_id")); organization != "" {
-			telemetry.Note(r.Context(), slog.String("organization", organization))
 		}
 	})
 }

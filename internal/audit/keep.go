@@ -24,7 +24,7 @@ type KeepStore interface {
 	AnyOld(ctx context.Context, organization string, kind store.Kept, before int64) (bool, error)
 	RemoveOld(ctx context.Context, organization string, kind store.Kept, before int64, limit int) (int64, error)
 	SealedAt(ctx context.Context, organization string, kind store.AuditKind, id store.ID, person store.PersonKey) (store.AuditRecord, bool, error)
-	Erasures(ctx context.Context, organization string, limit int) ([]store.PersonKey, error)
+	Erasures(ctx context.Context, organization string, after store.PersonKey, limit int) ([]store.PersonKey, error)
 	ForgetErasure(ctx context.Context, k store.SubjectKey) error
 	Erase(ctx context.Context, x store.Erasure, change func([]store.PersonKey) store.Change) (int, error)
 }
@@ -44,7 +44,7 @@ const (
 	// removePause is how long accepting has for itself between two of them, at
 	// least.
 	removePause = 20 * time.Millisecond
-	mostErased  = 50 // in one pass of an organization
+	mostErased  = 50 // in one page
 )
 
 // Run keeps until ctx ends.
@@ -79,10 +79,19 @@ func (k *Keeper) Pass(ctx context.Context) (err error) {
 // erase erases whom Didomi has deleted. Of whom something is under way is
 // erased later; of whom there is another user is not erased.
 func (k *Keeper) erase(ctx context.Context, organization string) error {
-	people, err := k.Store.Erasures(ctx, organization, mostErased)
-	if err != nil {
-		return err
+	for after := (store.PersonKey{}); ; {
+		people, err := k.Store.Erasures(ctx, organization, after, mostErased)
+		if err != nil || len(people) == 0 {
+			return err
+		}
+		if err := k.erasePeople(ctx, organization, people); err != nil {
+			return err
+		}
+		after = people[len(people)-1]
 	}
+}
+
+func (k *Keeper) erasePeople(ctx context.Context, organization string, people []store.PersonKey) error {
 	for _, p := range people {
 		key := store.SubjectKey{Organization: organization, Person: p}
 		_, err := k.Store.Erase(ctx, store.Erasure{SubjectKey: key, IfGone: true}, func(people []store.PersonKey) store.Change {

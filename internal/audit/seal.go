@@ -163,12 +163,13 @@ func (s *Sealer) seal(ctx context.Context, organization string, w *watch) (moved
 	head := *w.head
 	head.Cursors = maps.Clone(head.Cursors)
 	records, moved, err := s.collect(ctx, &head)
-	if err == nil || len(records) > 0 {
-		w.found(records)
+	if err != nil {
+		return false, err // what was passed is not sealed, so the cursors stay
 	}
-	if err != nil || len(records) == 0 {
+	w.found(records)
+	if len(records) == 0 {
 		w.head = &head
-		return moved, err
+		return moved, nil
 	}
 	now, ok, err := s.Store.ClaimAudit(ctx, organization, s.Node, claimLife)
 	if err != nil || !ok {

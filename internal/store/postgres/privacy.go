@@ -122,8 +122,8 @@ func scanPersonKey(row pgx.CollectableRow) (k store.PersonKey, err error) {
 }
 
 // Erasures lists whom Didomi's deletions ask to erase.
-func (e *Engine) Erasures(ctx context.Context, organization string, limit int) ([]store.PersonKey, error) {
-	return query(ctx, e, scanPersonKey, `SELECT person FROM erasures WHERE organization = $1 ORDER BY person LIMIT $2`, organization, limit)
+func (e *Engine) Erasures(ctx context.Context, organization string, after store.PersonKey, limit int) ([]store.PersonKey, error) {
+	return query(ctx, e, scanPersonKey, `SELECT person FROM erasures WHERE organization = $1 AND person > $2 ORDER BY person LIMIT $3`, organization, after[:], limit)
 }
 
 const forgetErasureSQL = `DELETE FROM erasures WHERE organization = $1 AND person = $2`

@@ -106,8 +106,8 @@ func (e *Engine) RemoveOld(ctx context.Context, organization string, kind store.
 }
 
 // Erasures lists whom Didomi's deletions ask to erase.
-func (e *Engine) Erasures(ctx context.Context, organization string, limit int) ([]store.PersonKey, error) {
-	return query(ctx, e.read, scanPerson, `SELECT person FROM erasures WHERE organization = ? ORDER BY person LIMIT ?`, organization, limit)
+func (e *Engine) Erasures(ctx context.Context, organization string, after store.PersonKey, limit int) ([]store.PersonKey, error) {
+	return query(ctx, e.read, scanPerson, `SELECT person FROM erasures WHERE organization = ? AND person > ? ORDER BY person LIMIT ?`, organization, after[:], limit)
 }
 
 // ForgetErasure removes somebody from the list of those who are to be erased.
