@@ -20,6 +20,9 @@ type export struct {
 	key     int            // the column of the unique key
 	columns map[int]string // those of subscriptions
 	width   int
+
+	end  *lastByte
+	last error // of the row before
 }
 
 // cellWords are what a cell of a subscription may say. Actito documents no format
@@ -33,13 +36,14 @@ var cellWords = map[string]bool{
 // and one of a subscription at least, under its name or as in files for bulk
 // loads.
 func readExport(r io.Reader, uniqueKey string, subscriptions []string) (*export, error) {
-	b := bufio.NewReaderSize(r, 64<<10)
+	end := &lastByte{r: r}
+	b := bufio.NewReaderSize(end, 64<<10)
 	if mark, _ := b.Peek(3); bytes.Equal(mark, []byte("\xef\xbb\xbf")) {
 		_, _ = b.Discard(len(mark))
 	}
 	first, _ := b.Peek(b.Size())
 	line, _, _ := bytes.Cut(first, []byte("\n"))
-	e := &export{csv: csv.NewReader(b), key: -1, columns: map[int]string{}}
+	e := &export{csv: csv.NewReader(b), end: end, key: -1, columns: map[int]string{}}
 	e.csv.Comma, e.csv.FieldsPerRecord, e.csv.ReuseRecord = separator(line), -1, true
 	header, err := e.csv.Read()
 	if err != nil {
@@ -93,25 +97,50 @@ func (e *export) names() []string {
 type errRow struct {
 	line   int
 	reason string
+	quoted bool // its quotes do not fit
 }
 
 func (e *errRow) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.reason) }
 
 // next reads a row as the server takes it; io.EOF at the end.
 func (e *export) next() ([]byte, error) {
+	last := e.last
+	row, err := e.row()
+	if broken, ok := errors.AsType[*errRow](last); err == io.EOF && ok && (e.end.is != '\n' || broken.quoted) {
+		err = cutOff(io.ErrUnexpectedEOF) // the last row is broken, and does not end
+	}
+	e.last = err
+	return row, err
+}
+
+// lastByte remembers with what the reading ended.
+type lastByte struct {
+	r  io.Reader
+	is byte
+}
+
+func (l *lastByte) Read(p []byte) (int, error) {
+	n, err := l.r.Read(p)
+	if n > 0 {
+		l.is = p[n-1]
+	}
+	return n, err
+}
+
+func (e *export) row() ([]byte, error) {
 	record, err := e.csv.Read()
 	if parse, ok := errors.AsType[*csv.ParseError](err); ok {
-		return nil, &errRow{parse.StartLine, parse.Err.Error()}
+		return nil, &errRow{line: parse.StartLine, reason: parse.Err.Error(), quoted: errors.Is(parse.Err, csv.ErrQuote)}
 	}
 	if err != nil {
 		return nil, cutOff(err)
 	}
 	line, _ := e.csv.FieldPos(0)
 	if len(record) != e.width {
-		return nil, &errRow{line, fmt.Sprintf("it has %d cells, the header %d", len(record), e.width)}
+		return nil, &errRow{line: line, reason: fmt.Sprintf("it has %d cells, the header %d", len(record), e.width)}
 	}
 	if record[e.key] == "" {
-		return nil, &errRow{line, "the unique key is empty"}
+		return nil, &errRow{line: line, reason: "the unique key is empty"}
 	}
 	says := map[string]bool{}
 	for n, name := range e.columns {
@@ -121,7 +150,7 @@ func (e *export) next() ([]byte, error) {
 		case known:
 			says[name] = on
 		case cell != "":
-			return nil, &errRow{line, fmt.Sprintf("column %q is neither on nor off", name)}
+			return nil, &errRow{line: line, reason: fmt.Sprintf("column %q is neither on nor off", name)}
 		}
 	}
 	return json.Marshal(map[string]any{"key": record[e.key], "subscriptions": says})

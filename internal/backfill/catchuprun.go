@@ -77,11 +77,14 @@ func (r *catchUpRun) page(ctx context.Context) (more bool, err error) {
 	}
 	r.row.Cursor, r.row.Failures, r.row.LastError, r.row.NextAt = next, 0, "", 0
 	if next == "" {
-		n, _ := slices.BinarySearch(r.regulations, r.row.Regulation)
-		if n+1 >= len(r.regulations) {
+		n, found := slices.BinarySearch(r.regulations, r.row.Regulation)
+		if found { // otherwise it is no longer wanted, and n is the one after it
+			n++
+		}
+		if n >= len(r.regulations) {
 			return false, r.end(ctx)
 		}
-		r.row.Regulation = r.regulations[n+1]
+		r.row.Regulation = r.regulations[n]
 	}
 	return true, r.save(ctx)
 }

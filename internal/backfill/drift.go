@@ -77,8 +77,8 @@ func (c *Reconciler) page(ctx context.Context, i *store.Integration, r *store.Re
 func (c *Reconciler) finish(ctx context.Context, r *store.Reconciliation) error {
 	if r.Report.On > 0 {
 		err := c.Store.StartRetry(ctx, r.IntegrationKey, store.Only{State: store.Everyone})
-		if err != nil && consent.KindOf(err) != consent.Conflict { // everybody is being compared already
-			return err
+		if err != nil {
+			return err // a conflict too: those who were counted before are others
 		}
 		c.Changed()
 	}
@@ -127,9 +127,7 @@ func (p *drifting) compare(c *store.Compared, row store.HeldRow, there bool) {
 	if c.State == store.Unmatched {
 		report.FoundProfiles++
 		p.example("found_profile", c, "")
-		if p.r.Policy != store.PolicyReport { // it is there now (R20)
-			p.step.Due = append(p.step.Due, store.Due{SubjectKey: p.key(c), Class: store.BackfilledRefusal, ConsentAt: p.now, HoldGrants: true})
-		}
+		p.found(c)
 		return
 	}
 	projection := consent.Project(c.Person.View(), p.rules)
@@ -146,6 +144,22 @@ func (p *drifting) compare(c *store.Compared, row store.HeldRow, there bool) {
 		}
 	}
 	p.follow(c, said)
+}
+
+// found has a person tried again who has a profile now (R20). Who wants something
+// on is counted first, which the policy has to allow.
+func (p *drifting) found(c *store.Compared) {
+	grants := false
+	for _, want := range consent.Project(c.Person.View(), p.rules).Subscriptions {
+		grants = grants || want.On
+	}
+	if p.r.Policy == store.PolicyReport || grants && p.r.Policy != store.PolicyAll {
+		return
+	}
+	if grants {
+		p.r.Report.On++
+	}
+	p.step.Due = append(p.step.Due, store.Due{SubjectKey: p.key(c), Class: store.BackfilledRefusal, ConsentAt: p.now, HoldGrants: true})
 }
 
 // drift is what follows from the cells of one person.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -26,6 +27,7 @@ type ReconcileStore interface {
 	StageHeld(ctx context.Context, r *store.Reconciliation, rows []store.HeldRow) error
 	HeldRows(ctx context.Context, r *store.Reconciliation, after []byte, limit int) ([]store.HeldRow, error)
 	SaveReconciliation(ctx context.Context, r *store.Reconciliation, s store.ReconciliationStep) error
+	Reprojection(ctx context.Context, k store.IntegrationKey) (r store.Reprojection, ok bool, err error)
 	ForgetHeld(ctx context.Context, k store.IntegrationKey, keep store.ID, limit int) (more bool, err error)
 	StartRetry(ctx context.Context, k store.IntegrationKey, only store.Only, changes ...store.Change) error
 	People
@@ -273,25 +275,41 @@ func (c *Reconciler) Run(ctx context.Context) error {
 	}
 }
 
-// work goes on with every reconciliation of the licences that this node holds.
+// work goes on with every reconciliation of the licences that this node holds. An
+// error of one holds up no other.
 func (c *Reconciler) work(ctx context.Context) error {
 	running, err := c.Store.Reconciling(ctx)
-	if err != nil {
-		return err
-	}
 	for _, r := range running {
 		for r.State == store.ReconciliationComparing && ctx.Err() == nil {
-			i, err := c.Store.Integration(ctx, r.IntegrationKey)
-			if err != nil || !c.Holds(i.Licence) {
-				break
-			}
-			if err := c.page(ctx, i, r); err != nil {
-				if consent.KindOf(err) == consent.Conflict {
-					break // it was replaced, or another node goes on
+			if e := c.step(ctx, r); e != nil {
+				if consent.KindOf(e) != consent.Conflict {
+					err = errors.Join(err, e)
 				}
-				return err
+				break
 			}
 		}
 	}
-	return nil
+	return err
+}
+
+// step compares one page. Conflict if that is not to be done now: it was replaced,
+// another node goes on, or everybody is being compared already. What is to be
+// turned on must not come between those whom that has counted (R23).
+func (c *Reconciler) step(ctx context.Context, r *store.Reconciliation) error {
+	i, err := c.Store.Integration(ctx, r.IntegrationKey)
+	if err != nil {
+		return err
+	}
+	if !c.Holds(i.Licence) {
+		return consent.Errorf(consent.Conflict, "backfill.reconcile", "another node goes on")
+	}
+	if r.Policy == store.PolicyAll {
+		switch _, running, err := c.Store.Reprojection(ctx, r.IntegrationKey); {
+		case err != nil:
+			return err
+		case running:
+			return consent.Errorf(consent.Conflict, "backfill.reconcile", "everybody is being compared")
+		}
+	}
+	return c.page(ctx, i, r)
 }

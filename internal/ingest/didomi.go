@@ -67,7 +67,8 @@ func (d *Didomi) take(w http.ResponseWriter, r *http.Request) (store.Receipt, er
 		return store.Receipt{}, err
 	}
 	receipt, err := d.accept(w, r, organization)
-	if err != nil {
+	// What is wrong with a webhook itself no fetch would mend.
+	if kind := consent.KindOf(err); err != nil && kind != consent.Invalid && kind != consent.TooLarge {
 		d.missed(organization)
 	}
 	return receipt, err
