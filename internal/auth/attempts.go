@@ -1,6 +1,8 @@
 package auth
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,7 +34,8 @@ type Limit struct {
 // forgetAfter is how long after its wait a failure is remembered.
 const forgetAfter = 15 * time.Minute
 
-// mostTracked bounds the memory; when it is full, the oldest half goes.
+// mostTracked bounds the memory; when it is full, the half goes whose waits end
+// first.
 const mostTracked = 10_000
 
 // Blocked gives how long nothing may be tried; 0 if it may be now.
@@ -99,10 +102,12 @@ func (a *Attempts) makeRoom(now time.Time) {
 	if len(a.fails) < mostTracked {
 		return
 	}
-	for key, f := range a.fails {
-		if now.After(f.until) || len(a.fails) > mostTracked/2 {
-			delete(a.fails, key)
-		}
+	maps.DeleteFunc(a.fails, func(_ [32]byte, f *failures) bool { return now.After(f.until.Add(forgetAfter)) })
+	ends := slices.SortedFunc(maps.Keys(a.fails), func(x, y [32]byte) int {
+		return a.fails[x].until.Compare(a.fails[y].until)
+	})
+	for _, key := range ends[:max(0, len(ends)-mostTracked/2)] {
+		delete(a.fails, key)
 	}
 }
 
