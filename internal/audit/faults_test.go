@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"consentsync/internal/consent"
@@ -100,4 +101,43 @@ func TestNobodyWaitsForThoseWhoCannotBeErased(t *testing.T) {
 	if err := (&Keeper{Store: b, Now: time.Now}).erase(t.Context(), "acme"); err != nil || b.erased != 1 {
 		t.Errorf("%d were erased, want the last one: %v", b.erased, err)
 	}
+}
+
+// endless is a database in which there is always more to remove, and of which
+// the chain says that it may go.
+type endless struct {
+	KeepStore
+	removed int64
+}
+
+func (e *endless) Privacy(context.Context, string) (store.Privacy, error) {
+	return store.Privacy{RetentionDays: map[store.Kept]int{store.AllKept[0]: 1}}, nil
+}
+
+func (e *endless) AuditHead(context.Context, string) (*store.AuditHead, error) {
+	return &store.AuditHead{Retention: store.Retention{Horizons: store.Horizons{store.AllKept[0]: 1 << 62}, Change: store.NewID()}}, nil
+}
+
+func (e *endless) SealedAt(context.Context, string, store.AuditKind, store.ID, store.PersonKey) (r store.AuditRecord, sealed bool, err error) {
+	return r, true, nil
+}
+
+func (e *endless) RemoveOld(context.Context, string, store.Kept, int64, int) (int64, error) {
+	e.removed++
+	return 1, nil
+}
+
+func (e *endless) Backlogs(context.Context, string) ([]store.Backlog, error) { return nil, nil }
+
+// However much there is to be removed of one organization, others get their turn.
+func TestRemovingEndsForOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endless{}
+		began := time.Now()
+		err := (&Keeper{Store: e, Now: time.Now, Log: slog.New(slog.DiscardHandler)}).keep(t.Context(), "acme")
+		if took := time.Since(began); err != nil || e.removed < 100 || took > longestKeep+time.Second {
+			t.Errorf("%d steps in %s, %v", e.removed, took, err)
+		}
+	})
 }

@@ -45,6 +45,9 @@ const (
 	// least.
 	removePause = 20 * time.Millisecond
 	mostErased  = 50 // in one page
+	// longestKeep bounds how long one organization's data is removed in one pass,
+	// so that others do not wait; the next pass goes on.
+	longestKeep = 30 * time.Second
 )
 
 // Run keeps until ctx ends.
@@ -142,8 +145,10 @@ func (k *Keeper) keep(ctx context.Context, organization string) error {
 	if _, sealed, err := k.Store.SealedAt(ctx, organization, store.AuditChange, r.Change, store.PersonKey{}); err != nil || !sealed {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, longestKeep)
+	defer cancel()
 	for _, kind := range store.AllKept {
-		if err := k.remove(ctx, organization, kind, r.Horizons[kind]); err != nil {
+		if err := k.remove(ctx, organization, kind, r.Horizons[kind]); err != nil && ctx.Err() == nil {
 			return err
 		}
 	}
@@ -217,23 +222,12 @@ func (k *Keeper) remove(ctx context.Context, organization string, kind store.Kep
 		case <-ctx.Done():
 		case <-time.After(max(resting*time.Since(start), removePause)):
 		}
-		if err := k.quiet(ctx, organization); err != nil {
-			return err
+		if caughtUp, err := store.CaughtUp(ctx, k.Store, organization, time.Minute); err != nil || !caughtUp {
+			return err // accepting comes first
 		}
 	}
 	if removed > 0 {
 		k.Log.InfoContext(ctx, "what was kept long enough was removed", "organization", organization, "kind", string(kind), "rows", removed)
-	}
-	return nil
-}
-
-// quiet waits until no webhooks of the organization wait to be merged.
-func (k *Keeper) quiet(ctx context.Context, organization string) error {
-	for ctx.Err() == nil {
-		caughtUp, err := store.CaughtUp(ctx, k.Store, organization, time.Minute)
-		if err != nil || caughtUp {
-			return err
-		}
 	}
 	return nil
 }
