@@ -157,23 +157,23 @@ func (a *attempt) settle(ctx context.Context, d consent.Difference, err error) {
 	case consent.Unclear:
 		f.Known = f.Known.Doubt(d)
 		f.Readback = 2
-		a.backOff(err)
+		a.backOff(ctx, err)
 	default: // Transient, and whatever we do not understand: nothing was applied
 		if wait := consent.RetryAfter(err); wait > 0 {
 			a.block(ctx, wait) // it is the licence that was asked to wait
 		}
-		a.backOff(err)
+		a.backOff(ctx, err)
 	}
 }
 
 // backOff makes the delivery wait: the longer the more often it failed, with
 // full jitter, and as long as the other side asked for at least.
-func (a *attempt) backOff(err error) {
+func (a *attempt) backOff(ctx context.Context, err error) {
 	f := &a.finish
 	f.State = store.Waiting
 	f.Attempts++
 	f.NextAt = a.clock().Add(max(a.jitter(f.Attempts, f.Class), min(consent.RetryAfter(err), longestBlock)))
-	a.trouble(a.job.profile())
+	a.trouble(ctx, a.job.profile())
 }
 
 // refused handles a 400: the subscriptions go alone at once, and the

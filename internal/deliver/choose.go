@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"consentsync/internal/consent"
@@ -108,6 +109,7 @@ func (c *courier) firstDelivery(ctx context.Context, i *store.Integration, targe
 // again, so that a backlog without differences holds up no withdrawal.
 func (c *courier) firstOf(ctx context.Context, i *store.Integration, target Target, class store.Class) (*job, error) {
 	k := store.IntegrationKey{Organization: i.Organization, ID: i.ID}
+	busy := c.busyNow()
 	// More than can be busy, so that busy ones never hide the others.
 	due, err := c.store.NextDue(ctx, k, store.TargetActito, class, lookahead+c.budget().width())
 	if err != nil {
@@ -118,7 +120,7 @@ func (c *courier) firstOf(ctx context.Context, i *store.Integration, target Targ
 			return nil, err
 		}
 	}
-	found, settled, err := c.sift(ctx, i, target, due)
+	found, settled, err := c.sift(ctx, i, target, due, busy)
 	if err != nil {
 		return nil, err
 	}
@@ -132,27 +134,25 @@ func (c *courier) firstOf(ctx context.Context, i *store.Integration, target Targ
 		c.nudge()
 	}
 	if found == nil && class == store.BackfilledRefusal {
-		return c.readback(ctx, i, target)
+		return c.readback(ctx, i, target, busy)
 	}
 	return found, nil
 }
 
 // sift goes through what is due up to the first that needs a call, and gives
 // those before it that need none.
-func (c *courier) sift(ctx context.Context, i *store.Integration, target Target, due []*store.Delivery) (*job, []store.Settled, error) {
+func (c *courier) sift(ctx context.Context, i *store.Integration, target Target, due []*store.Delivery, busy map[string]bool) (*job, []store.Settled, error) {
 	var settled []store.Settled
 	for _, d := range due {
 		j, err := c.prepare(ctx, i, target, d)
 		switch {
-		case err != nil && consent.KindOf(err) != consent.Transient && ctx.Err() == nil:
-			// One person whose state cannot be worked out holds up nobody else.
-			c.log.ErrorContext(ctx, "a person cannot be worked out and is set aside", "person", d.Person.String(), "error", err)
-			if err := c.store.Fail(ctx, c.currentLease(), d.DeliveryKey, d.Version, "internal: what is stored of this person cannot be read"); err != nil {
+		case hopeless(ctx, err):
+			if err := c.setAside(ctx, d, err); err != nil {
 				return nil, nil, err
 			}
 		case err != nil:
 			return nil, nil, err
-		case c.isBusy(j.profile()):
+		case busy[j.profile()]:
 		case !j.send.Empty():
 			return j, settled, nil
 		default:
@@ -181,7 +181,7 @@ func (c *courier) changed(ctx context.Context, i *store.Integration) (bool, erro
 
 // readback gives a delayed read that is due (R16). It goes with the refusals
 // of old: soon, but after live withdrawals.
-func (c *courier) readback(ctx context.Context, i *store.Integration, target Target) (*job, error) {
+func (c *courier) readback(ctx context.Context, i *store.Integration, target Target, busy map[string]bool) (*job, error) {
 	k := store.IntegrationKey{Organization: i.Organization, ID: i.ID}
 	due, err := c.store.NextReadback(ctx, k, store.TargetActito, lookahead)
 	if err != nil {
@@ -189,15 +189,43 @@ func (c *courier) readback(ctx context.Context, i *store.Integration, target Tar
 	}
 	for _, d := range due {
 		j, err := c.prepare(ctx, i, target, d)
-		if err != nil {
+		switch {
+		case hopeless(ctx, err):
+			if err := c.setAside(ctx, d, err); err != nil {
+				return nil, err
+			}
+		case err != nil:
 			return nil, err
-		}
-		if !c.isBusy(j.profile()) {
+		case !busy[j.profile()]:
 			j.readOnly = true
 			return j, nil
 		}
 	}
 	return nil, nil
+}
+
+// hopeless tells whether what went wrong with one person would go wrong again,
+// since what is stored of them cannot be read. It holds up nobody else.
+func hopeless(ctx context.Context, err error) bool {
+	return err != nil && consent.KindOf(err) != consent.Transient && ctx.Err() == nil
+}
+
+// unreadable is what is said of such a person.
+const unreadable = "what is stored of this person cannot be read"
+
+// setAside fails the delivery of a person whose state cannot be worked out.
+func (c *courier) setAside(ctx context.Context, d *store.Delivery, err error) error {
+	c.log.ErrorContext(ctx, "a person cannot be worked out and is set aside", "person", d.Person.String(), "error", err)
+	return c.store.Fail(ctx, c.currentLease(), d.DeliveryKey, d.Version, "internal: "+unreadable)
+}
+
+// busyNow gives the profiles that a call is under way for. It is asked before the
+// store is: what ends later may not show in what the store gives, so that it
+// would be done a second time. Only whoever asks makes profiles busy.
+func (c *courier) busyNow() map[string]bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.busy)
 }
 
 func (c *courier) isBusy(profile string) bool {

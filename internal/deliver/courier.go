@@ -225,6 +225,7 @@ func (c *courier) forget(integrations []*store.Integration) {
 	maps.DeleteFunc(c.listeners, func(k store.IntegrationKey, _ *listener) bool { return !there[k] })
 	maps.DeleteFunc(c.loaders, func(k store.IntegrationKey, _ *loader) bool { return !there[k] })
 	maps.DeleteFunc(c.health, func(k store.IntegrationKey, _ *health) bool { return !there[k] })
+	maps.DeleteFunc(c.mailed, func(k store.IntegrationKey, _ time.Time) bool { return !there[k] })
 	for rank := range c.turns {
 		c.turns[rank].Forget(turns)
 	}

@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -51,7 +52,7 @@ func (e *effects) take(now time.Time) map[store.IntegrationKey]map[store.Effect]
 // tellEffects stores what came into effect.
 func (c *courier) tellEffects(ctx context.Context) {
 	for k, counts := range c.effects.take(c.now()) {
-		list := slices.SortedFunc(maps.Keys(counts), func(a, b store.Effect) int { return int(a.At - b.At) })
+		list := slices.SortedFunc(maps.Keys(counts), func(a, b store.Effect) int { return cmp.Compare(a.At, b.At) })
 		for i := range list {
 			list[i].People = counts[list[i]]
 		}

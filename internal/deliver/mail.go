@@ -56,6 +56,7 @@ func (c *courier) firstMessage(ctx context.Context, i *store.Integration, target
 	if c.closedUntil(i, operationMail) > c.clock() {
 		return nil, nil
 	}
+	busy := c.busyNow()
 	due, err := c.store.NextMessages(ctx, store.IntegrationKey{Organization: i.Organization, ID: i.ID}, messageRank(rank), lookahead+c.budget().width())
 	if err != nil || len(due) == 0 {
 		return nil, err
@@ -79,7 +80,7 @@ func (c *courier) firstMessage(ctx context.Context, i *store.Integration, target
 			continue
 		}
 		profile := profileOf(i, letter.Attributes[0].Value)
-		if c.isBusy(profile) {
+		if busy[profile] {
 			continue
 		}
 		p := &posting{m, i, target, letter}
@@ -120,7 +121,12 @@ func (c *courier) compose(ctx context.Context, i *store.Integration, m *store.Me
 		return l, "what it was to say cannot be read any more", nil
 	}
 	person, err := c.store.Person(ctx, m.Organization, m.Person)
-	if err != nil && consent.KindOf(err) != consent.NotFound {
+	switch {
+	case err != nil && consent.KindOf(err) == consent.NotFound:
+	case hopeless(ctx, err):
+		c.log.ErrorContext(ctx, "a person cannot be worked out, and gets no message", "person", m.Person.String(), "error", err)
+		return l, unreadable, nil
+	case err != nil:
 		return l, "", err
 	}
 	view := consent.Combine(order.UserID, &consent.State{}, nil) // nothing is confirmed of them yet
@@ -201,10 +207,10 @@ func (c *courier) judgeMessage(ctx context.Context, p *posting, err error) store
 		if wait > 0 {
 			c.block(ctx, wait)
 		}
-		c.trouble(profile)
+		c.trouble(ctx, profile)
 		end.NextAt = later
 	case consent.Unclear:
-		c.trouble(profile)
+		c.trouble(ctx, profile)
 		if end.NextAt = later; !p.Again {
 			end.State, end.NextAt = store.MessageUnclear, 0
 		}

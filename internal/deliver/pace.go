@@ -55,13 +55,14 @@ func (c *courier) definite() {
 // trouble notes a call that failed for no fault of the profile. After several
 // profiles in a row no profile is called, so that an outage does not turn into
 // a storm, and the other end is probed until it answers.
-func (c *courier) trouble(profile string) {
+func (c *courier) trouble(ctx context.Context, profile string) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	was := c.circuit.Open()
 	c.circuit.Failed(profile, c.clock(), c.random())
-	if !was && c.circuit.Open() {
-		c.log.Warn("the licence is out of reach: profiles wait, and Actito is probed")
+	opened := !was && c.circuit.Open()
+	c.mu.Unlock()
+	if opened {
+		c.log.WarnContext(ctx, "the licence is out of reach: profiles wait, and Actito is probed")
 	}
 }
 
@@ -108,12 +109,14 @@ func (c *courier) probeOutage(ctx context.Context, i *store.Integration) {
 		ctx := c.targets.Paced(ctx, c.budget().limiter.Wait, nil)
 		_, err = c.checkTable(ctx, i, target)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	answered := err == nil || answers(err)
+	c.mu.Lock()
 	c.circuit.Probed(answered, c.clock(), c.random())
 	if answered {
 		c.pace.Restart(c.clock())
+	}
+	c.mu.Unlock()
+	if answered {
 		c.log.InfoContext(ctx, "the licence is within reach again")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"consentsync/internal/consent"
+	"consentsync/internal/deliver/plan"
 	"consentsync/internal/store"
 )
 
@@ -45,7 +46,7 @@ func (c *courier) tell(ctx context.Context, i *store.Integration) (any bool, err
 		return false, err
 	}
 	var due []*store.Delivery
-	for class := range store.Class(3) {
+	for class := range store.Class(plan.Classes) {
 		more, err := c.store.NextDue(ctx, k, store.TargetDidomi, class, tellBatch)
 		if err != nil {
 			return false, err
@@ -73,12 +74,18 @@ func (c *courier) tellings(ctx context.Context, i *store.Integration, due []*sto
 	events := 0
 	for _, d := range due {
 		person, err := c.store.Person(ctx, d.Organization, d.Person)
-		if err != nil && consent.KindOf(err) != consent.NotFound {
-			return batch, false, err
-		}
 		t := &telling{Delivery: d}
-		if err == nil {
+		switch {
+		case err == nil:
 			t.find(i, person)
+		case consent.KindOf(err) == consent.NotFound: // erased meanwhile: there is nothing to tell
+		case hopeless(ctx, err):
+			if err := c.setAside(ctx, d, err); err != nil {
+				return batch, false, err
+			}
+			continue
+		default:
+			return batch, false, err
 		}
 		switch {
 		case len(t.events) == 0:
