@@ -3,8 +3,9 @@
 // time and what happened; whoever shares it between goroutines locks it.
 //
 // It guarantees that a live withdrawal goes before everything else, that lower
-// ranks get at most one call in twenty while a higher one has anything due,
-// and none while a live withdrawal has waited over two seconds (Tally); that
+// ranks get one call in twenty between them, in turn, while a higher one has
+// anything due, and none while a live withdrawal has waited over two seconds
+// (Tally); that
 // the integrations of a licence are served in turn (Turns); that the pace
 // follows what Actito can take, within the ceiling (Pace); that an outage is
 // met with probes, not with a storm (Circuit); and that bulk loads are spent
@@ -13,6 +14,7 @@
 package plan
 
 import (
+	"slices"
 	"time"
 
 	"consentsync/internal/consent"
@@ -38,17 +40,6 @@ const (
 	Ranks = 5
 )
 
-// RankOf gives the rank of a class of deliveries.
-func RankOf(c store.Class) Rank {
-	switch c {
-	case store.LiveWithdrawal:
-		return Withdrawals
-	case store.BackfilledRefusal:
-		return OldRefusals
-	}
-	return OrdinaryDeliveries
-}
-
 // Class is the class of deliveries that has this rank; ok is false for messages.
 func (r Rank) Class() (c store.Class, ok bool) {
 	switch r {
@@ -63,8 +54,8 @@ func (r Rank) Class() (c store.Class, ok bool) {
 }
 
 const (
-	// oneIn is the share of calls that lower ranks keep while a higher one has
-	// anything due: one in so many.
+	// oneIn is the share of calls that all lower ranks together keep while a
+	// higher one has anything due: one in so many.
 	oneIn = 20
 	// patience is how long a live withdrawal may wait before lower ranks get
 	// nothing at all.
@@ -77,36 +68,43 @@ type Head struct {
 	Since consent.Time // since when it is due
 }
 
-// Tally remembers how many calls were spent while lower ranks waited. The zero
-// value is ready.
-type Tally struct{ spent int }
+// Tally remembers how many calls were spent while lower ranks waited, and which
+// of them had the last call that was spared for them. The zero value is ready.
+type Tally struct {
+	spent int
+	last  Rank
+}
 
 // Choose gives the rank to serve next; ok is false when nothing is due. The tally
 // counts the call, so Choose is called once for each call made.
 func (t *Tally) Choose(heads [Ranks]Head, now consent.Time) (rank Rank, ok bool) {
-	first, lower := -1, -1
-	for r, h := range heads {
-		switch {
-		case !h.Due:
-		case first < 0:
-			first = r
-		case lower < 0:
-			lower = r
-		}
-	}
+	first := Rank(slices.IndexFunc(heads[:], func(h Head) bool { return h.Due }))
 	if first < 0 {
 		return 0, false
 	}
-	if lower < 0 {
+	lower, waits := t.below(first, heads)
+	if !waits {
 		t.spent = 0
-		return Rank(first), true
+		return first, true
 	}
 	t.spent++
 	withdrawal := heads[Withdrawals]
 	late := withdrawal.Due && now.Sub(withdrawal.Since) > patience
-	if t.spent >= oneIn && !late {
-		t.spent = 0
-		return Rank(lower), true
+	if t.spent < oneIn || late {
+		return first, true
 	}
-	return Rank(first), true
+	t.spent, t.last = 0, lower
+	return lower, true
+}
+
+// below gives the rank below first whose turn it is. They take turns, for a
+// backlog of one may last for days, in which the others would get nothing: a
+// message that tells becomes too old within the hour.
+func (t *Tally) below(first Rank, heads [Ranks]Head) (lower Rank, waits bool) {
+	for step := range Rank(Ranks) {
+		if lower = (t.last + 1 + step) % Ranks; lower > first && heads[lower].Due {
+			return lower, true
+		}
+	}
+	return 0, false
 }

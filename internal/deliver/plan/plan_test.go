@@ -59,6 +59,21 @@ func TestR21TheFloorOfLowerClasses(t *testing.T) {
 	}
 }
 
+// R21: the lower classes take turns in what is kept for them, so that none gets
+// nothing for as long as the backlogs of two others last.
+func TestR21LowerClassesTakeTurns(t *testing.T) {
+	t.Parallel()
+	var tally Tally
+	served := map[Rank]int{}
+	for range 20 * oneIn {
+		rank, _ := tally.Choose([Ranks]Head{OldRefusals: due(time.Hour), OrdinaryDeliveries: due(time.Hour), TellingMessages: due(0)}, now)
+		served[rank]++
+	}
+	if served[OldRefusals] != 19*20 || served[OrdinaryDeliveries] != 10 || served[TellingMessages] != 10 {
+		t.Errorf("of %d calls, by rank: %v; want 380, 10 and 10", 20*oneIn, served)
+	}
+}
+
 // Whatever is due over time, something due is always served, lower classes
 // never get more than their share, and never anything before a late withdrawal.
 func TestR21Property(t *testing.T) {
