@@ -2,8 +2,10 @@ package accounts
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -128,8 +130,8 @@ func (s *Service) Invite(ctx context.Context, base, organization, role, note str
 	if err != nil {
 		return nil, err
 	}
-	if note = strings.TrimSpace(note); len(note) > mostNote {
-		return nil, incoming.RefuseField("note", "must be at most 200 letters")
+	if note = strings.TrimSpace(note); utf8.RuneCountInString(note) > mostNote {
+		return nil, incoming.RefuseField("note", fmt.Sprintf("must be at most %d letters", mostNote))
 	}
 	if err := s.exists(ctx, organization); err != nil {
 		return nil, err

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"consentsync/internal/incoming"
-
 	"golang.org/x/crypto/argon2"
+
+	"consentsync/internal/incoming"
 )
 
 // The cost of a hash, as OWASP asks for argon2id

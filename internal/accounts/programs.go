@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"consentsync/internal/auth"
 	"consentsync/internal/changes"
@@ -48,7 +49,7 @@ type NewAPIKey struct {
 
 func (n *NewAPIKey) check() (Role, time.Duration, error) {
 	n.Name = strings.TrimSpace(n.Name)
-	if n.Name == "" || len(n.Name) > mostKeyName {
+	if n.Name == "" || utf8.RuneCountInString(n.Name) > mostKeyName {
 		return "", 0, incoming.RefuseField("name", fmt.Sprintf("is required, in at most %d letters: say what the key is for", mostKeyName))
 	}
 	role, err := parseRole(n.Role)

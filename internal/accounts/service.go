@@ -3,9 +3,11 @@ package accounts
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/mail"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -221,6 +223,9 @@ func (s *Service) ChangePassword(ctx context.Context, a *Actor, secret, old, pas
 	return s.store.SetPassword(ctx, a.ID, hashPassword(password), auth.Hash(secret))
 }
 
+// mostName is how many letters a user's name may have.
+const mostName = 100
+
 // Newcomer is what somebody says of themselves who uses an invitation.
 type Newcomer struct{ Email, Name, Password string }
 
@@ -238,8 +243,8 @@ func (n *Newcomer) identify() error {
 	if err != nil || address.Address != n.Email || len(n.Email) > 254 {
 		return incoming.RefuseField("email", "must be an address such as anna@example.com")
 	}
-	if n.Name == "" || len(n.Name) > 100 {
-		return incoming.RefuseField("name", "is required, in at most 100 letters")
+	if n.Name == "" || utf8.RuneCountInString(n.Name) > mostName {
+		return incoming.RefuseField("name", fmt.Sprintf("is required, in at most %d letters", mostName))
 	}
 	return nil
 }
