@@ -307,8 +307,9 @@ func (e *Engine) Fail(ctx context.Context, l store.Lease, k store.DeliveryKey, v
 // RecordRead stores what a read of the profile showed. due makes the delivery
 // due, because it differs from what is wanted; one that was sent by a bulk load
 // is compared with what was read in any case, but for a sample of a load, which
-// stays as it was read until it is judged. When the lease has gone the profile
-// may have been written since: what was read is refused with Conflict.
+// stays as it was read until it is judged. Whatever came during the read stays as
+// urgent as it is. When the lease has gone the profile may have been written
+// since: what was read is refused with Conflict.
 func (e *Engine) RecordRead(ctx context.Context, l store.Lease, f store.Finish, due bool) error {
 	held := false
 	err := e.inTx(ctx, func(ctx context.Context, tx *tx) (err error) {
@@ -340,8 +341,9 @@ const sampledSQL = `SELECT 1 FROM load_rows r WHERE r.organization = deliveries.
 	AND r.person = deliveries.person AND r.state = 1`
 
 const recordReadSQL = `UPDATE deliveries SET known = $5, readback = $6, readback_at = $7, updated_at = $8, calls = calls + $9::bigint,
-		state = CASE WHEN $10::boolean OR state = 'sent' AND NOT EXISTS (` + sampledSQL + `) THEN 'pending' ELSE state END, class = CASE WHEN $10 THEN $11::smallint ELSE class END,
-		due_at = CASE WHEN $10 THEN $8 ELSE due_at END, version = version + CASE WHEN $10 THEN 1 ELSE 0 END,
+		state = CASE WHEN $10::boolean OR state = 'sent' AND NOT EXISTS (` + sampledSQL + `) THEN 'pending' ELSE state END,
+		class = CASE WHEN NOT $10 THEN class WHEN state IN ('pending', 'waiting', 'sent') THEN least(class, $11::smallint) ELSE $11 END,
+		due_at = CASE WHEN NOT $10 OR state IN ('pending', 'waiting') AND class <= $11 THEN due_at ELSE $8 END, version = version + CASE WHEN $10 THEN 1 ELSE 0 END,
 		profile = CASE WHEN $12::text <> '' THEN $12 ELSE profile END
 	WHERE ` + oneDelivery + ` AND state <> 'in_flight'`
 

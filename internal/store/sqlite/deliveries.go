@@ -260,8 +260,9 @@ func (e *Engine) Fail(ctx context.Context, l store.Lease, k store.DeliveryKey, v
 // RecordRead stores what a read of the profile showed. due makes the delivery
 // due, because it differs from what is wanted; one that was sent by a bulk load
 // is compared with what was read in any case, but for a sample of a load, which
-// stays as it was read until it is judged. When the lease has gone the
-// profile may have been written since: what was read is refused with Conflict.
+// stays as it was read until it is judged. Whatever came during the read stays as
+// urgent as it is. When the lease has gone the profile may have been written
+// since: what was read is refused with Conflict.
 func (e *Engine) RecordRead(ctx context.Context, l store.Lease, f store.Finish, due bool) error {
 	held := false
 	err := e.inTx(ctx, func(tx *sql.Tx) error {
@@ -277,7 +278,9 @@ func (e *Engine) RecordRead(ctx context.Context, l store.Lease, f store.Finish, 
 			return insertCalls(ctx, tx, f.Calls)
 		}
 		if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET known = ?1, readback = ?2, readback_at = ?3, updated_at = ?4, calls = calls + ?5,
-				state = CASE WHEN ?6 OR state = 'sent' AND NOT EXISTS (`+sampledSQL+`) THEN 'pending' ELSE state END, class = CASE WHEN ?6 THEN ?7 ELSE class END, due_at = CASE WHEN ?6 THEN ?4 ELSE due_at END,
+				state = CASE WHEN ?6 OR state = 'sent' AND NOT EXISTS (`+sampledSQL+`) THEN 'pending' ELSE state END,
+				class = CASE WHEN NOT ?6 THEN class WHEN state IN ('pending', 'waiting', 'sent') THEN min(class, ?7) ELSE ?7 END,
+				due_at = CASE WHEN NOT ?6 OR state IN ('pending', 'waiting') AND class <= ?7 THEN due_at ELSE ?4 END,
 				version = version + ?6, profile = CASE WHEN ?12 <> '' THEN ?12 ELSE profile END
 			WHERE organization = ?8 AND integration = ?9 AND target = ?10 AND person = ?11 AND state <> 'in_flight'`,
 			known, f.Readback, int64(f.ReadbackAt), now, len(f.Calls), due, int64(f.Class),

@@ -6,12 +6,13 @@ import (
 )
 
 var reads = group{
-	"R16 the delayed read comes when its time has come": nextReadback,
-	"R16 the earliest first, and not more than asked":   readbackOrder,
-	"R16 a read that shows a difference makes due":      readDiffers,
-	"R16 a read that shows none is all":                 readAgrees,
-	"R16 a read does not disturb a call":                readDuringCall,
-	"R16 newer consent puts the read off":               readAfterNewer,
+	"R16 the delayed read comes when its time has come":    nextReadback,
+	"R16 the earliest first, and not more than asked":      readbackOrder,
+	"R16 a read that shows a difference makes due":         readDiffers,
+	"R16 a read that shows none is all":                    readAgrees,
+	"R16 a read does not disturb a call":                   readDuringCall,
+	"R16 newer consent puts the read off":                  readAfterNewer,
+	"R21 a withdrawal that comes during a read goes first": withdrawnDuringRead,
 }
 
 // readbacks counts the profiles whose delayed read is due.
@@ -96,6 +97,17 @@ func readDuringCall(b *bench) {
 	b.must(b.RecordRead(b.Context(), l, store.Finish{DeliveryKey: d.DeliveryKey, Known: known(false)}, true))
 	is := b.delivery(k, "ana")
 	b.same("in flight", []any{is.State, is.Known, is.Version}, []any{store.InFlight, doubt(true), d.Version})
+}
+
+func withdrawnDuringRead(b *bench) {
+	k := b.awaiting()
+	b.clock.set(at(1))
+	b.accept(acme, event("e2", at(1), no("p")))
+	withdrawn := b.delivery(k, "ana")
+	b.clock.set(at(2))
+	b.must(b.RecordRead(b.Context(), b.lease("node"), store.Finish{DeliveryKey: withdrawn.DeliveryKey, Class: store.Ordinary, Known: known(false)}, true))
+	is := b.delivery(k, "ana")
+	b.same("due", []any{is.State, is.Class, is.DueAt, is.Known}, []any{store.Pending, store.LiveWithdrawal, at(1), known(false)})
 }
 
 func readAfterNewer(b *bench) {
