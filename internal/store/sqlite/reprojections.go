@@ -44,11 +44,11 @@ func (e *Engine) AdvanceReprojection(ctx context.Context, r store.Reprojection, 
 			}
 		}
 		if r.State == store.ReprojectionDone {
-			_, err := tx.ExecContext(ctx, `DELETE FROM reprojections WHERE organization = ? AND integration = ?`, r.Organization, r.ID)
-			return err
+			_, err = tx.ExecContext(ctx, `DELETE FROM reprojections WHERE organization = ? AND integration = ?`, r.Organization, r.ID)
+		} else {
+			_, err = tx.ExecContext(ctx, `UPDATE reprojections SET state = ?, cursor = ?, people = ?, withdrawals = ?, grants = ?
+				WHERE organization = ? AND integration = ?`, string(r.State), blob(r.Cursor), r.People, r.Withdrawals, r.Grants, r.Organization, r.ID)
 		}
-		_, err = tx.ExecContext(ctx, `UPDATE reprojections SET state = ?, cursor = ?, people = ?, withdrawals = ?, grants = ?
-			WHERE organization = ? AND integration = ?`, string(r.State), blob(r.Cursor), r.People, r.Withdrawals, r.Grants, r.Organization, r.ID)
 		if err != nil {
 			return err
 		}

@@ -122,8 +122,9 @@ func reprojectionAsks(b *bench) {
 func reprojectionDone(b *bench) {
 	r := b.started("i")
 	r.State = store.ReprojectionDone
-	b.must(b.AdvanceReprojection(b.Context(), r, nil))
+	b.must(b.AdvanceReprojection(b.Context(), r, nil, changeOf(acme, "i", "approved")))
 	b.same("running", b.running(), []store.Reprojection(nil))
+	b.same("recorded", len(b.recorded(acme, "i")), 1)
 	_, ok, err := b.Reprojection(b.Context(), r.IntegrationKey)
 	b.must(err)
 	b.same("there", ok, false)
