@@ -106,7 +106,7 @@ func (e *errRow) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.re
 func (e *export) next() ([]byte, error) {
 	last := e.last
 	row, err := e.row()
-	if broken, ok := errors.AsType[*errRow](last); err == io.EOF && ok && (e.end.is != '\n' || broken.quoted) {
+	if broken, ok := errors.AsType[*errRow](last); errors.Is(err, io.EOF) && ok && (e.end.is != '\n' || broken.quoted) {
 		err = cutOff(io.ErrUnexpectedEOF) // the last row is broken, and does not end
 	}
 	e.last = err

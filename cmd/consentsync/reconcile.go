@@ -126,6 +126,20 @@ func (r *reconciling) run(ctx context.Context, c *reconcileCommand) error {
 		return err
 	}
 	began := r.now()
+	another, err := r.feed(ctx, e, func(rows int64) string { return rateText("reading", raw.read, info.Size(), rows, r.now().Sub(began)) })
+	switch {
+	case another:
+		return fmt.Errorf("%s is another file than the one that was begun with: give it another --as-of, and it begins anew", c.CSV)
+	case err != nil || r.cut != "":
+		return err
+	}
+	return r.compare(ctx)
+}
+
+// feed hands in the rows of an export, but those that were taken before. another
+// tells that these are not the same. Where the export cannot be read on, cut says
+// why.
+func (r *reconciling) feed(ctx context.Context, e *export, progress func(rows int64) string) (another bool, err error) {
 	begun := r.is
 	p := part{from: begun.Rows, sum: sha256.New()}
 	for number := int64(0); ; {
@@ -138,27 +152,28 @@ func (r *reconciling) run(ctx context.Context, c *reconcileCommand) error {
 			r.cut = err.Error()
 		}
 		if err != nil {
-			break
+			return false, r.send(ctx, &p)
 		}
 		number++
 		p.sum.Write(row)
 		p.sum.Write([]byte("\n"))
 		if number <= begun.Rows {
 			if number == begun.Rows && p.fingerprint() != begun.Fingerprint {
-				return fmt.Errorf("%s is another file than the one that was begun with: give it another --as-of, and it begins anew", c.CSV)
+				return true, nil
 			}
 			continue
 		}
 		if p.add(row); p.full() {
 			if err := r.send(ctx, &p); err != nil {
-				return err
+				return false, err
 			}
-			r.line.say(func() string { return rateText("reading", raw.read, info.Size(), p.from, r.now().Sub(began)) })
+			r.line.say(func() string { return progress(p.from) })
 		}
 	}
-	if err := r.send(ctx, &p); err != nil || r.cut != "" {
-		return err
-	}
+}
+
+// compare has the server compare what was handed in, and waits until it has.
+func (r *reconciling) compare(ctx context.Context) error {
 	if _, err := r.client.ask(ctx, http.MethodPost, r.path("/"+r.is.ID+"/end"), nil, &r.is); err != nil {
 		return err
 	}
