@@ -189,41 +189,51 @@ func (a *App) wire(keys *auth.Keyring, rotator *auth.Rotator, admin *auth.Admin,
 	mux.Handle("POST /webhooks/actito/{integration_id}", fromActito)
 	a.health.register(mux, metrics)
 
-	a.server = &http.Server{
+	a.server = a.serverOf(mux, proxies)
+	a.server.RegisterOnShutdown(pages.Close)
+	a.run(
+		a.delivery.Run, a.committer.Run, reprojector.Run, catchUps.Run, reconciler.Run, sealer.Run, keeper.Run, a.notifier().Run,
+		func(ctx context.Context) error { return service.KeepWebhooks(ctx, a.delivery.Holds) },
+		func(ctx context.Context) error { return a.engine.tend(ctx, a.delivery.Wake) },
+		func(ctx context.Context) error {
+			service.Sweep(ctx)
+			return nil
+		},
+		func(ctx context.Context) error {
+			rotator.Keep(ctx)
+			return nil
+		},
+		func(context.Context) error { return a.listen(proxies) },
+	)
+	return nil
+}
+
+// serverOf makes the server of what mux answers.
+func (a *App) serverOf(mux *routes.Mux, proxies incoming.Addresses) *http.Server {
+	return &http.Server{
 		Handler:           incoming.Behind(proxies, telemetry.Requests(a.log, guard(mux, a.log))),
 		ReadHeaderTimeout: cmp.Or(a.cfg.HeadTimeout, 10*time.Second), ReadTimeout: cmp.Or(a.cfg.ReadTimeout, 30*time.Second), WriteTimeout: 2 * time.Minute,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
-	a.server.RegisterOnShutdown(pages.Close)
+}
+
+// listen serves until the server is shut down.
+func (a *App) listen(proxies incoming.Addresses) error {
+	if err := a.server.Serve(incoming.Crowd(a.listener, incoming.MostFrom, proxies)); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// run starts what goes on until the program is stopped, or one of it has failed.
+func (a *App) run(tasks ...func(context.Context) error) {
 	ctx, stop := context.WithCancel(context.Background())
 	a.stop = stop
 	a.tasks, ctx = errgroup.WithContext(ctx)
 	a.failed = ctx.Done()
-	a.tasks.Go(func() error { return a.delivery.Run(ctx) })
-	a.tasks.Go(func() error { return a.committer.Run(ctx) })
-	a.tasks.Go(func() error { return reprojector.Run(ctx) })
-	a.tasks.Go(func() error { return catchUps.Run(ctx) })
-	a.tasks.Go(func() error { return reconciler.Run(ctx) })
-	a.tasks.Go(func() error { return sealer.Run(ctx) })
-	a.tasks.Go(func() error { return keeper.Run(ctx) })
-	a.tasks.Go(func() error { return service.KeepWebhooks(ctx, a.delivery.Holds) })
-	a.tasks.Go(func() error {
-		service.Sweep(ctx)
-		return nil
-	})
-	a.tasks.Go(func() error {
-		rotator.Keep(ctx)
-		return nil
-	})
-	a.tasks.Go(func() error { return a.engine.tend(ctx, a.delivery.Wake) })
-	a.tasks.Go(func() error { return a.notifier().Run(ctx) })
-	a.tasks.Go(func() error {
-		if err := a.server.Serve(incoming.Crowd(a.listener, incoming.MostFrom, proxies)); !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
-	})
-	return nil
+	for _, task := range tasks {
+		a.tasks.Go(func() error { return task(ctx) })
+	}
 }
 
 // Routes lists every address that is answered, as patterns of http.ServeMux.
