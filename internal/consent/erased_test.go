@@ -37,8 +37,8 @@ func TestErased(t *testing.T) {
 			t.Fatal(err)
 		}
 		var read State
-		if err := read.UnmarshalBinary(b); err != nil || read.ErasedAt() != 100 {
-			t.Fatalf("%s: read back as erased at %d: %v", name, read.ErasedAt(), err)
+		if err := read.UnmarshalBinary(b); err != nil || read.erased != 100 {
+			t.Fatalf("%s: read back as erased at %d: %v", name, read.erased, err)
 		}
 		v := Combine("ana", &read, nil)
 		on := map[Key]bool{}

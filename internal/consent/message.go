@@ -19,6 +19,9 @@ const (
 // MessageTypes lists them all, for messages that tell what is allowed.
 var MessageTypes = []MessageType{EventCreated, EventUpdated, EventDeleted, UserCreated, UserUpdated, UserDeleted}
 
+// OfUser tells whether such a webhook is about a user record, not about an event.
+func (t MessageType) OfUser() bool { return t == UserCreated || t == UserUpdated || t == UserDeleted }
+
 // DefaultRegulation applies where neither the entity nor the envelope names one.
 const DefaultRegulation = "gdpr"
 

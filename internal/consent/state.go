@@ -157,9 +157,6 @@ func (s *State) Apply(st Statement) Change {
 // kept is the time alone.
 func Erased(at Time) State { return State{erased: at} }
 
-// ErasedAt tells when all that was said of the subject was erased; 0 for never.
-func (s *State) ErasedAt() Time { return s.erased }
-
 // Forgot tells whether a statement is about what was erased: whoever fetches it or
 // hands it in later only brings that back. What is told at once is never that.
 func (s *State) Forgot(st *Statement) bool {

@@ -77,7 +77,7 @@ func (d *decoder) message(flat bool) *consent.Message {
 		return nil
 	}
 	entityShape, whole := eventEntity, eventEnvelope
-	if ofUser(t) {
+	if t.OfUser() {
 		entityShape, whole = userEntity, userEnvelope
 	}
 	if flat {
@@ -149,7 +149,7 @@ func (d *decoder) check(n *node, s *shape) {
 }
 
 func read(t consent.MessageType, entity, source *node, envelopes string) *consent.Message {
-	if !ofUser(t) {
+	if !t.OfUser() {
 		return readEvent(t, entity, envelopes)
 	}
 	m := readUser(t, entity, envelopes)
@@ -176,10 +176,6 @@ func readCause(m *consent.Message, n *node, envelopes string) *consent.Message {
 		return nil
 	}
 	return c
-}
-
-func ofUser(t consent.MessageType) bool {
-	return t == consent.UserCreated || t == consent.UserUpdated || t == consent.UserDeleted
 }
 
 func typeNames() string {

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"slices"
 	"strings"
 	"time"
@@ -219,10 +218,9 @@ func (a *acceptance) remember() error {
 		if r.effects.Subject != (consent.Subject{}) {
 			r.person = a.h.Person(org, r.effects.Subject)
 		}
-		user := m.Type == consent.UserCreated || m.Type == consent.UserUpdated || m.Type == consent.UserDeleted
 		e := LedgerEntry{
 			Organization: org,
-			Entity:       a.h.Entity(org, user, m.EntityID),
+			Entity:       a.h.Entity(org, m.Type.OfUser(), m.EntityID),
 			Content:      a.h.Content(org, m.Type, r.in.Canonical),
 			Person:       r.person,
 			SeenAt:       r.arrived,
@@ -280,10 +278,7 @@ func (a *acceptance) newEvent(r *row) (*Event, error) {
 	if _, err := rand.Read(e.Salt[:]); err != nil {
 		return nil, err
 	}
-	sum := sha256.New()
-	sum.Write(e.Salt[:])
-	sum.Write(e.Payload)
-	sum.Sum(e.Commitment[:0])
+	e.Commitment = Commit(e.Salt[:], e.Payload)
 	return e, nil
 }
 

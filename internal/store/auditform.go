@@ -111,8 +111,7 @@ func (h *Hasher) sealedEvent(e *AuditedEvent, person PersonKey) sealedEvent {
 
 // EntityOf is the keyed hash of what an event is about.
 func (h *Hasher) EntityOf(e *Event) Digest {
-	user := e.Type == consent.UserCreated || e.Type == consent.UserUpdated || e.Type == consent.UserDeleted
-	return h.Entity(e.Organization, user, e.EntityID)
+	return h.Entity(e.Organization, e.Type.OfUser(), e.EntityID)
 }
 
 func sealCall(kind AuditKind, c *AuditedCall) sealedCall {

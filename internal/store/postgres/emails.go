@@ -31,14 +31,14 @@ func (e *Engine) Email(ctx context.Context, organization, id string) (*store.Ema
 // CreateEmail stores how one type is sent; Conflict if there is one for the type.
 func (e *Engine) CreateEmail(ctx context.Context, m *store.Email, changes ...store.Change) error {
 	return e.saveEmail(ctx, m, changes, `INSERT INTO emails (revision, integration, settings, updated_at, organization, id, type, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`, "there is one for this type: change it")
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`, store.EmailThere)
 }
 
 // UpdateEmail replaces one that still has the revision before m's. Conflict if it
 // has moved on.
 func (e *Engine) UpdateEmail(ctx context.Context, m *store.Email, changes ...store.Change) error {
 	return e.saveEmail(ctx, m, changes, `UPDATE emails SET revision = $1, integration = $2, settings = $3, updated_at = $4
-		WHERE organization = $5 AND id = $6 AND type = $7 AND created_at = $8 AND revision = $1 - 1`, "it was changed at the same time: read it again")
+		WHERE organization = $5 AND id = $6 AND type = $7 AND created_at = $8 AND revision = $1 - 1`, store.EmailChanged)
 }
 
 func (e *Engine) saveEmail(ctx context.Context, m *store.Email, changes []store.Change, text, refusal string) error {

@@ -71,7 +71,7 @@ func (e *Engine) AskRead(ctx context.Context, k store.DeliveryKey, changes ...st
 			return err
 		}
 		if tag.RowsAffected() == 0 {
-			return consent.Errorf(consent.NotFound, "postgres.AskRead", "nothing was sent for this person yet")
+			return store.ErrNothingSent("postgres.AskRead")
 		}
 		return tx.record(ctx, changes)
 	})

@@ -85,7 +85,7 @@ func (e *Engine) saveIntegration(ctx context.Context, i *store.Integration, chan
 			return err
 		}
 		if tag.RowsAffected() == 0 {
-			return consent.Errorf(consent.Conflict, "postgres.saveIntegration", "the integration was changed at the same time: read it again")
+			return store.ErrIntegrationChanged("postgres.saveIntegration")
 		}
 		_, err = tx.Exec(ctx, `INSERT INTO reprojections (organization, integration, state, cursor, started_at) VALUES ($1, $2, 'counting', '', $3)
 			ON CONFLICT (organization, integration) DO UPDATE SET state = 'counting', cursor = '', people = 0, withdrawals = 0, grants = 0, started_at = excluded.started_at,

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -111,10 +112,11 @@ func (e *Engine) Reseal(ctx context.Context, c store.SealedColumn, s store.Seale
 	if err != nil {
 		return false, err
 	}
-	text := "UPDATE " + c.Table + " SET " + c.Column + " = $1 WHERE " + c.Column + " = $2"
+	row := []string{c.Column + " = $2"}
 	for i, name := range c.Key {
-		text += fmt.Sprintf(" AND %s = $%d", name, i+3)
+		row = append(row, fmt.Sprintf("%s = $%d", name, i+3))
 	}
+	text := "UPDATE " + c.Table + " SET " + c.Column + " = $1 WHERE " + strings.Join(row, " AND ")
 	err = e.inTx(ctx, func(ctx context.Context, tx *tx) error {
 		tag, err := tx.Exec(ctx, text, append([]any{is, was}, key...)...)
 		done = tag.RowsAffected() == 1

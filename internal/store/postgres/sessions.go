@@ -86,13 +86,9 @@ func (e *Engine) Invitations(ctx context.Context, organization string) ([]store.
 func (e *Engine) Invitation(ctx context.Context, hash [32]byte) (*store.Invitation, error) {
 	i, ok, err := one(ctx, e, scanInvitation, invitationByHashSQL, hash[:], int64(consent.TimeOf(e.Clock())))
 	if err == nil && !ok {
-		err = errNoInvitation("postgres.Invitation")
+		err = store.ErrNoInvitation("postgres.Invitation")
 	}
 	return &i, err
-}
-
-func errNoInvitation(op string) error {
-	return consent.Errorf(consent.NotFound, op, "this invitation is not there: it has been used, has expired or was taken back")
 }
 
 // Uninvite takes an invitation back; NotFound if it is not there.
@@ -124,7 +120,7 @@ func (e *Engine) Join(ctx context.Context, hash [32]byte, u store.User, change f
 			return err
 		}
 		if len(found) == 0 {
-			return errNoInvitation("postgres.Join")
+			return store.ErrNoInvitation("postgres.Join")
 		}
 		i := &found[0]
 		var b pgx.Batch

@@ -26,7 +26,7 @@ func (e *Engine) Setups(ctx context.Context, organization string) ([]store.Setup
 func (e *Engine) Setup(ctx context.Context, organization, id string) (*store.Setup, error) {
 	s, ok, err := one(ctx, e, scanSetup, setupSQL, organization, plain(id), int64(consent.TimeOf(e.Clock())))
 	if err == nil && !ok {
-		err = consent.Errorf(consent.NotFound, "postgres.Setup", "this set-up is not there: it was finished, given up, or has expired")
+		err = store.ErrNoSetup("postgres.Setup")
 	}
 	return &s, err
 }

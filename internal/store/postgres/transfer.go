@@ -61,7 +61,7 @@ func (e *Engine) notCopied(ctx context.Context) error {
 	}
 	s, err := e.CopyState(ctx)
 	if err == nil && s != nil {
-		err = errors.New("the database holds an unfinished copy: run the same consentsync copy again, which goes on where it was, or empty it")
+		err = store.ErrUnfinishedCopy
 	}
 	return err
 }

@@ -95,7 +95,7 @@ func (e *Engine) StartRetry(ctx context.Context, k store.IntegrationKey, only st
 			return err
 		}
 		if tag.RowsAffected() == 0 {
-			return consent.Errorf(consent.Conflict, "postgres.StartRetry", "everybody is being compared, or waits for a yes: try again when that is done")
+			return store.ErrComparing("postgres.StartRetry")
 		}
 		return tx.record(ctx, changes)
 	})

@@ -106,7 +106,7 @@ func (e *Engine) changeMember(ctx context.Context, organization string, changes 
 				return err
 			}
 			if !left {
-				return consent.Errorf(consent.Conflict, "postgres.changeMember", "nobody would be left who administers the platform: make somebody else a platform administrator first")
+				return store.ErrLastAdministrator("postgres.changeMember")
 			}
 		}
 		return tx.record(ctx, changes)

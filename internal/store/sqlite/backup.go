@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -76,7 +77,7 @@ func vacuumInto(ctx context.Context, path, file string) (err error) {
 	defer func() { err = errors.Join(err, db.Close()) }()
 	db.SetMaxOpenConns(1)
 	if s, err := copyState(ctx, db); err != nil || s != nil {
-		return errors.Join(err, errUnfinished)
+		return cmp.Or(err, store.ErrUnfinishedCopy)
 	}
 	_, err = db.ExecContext(ctx, `VACUUM INTO ?`, file)
 	return err

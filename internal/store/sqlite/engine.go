@@ -2,8 +2,9 @@
 //
 // A method that has returned without error has its effect on disk, so that it
 // survives a crash of the process and of the machine: the database runs in WAL
-// mode, and every write waits for a sync of the log; see syncer. All writes go through one connection. The
-// data directory is locked against a second process.
+// mode, and every write but Merge waits for a sync of the log; see syncer. All
+// writes go through one connection. The data directory is locked against a
+// second process.
 package sqlite
 
 import (
@@ -109,7 +110,7 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Engine, err error) 
 	e.write.SetMaxIdleConns(1)
 	e.write.SetConnMaxIdleTime(0)
 	if s, err := copyState(ctx, e.write); err != nil || s != nil && !opts.Copy {
-		return nil, fmt.Errorf("database %s: %w", path, cmp.Or(err, errUnfinished))
+		return nil, fmt.Errorf("database %s: %w", path, cmp.Or(err, store.ErrUnfinishedCopy))
 	}
 	if err := e.migrate(ctx); err != nil {
 		return nil, fmt.Errorf("database %s: %w", path, err)

@@ -76,7 +76,7 @@ func (e *Engine) AskRead(ctx context.Context, k store.DeliveryKey, changes ...st
 			return err
 		}
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, consent.Errorf(consent.NotFound, "sqlite.AskRead", "nothing was sent for this person yet"))
+			return errors.Join(err, store.ErrNothingSent("sqlite.AskRead"))
 		}
 		return record(ctx, tx, changes)
 	})

@@ -77,7 +77,7 @@ func (e *Engine) saveIntegration(ctx context.Context, i *store.Integration, chan
 			return err
 		}
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, consent.Errorf(consent.Conflict, "sqlite.saveIntegration", "the integration was changed at the same time: read it again"))
+			return errors.Join(err, store.ErrIntegrationChanged("sqlite.saveIntegration"))
 		}
 		if _, err := tx.ExecContext(ctx, `INSERT INTO licences (licence) VALUES (?) ON CONFLICT DO NOTHING`, i.Licence); err != nil {
 			return err

@@ -93,7 +93,7 @@ func (e *Engine) Invitation(ctx context.Context, hash [32]byte) (*store.Invitati
 func (e *Engine) invitationIn(ctx context.Context, r reader, hash [32]byte) (*store.Invitation, error) {
 	i, ok, err := one(ctx, r, store.ScanInvitation, invitationByHashSQL, hash[:], int64(consent.TimeOf(e.now())))
 	if err == nil && !ok {
-		err = consent.Errorf(consent.NotFound, "sqlite.Invitation", "this invitation is not there: it has been used, has expired or was taken back")
+		err = store.ErrNoInvitation("sqlite.Invitation")
 	}
 	return &i, err
 }

@@ -23,7 +23,7 @@ func (e *Engine) Setups(ctx context.Context, organization string) ([]store.Setup
 func (e *Engine) Setup(ctx context.Context, organization, id string) (*store.Setup, error) {
 	s, ok, err := one(ctx, e.read, store.ScanSetup, setupSQL, organization, id, int64(consent.TimeOf(e.now())))
 	if err == nil && !ok {
-		err = consent.Errorf(consent.NotFound, "sqlite.Setup", "this set-up is not there: it was finished, given up, or has expired")
+		err = store.ErrNoSetup("sqlite.Setup")
 	}
 	return &s, err
 }

@@ -75,8 +75,7 @@ func (s *syncer) wait() error {
 	return s.failed
 }
 
-// sync puts the log on disk. fdatasync is as good as fsync
-// here, without the journal of the file system having to take the time stamp.
+// sync puts the log on disk. fdatasync is as good as fsync here; see Open.
 func (s *syncer) sync() error {
 	if err := s.follow(); err != nil {
 		return err

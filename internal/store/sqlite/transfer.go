@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -174,6 +173,3 @@ func (e *Engine) EndCopy(ctx context.Context) error {
 		return err
 	})
 }
-
-// errUnfinished says why no server starts on a database.
-var errUnfinished = errors.New("it holds an unfinished copy: run the same consentsync copy again, which goes on where it was, or empty it")

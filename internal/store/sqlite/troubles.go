@@ -104,14 +104,10 @@ func (e *Engine) StartRetry(ctx context.Context, k store.IntegrationKey, only st
 			return err
 		}
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, errBusy("sqlite.StartRetry"))
+			return errors.Join(err, store.ErrComparing("sqlite.StartRetry"))
 		}
 		return record(ctx, tx, changes)
 	})
-}
-
-func errBusy(op string) error {
-	return consent.Errorf(consent.Conflict, op, "everybody is being compared, or waits for a yes: try again when that is done")
 }
 
 const effectsSQL = `SELECT at, withdrawal, step, people FROM effects WHERE organization = ? AND integration = ? AND at >= ? ORDER BY at`

@@ -97,7 +97,7 @@ func (e *Engine) changeMember(ctx context.Context, organization string, changes 
 				return err
 			}
 			if !left {
-				return consent.Errorf(consent.Conflict, "sqlite.changeMember", "nobody would be left who administers the platform: make somebody else a platform administrator first")
+				return store.ErrLastAdministrator("sqlite.changeMember")
 			}
 		}
 		return record(ctx, tx, changes)
