@@ -1,5 +1,5 @@
-// Package integration activates integrations and changes them: what the API
-// and later the console and the command line share.
+// Package integration activates integrations and changes them: what the API, the
+// console and the command line share.
 //
 // An integration that exists has been checked against the live Actito account
 // and carries a snapshot of its table; one that was refused has changed
