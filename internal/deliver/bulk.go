@@ -59,7 +59,7 @@ func (c *courier) lanes(calls context.Context) {
 // lane makes one step of a bulk lane: what is under way goes on, and where
 // nothing is, it is decided whether the backlog goes by bulk.
 func (c *courier) lane(ctx context.Context, i *store.Integration, l *loader) {
-	wait, err := c.laneStep(ctx, i, l)
+	wait, err := c.guardedStep(ctx, i, l)
 	if err != nil && ctx.Err() == nil {
 		c.log.ErrorContext(ctx, "the bulk lane met an error, and tries again", "integration", i.ID, "error", err)
 		wait = 10 * time.Second
@@ -67,6 +67,17 @@ func (c *courier) lane(ctx context.Context, i *store.Integration, l *loader) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l.running, l.nextAt = false, c.clock().Add(wait)
+}
+
+// guardedStep is laneStep in which a fault of ours stops this lane alone: each
+// step is on disk before the next begins, so that it can be tried again.
+func (c *courier) guardedStep(ctx context.Context, i *store.Integration, l *loader) (wait time.Duration, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = consent.Errorf(consent.Internal, "deliver.lane", "a panic: %v", p)
+		}
+	}()
+	return c.laneStep(ctx, i, l)
 }
 
 const (

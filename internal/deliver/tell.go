@@ -160,7 +160,7 @@ func (c *courier) tellAll(ctx context.Context, i *store.Integration, didomi Dido
 	for _, t := range batch {
 		events = append(events, t.events...)
 	}
-	each, err := didomi.Tell(ctx, events)
+	each, err := c.askDidomi(ctx, didomi, events)
 	for _, t := range batch {
 		own := err
 		for n := range t.events {
@@ -173,6 +173,18 @@ func (c *courier) tellAll(ctx context.Context, i *store.Integration, didomi Dido
 		}
 		c.finishTelling(ctx, i, t, own)
 	}
+}
+
+// askDidomi tells Didomi. After a fault of ours in it nothing is certain, but what
+// was begun is recorded, and nothing else ends with it.
+func (c *courier) askDidomi(ctx context.Context, didomi Didomi, events []TellEvent) (each []error, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.log.ErrorContext(ctx, "telling Didomi panicked", "panic", p)
+			each, err = nil, consent.Errorf(consent.Unclear, "deliver.tell", "an error of consentsync")
+		}
+	}()
+	return didomi.Tell(ctx, events)
 }
 
 func (c *courier) finishTelling(ctx context.Context, i *store.Integration, t *telling, err error) {
