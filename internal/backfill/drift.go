@@ -72,9 +72,24 @@ func (c *Reconciler) page(ctx context.Context, i *store.Integration, r *store.Re
 	return nil
 }
 
-// finish has everybody counted whose grants are to be repaired, says that it is
-// done, and forgets the rows.
+// finish ends a comparison with an export, and forgets the rows.
 func (c *Reconciler) finish(ctx context.Context, r *store.Reconciliation) error {
+	r.Cursor = nil
+	if err := c.conclude(ctx, r); err != nil {
+		return err
+	}
+	for more := true; more; {
+		var err error
+		if more, err = c.Store.ForgetHeld(ctx, r.IntegrationKey, store.ID{}, 10_000); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// conclude has everybody counted whose grants are to be repaired, and says that the
+// reconciliation is done.
+func (c *Reconciler) conclude(ctx context.Context, r *store.Reconciliation) error {
 	if r.Report.On > 0 {
 		err := c.Store.StartRetry(ctx, r.IntegrationKey, store.Only{State: store.Everyone})
 		if err != nil {
@@ -86,16 +101,11 @@ func (c *Reconciler) finish(ctx context.Context, r *store.Reconciliation) error 
 	if err != nil {
 		return err
 	}
-	r.State, r.EndedAt, r.Cursor = store.ReconciliationDone, now, nil
+	r.State, r.EndedAt = store.ReconciliationDone, now
 	if err := c.Store.SaveReconciliation(ctx, r, store.ReconciliationStep{}); err != nil {
 		return err
 	}
 	c.Metrics.compared(&r.Report)
-	for more := true; more; {
-		if more, err = c.Store.ForgetHeld(ctx, r.IntegrationKey, store.ID{}, 10_000); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 

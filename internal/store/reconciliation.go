@@ -2,8 +2,9 @@ package store
 
 import "consentsync/internal/consent"
 
-// Reconciliation compares what Actito holds, as an export of the table says, with
-// what it should hold. What has no column of its own is kept as JSON.
+// Reconciliation compares what Actito holds, as an export of the table or reads of
+// its profiles say, with what it should hold. What has no column of its own is kept
+// as JSON.
 type Reconciliation struct {
 	IntegrationKey `json:"-"`
 	RunID          ID `json:"-"`
@@ -12,16 +13,18 @@ type Reconciliation struct {
 	State   ReconciliationState `json:"-"`
 
 	Policy Policy       `json:"policy"`
-	AsOf   consent.Time `json:"as_of"` // when the export was made
+	AsOf   consent.Time `json:"as_of"` // when the export was made, or the last profile read
 	Source string       `json:"source,omitempty"`
 	// Columns are the subscriptions whose cells the rows have, in this order.
-	Columns     []string     `json:"columns"`
-	Rows        int64        `json:"rows,omitempty"` // taken so far
-	Fingerprint string       `json:"fingerprint,omitempty"`
-	Cursor      []byte       `json:"cursor,omitempty"` // the last key compared
-	StartedAt   consent.Time `json:"started_at"`
-	EndedAt     consent.Time `json:"ended_at,omitempty"`
-	Report      DriftReport  `json:"report"`
+	Columns     []string `json:"columns"`
+	Rows        int64    `json:"rows,omitempty"` // taken so far, or profiles read
+	Fingerprint string   `json:"fingerprint,omitempty"`
+	// Cursor is the last key compared. By reads it is kept at the end, for the next
+	// to go on from; without it everybody was looked at.
+	Cursor    []byte       `json:"cursor,omitempty"`
+	StartedAt consent.Time `json:"started_at"`
+	EndedAt   consent.Time `json:"ended_at,omitempty"`
+	Report    DriftReport  `json:"report"`
 }
 
 // ReconciliationState says how far one is.
@@ -31,9 +34,17 @@ type ReconciliationState string
 const (
 	ReconciliationLoading   ReconciliationState = "loading" // rows come in
 	ReconciliationComparing ReconciliationState = "comparing"
+	ReconciliationReading   ReconciliationState = "reading" // profile by profile
 	ReconciliationDone      ReconciliationState = "done"
 	ReconciliationReplaced  ReconciliationState = "replaced" // by another, before it was done
 )
+
+// SourceReads is the source of a reconciliation by reads. It stands beside one by an
+// export, and neither replaces the other.
+const SourceReads = "reads"
+
+// ByReads tells whether profiles are read, instead of an export.
+func (r *Reconciliation) ByReads() bool { return r.Source == SourceReads }
 
 // Policy says what is done about what differs.
 type Policy string

@@ -27,8 +27,9 @@ const (
 
 var scanReconciliation = scanned(store.ScanReconciliation)
 
-// StartReconciliation stores a new one in the place of those that are not done,
-// with the record of the change. NotFound if there is no such integration.
+// StartReconciliation stores a new one, with the record of the change, in the place
+// of those that are not done, by an export or by reads as it is itself. NotFound if
+// there is no such integration.
 func (e *Engine) StartReconciliation(ctx context.Context, r *store.Reconciliation, changes ...store.Change) error {
 	body, err := store.ToJSON(r)
 	if err != nil {
@@ -39,7 +40,7 @@ func (e *Engine) StartReconciliation(ctx context.Context, r *store.Reconciliatio
 			return err
 		}
 		if _, err := tx.Exec(ctx, `UPDATE reconciliations SET state = 'replaced', version = version + 1
-			WHERE organization = $1 AND integration = $2 AND state IN ('loading', 'comparing')`, r.Organization, r.ID); err != nil {
+			WHERE organization = $1 AND integration = $2 AND state IN ('loading', 'comparing', 'reading') AND (state = 'reading') = $3`, r.Organization, r.ID, r.ByReads()); err != nil {
 			return err
 		}
 		tag, err := tx.Exec(ctx, `INSERT INTO reconciliations (`+store.ReconciliationColumns+`) SELECT $1, $2, $3, 1, $4, $5
@@ -50,7 +51,7 @@ func (e *Engine) StartReconciliation(ctx context.Context, r *store.Reconciliatio
 		if tag.RowsAffected() == 0 {
 			return consent.Errorf(consent.NotFound, "postgres.StartReconciliation", "no such integration")
 		}
-		_, err = tx.Exec(ctx, `DELETE FROM reconciliations WHERE organization = $1 AND integration = $2 AND id <
+		_, err = tx.Exec(ctx, `DELETE FROM reconciliations WHERE organization = $1 AND integration = $2 AND state <> 'reading' AND id <
 			(SELECT id FROM reconciliations WHERE organization = $1 AND integration = $2 ORDER BY id DESC LIMIT 1 OFFSET $3)`, r.Organization, r.ID, store.MostReconciliations-1)
 		if err != nil {
 			return err

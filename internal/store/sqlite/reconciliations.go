@@ -21,8 +21,9 @@ const (
 	readSQL = `UPDATE deliveries SET readback = max(readback, 1), readback_at = ? WHERE ` + oneDelivery + ` AND state = 'synced'`
 )
 
-// StartReconciliation stores a new one in the place of those that are not done,
-// with the record of the change. NotFound if there is no such integration.
+// StartReconciliation stores a new one, with the record of the change, in the place
+// of those that are not done, by an export or by reads as it is itself. NotFound if
+// there is no such integration.
 func (e *Engine) StartReconciliation(ctx context.Context, r *store.Reconciliation, changes ...store.Change) error {
 	body, err := store.ToJSON(r)
 	if err != nil {
@@ -30,7 +31,7 @@ func (e *Engine) StartReconciliation(ctx context.Context, r *store.Reconciliatio
 	}
 	err = e.inTx(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE reconciliations SET state = 'replaced', version = version + 1
-			WHERE organization = ? AND integration = ? AND state IN ('loading', 'comparing')`, r.Organization, r.ID); err != nil {
+			WHERE organization = ?1 AND integration = ?2 AND state IN ('loading', 'comparing', 'reading') AND (state = 'reading') = ?3`, r.Organization, r.ID, r.ByReads()); err != nil {
 			return err
 		}
 		res, err := tx.ExecContext(ctx, startReconciliationSQL, r.Organization, r.ID, r.RunID[:], string(r.State), body)
@@ -40,7 +41,7 @@ func (e *Engine) StartReconciliation(ctx context.Context, r *store.Reconciliatio
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, consent.Errorf(consent.NotFound, "sqlite.StartReconciliation", "no such integration"))
 		}
-		_, err = tx.ExecContext(ctx, `DELETE FROM reconciliations WHERE organization = ?1 AND integration = ?2 AND id <
+		_, err = tx.ExecContext(ctx, `DELETE FROM reconciliations WHERE organization = ?1 AND integration = ?2 AND state <> 'reading' AND id <
 			(SELECT id FROM reconciliations WHERE organization = ?1 AND integration = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)`, r.Organization, r.ID, store.MostReconciliations-1)
 		if err != nil {
 			return err

@@ -15,6 +15,7 @@ var reconciliations = group{
 	"what follows is due, or read":                          reconciliationFollows,
 	"rows are forgotten":                                    reconciliationForgets,
 	"so many are kept":                                      reconciliationsKept,
+	"by reads it stands beside one by an export":            reconciliationByReads,
 }
 
 func (b *bench) reconcile(k store.IntegrationKey) *store.Reconciliation {
@@ -140,4 +141,29 @@ func reconciliationsKept(b *bench) {
 	all, err := b.Reconciliations(b.Context(), k, 1000)
 	b.must(err)
 	b.same("kept", len(all), store.MostReconciliations)
+}
+
+func reconciliationByReads(b *bench) {
+	k := b.integrate(acme, "i")
+	read := func() *store.Reconciliation {
+		r := &store.Reconciliation{
+			IntegrationKey: k, RunID: store.NewID(), State: store.ReconciliationReading, Source: store.SourceReads, Policy: store.PolicyReport, StartedAt: noon, Cursor: []byte{1, 2},
+		}
+		b.must(b.StartReconciliation(b.Context(), r))
+		return r
+	}
+	replaced, export := read(), b.reconcile(k)
+	reads := read()
+	b.kind(b.SaveReconciliation(b.Context(), replaced, store.ReconciliationStep{}), consent.Conflict)
+	b.must(b.StageHeld(b.Context(), export, nil))
+	got, err := b.Reconciliation(b.Context(), k, reads.RunID)
+	b.must(err)
+	b.same("kept", got, reads)
+	for range store.MostReconciliations {
+		b.reconcile(k)
+	}
+	b.must(b.SaveReconciliation(b.Context(), reads, store.ReconciliationStep{}))
+	running, err := b.Reconciling(b.Context())
+	b.must(err)
+	b.same("nothing is compared with an export", len(running), 0)
 }
