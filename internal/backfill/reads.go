@@ -222,9 +222,9 @@ func (r *reader) load(ctx context.Context) error {
 func (r *reader) begin(ctx context.Context, now consent.Time) error {
 	run := &store.Reconciliation{
 		IntegrationKey: r.key, RunID: store.NewID(), State: store.ReconciliationReading, Source: store.SourceReads, Policy: store.PolicyWithdrawals, StartedAt: now,
+		AsOf: now, // the first read follows when a slice has passed
 	}
 	if r.run != nil {
-		// The time of the last read too, so that none follows too soon.
 		run.Cursor, run.AsOf = r.run.Cursor, r.run.AsOf
 	}
 	if err := r.Store.StartReconciliation(ctx, run); err != nil {
