@@ -277,6 +277,9 @@ func (i *Integration) Rules() consent.Rules {
 	return r
 }
 
+// GoneFor is for how long a node is remembered that ended without saying so.
+const GoneFor = 7 * 24 * time.Hour
+
 // Lease is the right to deliver for a licence, held by one node at a time.
 type Lease struct {
 	Licence string
