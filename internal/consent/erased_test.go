@@ -27,7 +27,6 @@ func TestErased(t *testing.T) {
 		"told later, and may be dated by a clock that is ahead": {after - 1, func(s *Statement) { s.Retold = true }, false},
 		"told later, changed since":                             {after, func(s *Statement) { s.Retold, s.Revised = true, true }, false},
 		"a record, told later":                                  {after, func(s *Statement) { s.Retold, s.Snapshot = true, true }, false},
-		"told later, without a date":                            {after, func(s *Statement) { s.Retold, s.Undated = true, true }, false},
 	} {
 		st := Statement{
 			EventID: "e", At: x.at, Regulation: "gdpr", Choices: []Said{{p, true}, {q, false}},
