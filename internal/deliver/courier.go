@@ -172,9 +172,10 @@ func (c *courier) step(ctx, calls context.Context) (time.Duration, error) {
 		return poll, err
 	}
 	if t == nil {
-		if t = c.spareTask(); t == nil {
-			return poll, nil
+		if c.startSpare(calls) {
+			return 0, nil
 		}
+		return poll, nil
 	}
 	if !c.free() { // meanwhile a probe took the last place, or Actito asked for a wait
 		return 0, nil

@@ -43,8 +43,8 @@ func (e *Engine) ReadSpare(ctx context.Context, i *store.Integration, userID str
 	}
 }
 
-// spareTask gives a spare call that may be made now; nil if there is none.
-func (c *courier) spareTask() *task {
+// startSpare starts a spare call if one waits and may be made now.
+func (c *courier) startSpare(calls context.Context) bool {
 	c.mu.Lock()
 	most := plan.CeilingOf(c.current)
 	force := c.pace.Now(c.clock())
@@ -52,15 +52,22 @@ func (c *courier) spareTask() *task {
 		Saved: c.spend.limiter.TokensAt(c.now()), Burst: c.spend.limiter.Burst(), UnderWay: len(c.busy) + c.wanted, Width: force.Width, Slowed: force != most,
 	}
 	allowed := spare.Allowed() && !c.busy[spareSeat] && len(c.current) > 0
+	if allowed {
+		c.busy[spareSeat] = true // nobody else takes the place meanwhile
+	}
 	c.mu.Unlock()
 	if !allowed {
-		return nil
+		return false
 	}
 	select {
-	case run := <-c.spares:
-		return &task{profile: spareSeat, run: func(ctx context.Context, _ consent.Time) { run(ctx) }}
+	case run := <-c.spares: // it is waited for, so it is run
+		c.start(calls, &task{profile: spareSeat, run: func(ctx context.Context, _ consent.Time) { run(ctx) }})
+		return true
 	default:
-		return nil
+		c.mu.Lock()
+		delete(c.busy, spareSeat)
+		c.mu.Unlock()
+		return false
 	}
 }
 
