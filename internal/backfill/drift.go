@@ -3,14 +3,13 @@ package backfill
 import (
 	"bytes"
 	"context"
-	"slices"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
 )
 
 const (
-	reconcilePage = 1000
+	reconcilePage = 500
 	// mostReads bounds for how many people a reconciliation has the profile read:
 	// each costs a call.
 	mostReads = 10_000
@@ -30,15 +29,25 @@ func (c *Reconciler) page(ctx context.Context, i *store.Integration, r *store.Re
 	if err != nil {
 		return err
 	}
+	rows, err := c.Store.HeldRows(ctx, r, after, 2*reconcilePage)
+	if err != nil {
+		return err
+	}
+	// Up to the smaller of the two ends everybody is there, and every row.
 	end := bytes.Repeat([]byte{0xff}, len(store.PersonKey{})+1)
 	if len(people) == reconcilePage {
 		end = people[len(people)-1].Key[:]
 	}
-	held, end, err := c.held(ctx, r, after, end)
-	if err != nil {
-		return err
+	if len(rows) == 2*reconcilePage && bytes.Compare(rows[len(rows)-1].Person[:], end) < 0 {
+		end = rows[len(rows)-1].Person[:]
 	}
 	p := drifting{i: i, rules: i.Rules(), r: r, now: now}
+	held := make(map[store.PersonKey]store.HeldRow, len(rows))
+	for _, row := range rows {
+		if bytes.Compare(row.Person[:], end) <= 0 {
+			held[row.Person] = row
+		}
+	}
 	r.Report.UnknownProfiles += int64(len(held))
 	for _, person := range people {
 		if bytes.Compare(person.Key[:], end) > 0 {
@@ -50,7 +59,7 @@ func (c *Reconciler) page(ctx context.Context, i *store.Integration, r *store.Re
 		}
 		p.compare(person, row, there)
 	}
-	if len(people)+len(held) == 0 {
+	if len(people)+len(rows) == 0 {
 		return c.finish(ctx, r)
 	}
 	r.Cursor = end
@@ -63,68 +72,15 @@ func (c *Reconciler) page(ctx context.Context, i *store.Integration, r *store.Re
 	return nil
 }
 
-// held gives the rows after one key up to another, or up to the end of a bucket before
-// that, if there are many.
-func (c *Reconciler) held(ctx context.Context, r *store.Reconciliation, after, end []byte) (held map[store.PersonKey]store.HeldRow, _ []byte, err error) {
-	held = map[store.PersonKey]store.HeldRow{}
-	first := byte(0)
-	if len(after) > 0 {
-		first = after[0]
-	}
-	for n := int(first); n <= int(end[0]); n++ {
-		rows, err := c.bucketOf(ctx, r, byte(n))
-		if err != nil {
-			return nil, nil, err
-		}
-		from, _ := slices.BinarySearchFunc(rows, after, func(row store.HeldRow, after []byte) int {
-			if bytes.Compare(row.Person[:], after) <= 0 {
-				return -1
-			}
-			return 1
-		})
-		for _, row := range rows[from:] {
-			if bytes.Compare(row.Person[:], end) > 0 {
-				break
-			}
-			held[row.Person] = row
-		}
-		if len(held) >= reconcilePage && n < int(end[0]) {
-			_, last := store.HeldBucket(byte(n))
-			return held, last, nil
-		}
-	}
-	return held, end, nil
-}
-
-// heldBucket is a bucket of rows.
-type heldBucket struct {
-	run  store.ID
-	n    byte
-	rows []store.HeldRow
-}
-
-// bucketOf reads a bucket, of which several pages of people are.
-func (c *Reconciler) bucketOf(ctx context.Context, r *store.Reconciliation, n byte) ([]store.HeldRow, error) {
-	if c.bucket.run == r.RunID && c.bucket.n == n {
-		return c.bucket.rows, nil
-	}
-	rows, err := c.Store.HeldRows(ctx, r, n)
-	if err != nil {
-		return nil, err
-	}
-	c.bucket = heldBucket{r.RunID, n, rows}
-	return rows, nil
-}
-
 // finish ends a comparison with an export, and forgets the rows.
 func (c *Reconciler) finish(ctx context.Context, r *store.Reconciliation) error {
-	r.Cursor, c.bucket = nil, heldBucket{}
+	r.Cursor = nil
 	if err := c.conclude(ctx, r); err != nil {
 		return err
 	}
 	for more := true; more; {
 		var err error
-		if more, err = c.Store.ForgetHeld(ctx, r.IntegrationKey, store.ID{}, 2000); err != nil {
+		if more, err = c.Store.ForgetHeld(ctx, r.IntegrationKey, store.ID{}, 10_000); err != nil {
 			return err
 		}
 	}

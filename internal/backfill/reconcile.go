@@ -25,7 +25,7 @@ type ReconcileStore interface {
 	Reconciliations(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.Reconciliation, error)
 	Reconciling(ctx context.Context) ([]*store.Reconciliation, error)
 	StageHeld(ctx context.Context, r *store.Reconciliation, rows []store.HeldRow) error
-	HeldRows(ctx context.Context, r *store.Reconciliation, bucket byte) ([]store.HeldRow, error)
+	HeldRows(ctx context.Context, r *store.Reconciliation, after []byte, limit int) ([]store.HeldRow, error)
 	SaveReconciliation(ctx context.Context, r *store.Reconciliation, s store.ReconciliationStep) error
 	Reprojection(ctx context.Context, k store.IntegrationKey) (r store.Reprojection, ok bool, err error)
 	ForgetHeld(ctx context.Context, k store.IntegrationKey, keep store.ID, limit int) (more bool, err error)
@@ -54,7 +54,6 @@ type Reconciler struct {
 	Metrics      *Metrics // nil tells nothing
 
 	readers readers
-	bucket  heldBucket // the last that was read; for Run alone
 }
 
 // ReconcileInput is how a reconciliation is to be made.

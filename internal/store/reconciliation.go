@@ -160,6 +160,14 @@ func ScanReconciliation(row Row) (*Reconciliation, error) {
 	return &r, FromJSON(body, &r)
 }
 
+// ScanHeldRow reads person and cells.
+func ScanHeldRow(row Row) (h HeldRow, err error) {
+	var person []byte
+	err = row.Scan(&person, &h.Cells)
+	copy(h.Person[:], person)
+	return h, err
+}
+
 // Superseded is the error of a change to what another has changed meanwhile.
 func (r *Reconciliation) Superseded() error {
 	return consent.Errorf(consent.Conflict, "store.SaveReconciliation", "the reconciliation was replaced, or goes on elsewhere: start again")

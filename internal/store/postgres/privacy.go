@@ -290,8 +290,6 @@ func eraseAround(ctx context.Context, tx *tx, b *pgx.Batch, organization string,
 			ended_at = CASE WHEN state = 'pending' THEN next_at ELSE ended_at END, state = CASE WHEN state = 'pending' THEN 'dropped' ELSE state END
 			WHERE organization = $1 AND person = $2`, organization, s.Key[:])
 		b.Queue(`DELETE FROM held_rows WHERE organization = $1 AND person = $2`, organization, s.Key[:])
-		name, nobody := store.EraseHeld(s.Key)
-		b.Queue(`UPDATE held_rows SET cells = replace(cells, $2, $3) WHERE organization = $1 AND position($2 IN cells) > 0`, organization, name, nobody)
 	}
 	if userID == "" {
 		return nil

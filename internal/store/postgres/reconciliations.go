@@ -12,7 +12,7 @@ import (
 
 const (
 	selectReconciliations = `SELECT ` + store.ReconciliationColumns + ` FROM reconciliations WHERE `
-	heldRowsSQL           = `SELECT person, cells FROM held_rows WHERE organization = $1 AND integration = $2 AND run = $3 AND person BETWEEN $4 AND $5 ORDER BY person`
+	heldRowsSQL           = `SELECT person, cells FROM held_rows WHERE organization = $1 AND integration = $2 AND run = $3 AND person > $4 ORDER BY person LIMIT $5`
 	stageHeldSQL          = `INSERT INTO held_rows (organization, integration, run, person, cells)
 		SELECT $1, $2, $3, p, c FROM unnest($4::bytea[], $5::text[]) AS u(p, c)
 		ON CONFLICT (organization, integration, run, person) DO UPDATE SET cells = excluded.cells`
@@ -84,24 +84,26 @@ func (e *Engine) Reconciling(ctx context.Context) ([]*store.Reconciliation, erro
 }
 
 // StageHeld keeps rows of the export, the last of a person, together with how far
-// the reconciliation is, whose version numbers them; Conflict if it was changed meanwhile.
+// the reconciliation is; Conflict if it was changed meanwhile.
 func (e *Engine) StageHeld(ctx context.Context, r *store.Reconciliation, rows []store.HeldRow) error {
-	var keys [][]byte
+	last := make(map[store.PersonKey]string, len(rows))
+	for _, row := range rows {
+		last[row.Person] = row.Cells
+	}
+	var people [][]byte
 	var cells []string
-	for _, part := range store.PackHeld(r.Version, rows) {
-		keys, cells = append(keys, part.Key), append(cells, part.Cells)
+	for person, c := range last {
+		people, cells = append(people, person[:]), append(cells, c)
 	}
 	return e.saveReconciliation(ctx, r, func(ctx context.Context, tx *tx) error {
-		_, err := tx.Exec(ctx, stageHeldSQL, r.Organization, r.ID, r.RunID[:], keys, cells)
+		_, err := tx.Exec(ctx, stageHeldSQL, r.Organization, r.ID, r.RunID[:], people, cells)
 		return err
 	})
 }
 
-// HeldRows lists the rows of a reconciliation that are in a bucket, by person.
-func (e *Engine) HeldRows(ctx context.Context, r *store.Reconciliation, bucket byte) ([]store.HeldRow, error) {
-	from, to := store.HeldBucket(bucket)
-	parts, err := query(ctx, e, scanned(store.ScanHeldPart), heldRowsSQL, r.Organization, r.ID, r.RunID[:], from, to)
-	return store.UnpackHeld(parts), err
+// HeldRows lists the rows of a reconciliation by person, from after one.
+func (e *Engine) HeldRows(ctx context.Context, r *store.Reconciliation, after []byte, limit int) ([]store.HeldRow, error) {
+	return query(ctx, e, scanned(store.ScanHeldRow), heldRowsSQL, r.Organization, r.ID, r.RunID[:], blob(after), limit)
 }
 
 // SaveReconciliation stores how far one is together with what follows from it;
@@ -194,7 +196,7 @@ func (e *Engine) saveReconciliation(ctx context.Context, r *store.Reconciliation
 }
 
 // ForgetHeld removes rows of an integration's reconciliations but those of keep,
-// at most so many parts of them, and tells whether there are more.
+// at most so many, and tells whether there are more.
 func (e *Engine) ForgetHeld(ctx context.Context, k store.IntegrationKey, keep store.ID, limit int) (more bool, err error) {
 	err = e.inTx(ctx, func(ctx context.Context, tx *tx) error {
 		tag, err := tx.Exec(ctx, forgetHeldSQL, k.Organization, k.ID, keep[:], limit)

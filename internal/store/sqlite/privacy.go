@@ -259,11 +259,6 @@ func eraseAround(ctx context.Context, tx *sql.Tx, organization string, subjects 
 			`DELETE FROM held_rows WHERE organization = ?1 AND person = ?2`); err != nil {
 			return err
 		}
-		name, nobody := store.EraseHeld(s.Key)
-		if err := execAll(ctx, tx, []any{organization, name, nobody},
-			`UPDATE held_rows SET cells = replace(cells, ?2, ?3) WHERE organization = ?1 AND instr(cells, ?2) > 0`); err != nil {
-			return err
-		}
 	}
 	if userID == "" {
 		return nil

@@ -13,7 +13,7 @@ const (
 	startReconciliationSQL = `INSERT INTO reconciliations (` + store.ReconciliationColumns + `) SELECT ?1, ?2, ?3, 1, ?4, ?5
 		WHERE EXISTS (SELECT 1 FROM integrations WHERE organization = ?1 AND id = ?2)`
 	selectReconciliations = `SELECT ` + store.ReconciliationColumns + ` FROM reconciliations WHERE `
-	heldRowsSQL           = `SELECT person, cells FROM held_rows WHERE organization = ? AND integration = ? AND run = ? AND person BETWEEN ? AND ? ORDER BY person`
+	heldRowsSQL           = `SELECT person, cells FROM held_rows WHERE organization = ? AND integration = ? AND run = ? AND person > ? ORDER BY person LIMIT ?`
 	forgetHeldSQL         = `DELETE FROM held_rows WHERE organization = ?1 AND integration = ?2 AND (run, person) IN
 		(SELECT run, person FROM held_rows WHERE organization = ?1 AND integration = ?2 AND run <> ?3 LIMIT ?4)`
 	learnSQL = `INSERT INTO deliveries (organization, integration, target, person, state, class, consent_at, due_at, updated_at, known)
@@ -74,7 +74,7 @@ func (e *Engine) Reconciling(ctx context.Context) ([]*store.Reconciliation, erro
 }
 
 // StageHeld keeps rows of the export, the last of a person, together with how far
-// the reconciliation is, whose version numbers them; Conflict if it was changed meanwhile.
+// the reconciliation is; Conflict if it was changed meanwhile.
 func (e *Engine) StageHeld(ctx context.Context, r *store.Reconciliation, rows []store.HeldRow) error {
 	return e.saveReconciliation(ctx, r, func(tx *sql.Tx) error {
 		stage, err := tx.PrepareContext(ctx, `INSERT INTO held_rows (organization, integration, run, person, cells) VALUES (?, ?, ?, ?, ?)
@@ -83,8 +83,8 @@ func (e *Engine) StageHeld(ctx context.Context, r *store.Reconciliation, rows []
 			return err
 		}
 		defer stage.Close() //nolint:errcheck // it ends with the transaction
-		for _, part := range store.PackHeld(r.Version, rows) {
-			if _, err := stage.ExecContext(ctx, r.Organization, r.ID, r.RunID[:], part.Key, part.Cells); err != nil {
+		for i := range rows {
+			if _, err := stage.ExecContext(ctx, r.Organization, r.ID, r.RunID[:], rows[i].Person[:], rows[i].Cells); err != nil {
 				return err
 			}
 		}
@@ -92,11 +92,9 @@ func (e *Engine) StageHeld(ctx context.Context, r *store.Reconciliation, rows []
 	})
 }
 
-// HeldRows lists the rows of a reconciliation that are in a bucket, by person.
-func (e *Engine) HeldRows(ctx context.Context, r *store.Reconciliation, bucket byte) ([]store.HeldRow, error) {
-	from, to := store.HeldBucket(bucket)
-	parts, err := query(ctx, e.read, store.ScanHeldPart, heldRowsSQL, r.Organization, r.ID, r.RunID[:], from, to)
-	return store.UnpackHeld(parts), err
+// HeldRows lists the rows of a reconciliation by person, from after one.
+func (e *Engine) HeldRows(ctx context.Context, r *store.Reconciliation, after []byte, limit int) ([]store.HeldRow, error) {
+	return query(ctx, e.read, store.ScanHeldRow, heldRowsSQL, r.Organization, r.ID, r.RunID[:], blob(after), limit)
 }
 
 // SaveReconciliation stores how far one is together with what follows from it;
@@ -178,7 +176,7 @@ func (e *Engine) saveReconciliation(ctx context.Context, r *store.Reconciliation
 }
 
 // ForgetHeld removes rows of an integration's reconciliations but those of keep,
-// at most so many parts of them, and tells whether there are more.
+// at most so many, and tells whether there are more.
 func (e *Engine) ForgetHeld(ctx context.Context, k store.IntegrationKey, keep store.ID, limit int) (more bool, err error) {
 	err = e.inTx(ctx, func(tx *sql.Tx) error {
 		res, err := tx.ExecContext(ctx, forgetHeldSQL, k.Organization, k.ID, keep[:], limit)

@@ -234,7 +234,7 @@ type Importing interface {
 	Reconciliations(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.Reconciliation, error)
 	Reconciling(ctx context.Context) ([]*store.Reconciliation, error)
 	StageHeld(ctx context.Context, r *store.Reconciliation, rows []store.HeldRow) error
-	HeldRows(ctx context.Context, r *store.Reconciliation, bucket byte) ([]store.HeldRow, error)
+	HeldRows(ctx context.Context, r *store.Reconciliation, after []byte, limit int) ([]store.HeldRow, error)
 	SaveReconciliation(ctx context.Context, r *store.Reconciliation, s store.ReconciliationStep) error
 	ForgetHeld(ctx context.Context, k store.IntegrationKey, keep store.ID, limit int) (more bool, err error)
 }
