@@ -253,7 +253,7 @@ func (r *reader) one(ctx context.Context, i *store.Integration, now consent.Time
 		return r.failed(ctx, now, err)
 	}
 	// Whatever was chosen or written since the read was begun counts.
-	is, err := r.Store.ComparePage(ctx, r.key, before(person.Key), 1)
+	is, err := r.Store.ComparePage(ctx, r.key, store.Keys{After: before(person.Key)}, 1)
 	if err != nil {
 		return err
 	}
@@ -287,7 +287,7 @@ func (r *reader) one(ctx context.Context, i *store.Integration, now consent.Time
 // reconciliation is concluded.
 func (r *reader) person(ctx context.Context, i *store.Integration) (*store.Compared, error) {
 	if len(r.next) == 0 {
-		page, err := r.Store.ComparePage(ctx, r.key, append([]byte{}, r.run.Cursor...), readsPage)
+		page, err := r.Store.ComparePage(ctx, r.key, store.Keys{After: r.run.Cursor}, readsPage)
 		if err != nil {
 			return nil, err
 		}

@@ -25,7 +25,7 @@ type ReconcileStore interface {
 	Reconciliations(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.Reconciliation, error)
 	Reconciling(ctx context.Context) ([]*store.Reconciliation, error)
 	StageHeld(ctx context.Context, r *store.Reconciliation, rows []store.HeldRow) error
-	HeldRows(ctx context.Context, r *store.Reconciliation, after []byte, limit int) ([]store.HeldRow, error)
+	HeldRows(ctx context.Context, r *store.Reconciliation, slice int) ([]store.HeldRow, error)
 	SaveReconciliation(ctx context.Context, r *store.Reconciliation, s store.ReconciliationStep) error
 	Reprojection(ctx context.Context, k store.IntegrationKey) (r store.Reprojection, ok bool, err error)
 	ForgetHeld(ctx context.Context, k store.IntegrationKey, keep store.ID, limit int) (more bool, err error)
@@ -290,33 +290,45 @@ func (c *Reconciler) Run(ctx context.Context) error {
 func (c *Reconciler) work(ctx context.Context) error {
 	running, err := c.Store.Reconciling(ctx)
 	for _, r := range running {
-		for r.State == store.ReconciliationComparing && ctx.Err() == nil {
-			if e := c.step(ctx, r); e != nil {
-				if consent.KindOf(e) != consent.Conflict {
-					err = errors.Join(err, e)
-				}
-				break
-			}
+		if e := c.compare(ctx, r); e != nil && consent.KindOf(e) != consent.Conflict && ctx.Err() == nil {
+			err = errors.Join(err, e)
 		}
 	}
 	return err
 }
 
-// step compares one page. Conflict if that is not to be done now: it was replaced,
-// another node goes on, or everybody is being compared already. What is to be
-// turned on must not come between those whom that has counted (R23).
-func (c *Reconciler) step(ctx context.Context, r *store.Reconciliation) error {
-	i, err := c.Store.Integration(ctx, r.IntegrationKey)
+// compare compares everybody who is left. Conflict if that is not to be done now.
+func (c *Reconciler) compare(ctx context.Context, r *store.Reconciliation) error {
+	held := heldAfter(r.Cursor)
+	err := walk(ctx, c.Store, r.IntegrationKey, r.Cursor, func(people []*store.Compared, end []byte) error {
+		i, err := c.ours(ctx, r)
+		if err != nil {
+			return err
+		}
+		rows, err := held.upTo(ctx, c.Store, r, end)
+		if err != nil {
+			return err
+		}
+		return c.page(ctx, i, r, people, rows, end)
+	})
 	if err != nil {
 		return err
 	}
+	return c.finish(ctx, r)
+}
+
+// ours gives the integration as it is now. Conflict if the reconciliation is not
+// ours to go on with: another node does, or everybody is being compared already.
+// What is to be turned on must not come between those whom that has counted (R23).
+func (c *Reconciler) ours(ctx context.Context, r *store.Reconciliation) (*store.Integration, error) {
+	i, err := c.Store.Integration(ctx, r.IntegrationKey)
+	if err != nil {
+		return nil, err
+	}
 	if !c.Holds(i.Licence) {
-		return consent.Errorf(consent.Conflict, "backfill.reconcile", "another node goes on")
+		return nil, consent.Errorf(consent.Conflict, "backfill.reconcile", "another node goes on")
 	}
-	if err := c.uncounted(ctx, r); err != nil {
-		return err
-	}
-	return c.page(ctx, i, r)
+	return i, c.uncounted(ctx, r)
 }
 
 // uncounted is an error, Conflict, while everybody is being compared and what is to

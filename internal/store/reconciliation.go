@@ -96,22 +96,6 @@ type DriftExample struct {
 	Subscription       string `json:"subscription,omitempty"`
 }
 
-// HeldRow is a row of an export: a cell for each column, '1' for on, '0' for off
-// and '-' for what it does not say.
-type HeldRow struct {
-	Person PersonKey
-	Cells  string
-}
-
-// Cell tells what a row says of a column; nil for nothing.
-func (r HeldRow) Cell(n int) *bool {
-	if n >= len(r.Cells) || r.Cells[n] == '-' {
-		return nil
-	}
-	on := r.Cells[n] == '1'
-	return &on
-}
-
 // Learnt is what an export tells of a person's profile.
 type Learnt struct {
 	Person        PersonKey
@@ -158,14 +142,6 @@ func ScanReconciliation(row Row) (*Reconciliation, error) {
 	}
 	r.RunID = ID(id)
 	return &r, FromJSON(body, &r)
-}
-
-// ScanHeldRow reads person and cells.
-func ScanHeldRow(row Row) (h HeldRow, err error) {
-	var person []byte
-	err = row.Scan(&person, &h.Cells)
-	copy(h.Person[:], person)
-	return h, err
 }
 
 // Superseded is the error of a change to what another has changed meanwhile.

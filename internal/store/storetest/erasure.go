@@ -179,7 +179,7 @@ func erasedAround(b *bench) {
 	refused, err := b.ImportRefusals(b.Context(), i.ImportKey, store.RefusalCursor{}, 10)
 	b.must(err)
 	b.same("refusals", []string{refused[0].Reason, refused[1].Reason}, []string{store.ErasedRefusal, "user.bob is no user"})
-	b.same("rows", b.staged(r, nil, 10), []store.HeldRow{bob})
+	b.same("rows", b.staged(r), []store.HeldRow{bob})
 	got, err := b.Reconciliation(b.Context(), k, r.RunID)
 	b.must(err)
 	b.same("examples", got.Report.Examples, of[1:])
