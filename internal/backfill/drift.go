@@ -23,6 +23,7 @@ func (c *Reconciler) page(ctx context.Context, i *store.Integration, r *store.Re
 		return err
 	}
 	p := drifting{i: i, rules: i.Rules(), r: r, now: now}
+	p.rules.AllMetadata, p.rules.Attributes = false, nil // subscriptions are compared
 	for _, person := range people {
 		before, rest := store.HeldUpTo(rows, person.Key[:])
 		rows = rest
