@@ -21,7 +21,7 @@ type export struct {
 	columns map[int]string // those of subscriptions
 	width   int
 
-	end  *lastByte
+	end  *rowEnd
 	last error // of the row before
 }
 
@@ -36,7 +36,7 @@ var cellWords = map[string]bool{
 // and one of a subscription at least, under its name or as in files for bulk
 // loads.
 func readExport(r io.Reader, uniqueKey string, subscriptions []string) (*export, error) {
-	end := &lastByte{r: r}
+	end := &rowEnd{r: r, left: mostRow}
 	b := bufio.NewReaderSize(end, 64<<10)
 	if mark, _ := b.Peek(3); bytes.Equal(mark, []byte("\xef\xbb\xbf")) {
 		_, _ = b.Discard(len(mark))
@@ -45,7 +45,7 @@ func readExport(r io.Reader, uniqueKey string, subscriptions []string) (*export,
 	line, _, _ := bytes.Cut(first, []byte("\n"))
 	e := &export{csv: csv.NewReader(b), end: end, key: -1, columns: map[int]string{}}
 	e.csv.Comma, e.csv.FieldsPerRecord, e.csv.ReuseRecord = separator(line), -1, true
-	header, err := e.csv.Read()
+	header, err := e.read()
 	if err != nil {
 		return nil, fmt.Errorf("row 1: there is no header: %w", cutOff(err))
 	}
@@ -113,22 +113,47 @@ func (e *export) next() ([]byte, error) {
 	return row, err
 }
 
-// lastByte remembers with what the reading ended.
-type lastByte struct {
-	r  io.Reader
-	is byte
+// rowEnd remembers with what the reading ended, and ends it within a row of more
+// than mostRow bytes, give or take what is read ahead: a quote that is not closed
+// would make one row of all the rest.
+type rowEnd struct {
+	r    io.Reader
+	is   byte
+	left int // bytes that the row may still take
+	cut  bool
 }
 
-func (l *lastByte) Read(p []byte) (int, error) {
-	n, err := l.r.Read(p)
-	if n > 0 {
+func (l *rowEnd) Read(p []byte) (int, error) {
+	if l.left <= 0 {
+		l.cut = true
+		return 0, io.EOF
+	}
+	n, err := l.r.Read(p[:min(len(p), l.left)])
+	if l.left -= n; n > 0 {
 		l.is = p[n-1]
 	}
 	return n, err
 }
 
-func (e *export) row() ([]byte, error) {
+// read reads a row of the file. One that is too long is the end of it, for where
+// the next begins is not known.
+func (e *export) read() ([]string, error) {
+	e.end.left = mostRow
 	record, err := e.csv.Read()
+	if !e.end.cut {
+		return record, err
+	}
+	line := 1
+	if parse, ok := errors.AsType[*csv.ParseError](err); ok {
+		line = parse.StartLine
+	} else if len(record) > 0 {
+		line, _ = e.csv.FieldPos(0)
+	}
+	return nil, fmt.Errorf("line %d: the row that begins here has more than %d bytes: close its quotes", line, mostRow)
+}
+
+func (e *export) row() ([]byte, error) {
+	record, err := e.read()
 	if parse, ok := errors.AsType[*csv.ParseError](err); ok {
 		return nil, &errRow{line: parse.StartLine, reason: parse.Err.Error(), quoted: errors.Is(parse.Err, csv.ErrQuote)}
 	}

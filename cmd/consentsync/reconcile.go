@@ -191,17 +191,17 @@ func (r *reconciling) compare(ctx context.Context) error {
 	return nil
 }
 
-// begin goes on with the last reconciliation if it was begun with the same, and
-// not ended.
+// begin goes on with the last reconciliation by an export if it was begun with the
+// same, and not ended.
 func (r *reconciling) begin(ctx context.Context, in backfill.ReconcileInput) error {
 	var all struct {
 		Data []backfill.ReconciliationView `json:"data"`
 	}
-	if _, err := r.client.ask(ctx, http.MethodGet, r.path("?limit=1"), nil, &all); err != nil {
+	if _, err := r.client.ask(ctx, http.MethodGet, r.path(fmt.Sprintf("?limit=%d", store.MostReconciliations)), nil, &all); err != nil {
 		return err
 	}
-	if len(all.Data) > 0 {
-		r.is = all.Data[0]
+	if n := slices.IndexFunc(all.Data, func(v backfill.ReconciliationView) bool { return v.Source != store.SourceReads }); n >= 0 {
+		r.is = all.Data[n]
 		var asOf consent.Time
 		if asOf.UnmarshalText([]byte(in.AsOf)) == nil && r.is.State == store.ReconciliationLoading && r.is.Source == in.Source && r.is.AsOf == asOf &&
 			string(r.is.Policy) == in.Policy && slices.Equal(r.is.Columns, in.Columns) {
@@ -241,7 +241,11 @@ func (r *reconciling) send(ctx context.Context, p *part) error {
 func (r *reconciling) text() string {
 	b := &sheet{width: plainWidth}
 	v, d := r.is, r.is.Report
-	b.say("export", fmt.Sprintf("of %s: %s, policy %s, %s", v.AsOf.Std().Format("2006-01-02 15:04 UTC"), of(v.Rows, "row", "rows"), v.Policy, v.State))
+	if minute := "2006-01-02 15:04 UTC"; v.Source == store.SourceReads {
+		b.say("reads", fmt.Sprintf("from %s to %s: %s, policy %s, %s", v.StartedAt.Std().Format(minute), v.AsOf.Std().Format(minute), of(v.Rows, "profile", "profiles"), v.Policy, v.State))
+	} else {
+		b.say("export", fmt.Sprintf("of %s: %s, policy %s, %s", v.AsOf.Std().Format(minute), of(v.Rows, "row", "rows"), v.Policy, v.State))
+	}
 	for n, why := range r.refused {
 		b.say(first(n, "refused"), printable(why))
 	}

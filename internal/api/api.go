@@ -227,8 +227,8 @@ func (a *API) getUser(r *http.Request, organization string) (int, any, error) {
 }
 
 func (a *API) getTrace(r *http.Request, organization string) (int, any, error) {
-	entries, err := a.People.Trace(r.Context(), organization, r.PathValue("organization_user_id"))
-	return http.StatusOK, map[string]any{"data": entries}, err
+	trace, err := a.People.Trace(r.Context(), organization, r.PathValue("organization_user_id"))
+	return http.StatusOK, trace, err
 }
 
 // limitOf reads the page size of a list.

@@ -131,8 +131,9 @@ func (a *App) wire(keys *auth.Keyring, rotator *auth.Rotator, admin *auth.Admin,
 	}
 	var reprojector *backfill.Reprojector
 	var catchUps *backfill.CatchUps
+	var reconciler *backfill.Reconciler
 	a.delivery = deliver.New(a.engine, targets, deliver.Options{
-		Node: a.cfg.nodeName(), Taken: func() { reprojector.Wake(); catchUps.Wake() }, Now: a.engine.Clock, Stale: a.cfg.ConfirmAfter, ReadbackDelay: a.cfg.ReadbackDelay, Log: a.log, Registerer: metrics,
+		Node: a.cfg.nodeName(), Taken: func() { reprojector.Wake(); catchUps.Wake(); reconciler.Wake() }, Now: a.engine.Clock, Stale: a.cfg.ConfirmAfter, ReadbackDelay: a.cfg.ReadbackDelay, Log: a.log, Registerer: metrics,
 	})
 	due := func() {
 		a.delivery.Wake()
@@ -146,6 +147,7 @@ func (a *App) wire(keys *auth.Keyring, rotator *auth.Rotator, admin *auth.Admin,
 		fromActito.Forget()
 		reprojector.Wake()
 		catchUps.Wake()
+		reconciler.Wake()
 		a.delivery.Rescan()
 		a.engine.Hint()
 	}
@@ -154,7 +156,9 @@ func (a *App) wire(keys *auth.Keyring, rotator *auth.Rotator, admin *auth.Admin,
 		Store: a.engine, Hasher: hasher, Source: targets.Source, Holds: a.delivery.Holds, Every: a.cfg.CatchUpEvery, Pause: backfill.CatchUpPause,
 		Due: due, Changed: service.Changed, Log: a.log, Metrics: told,
 	}
-	reconciler := &backfill.Reconciler{Store: a.engine, Hasher: hasher, Holds: a.delivery.Holds, Due: due, Changed: service.Changed, Log: a.log, Metrics: told}
+	reconciler = &backfill.Reconciler{
+		Store: a.engine, Hasher: hasher, Holds: a.delivery.Holds, Read: readSpare(a.delivery), Due: due, Changed: service.Changed, Log: a.log, Metrics: told,
+	}
 	tokens := auth.NewTokens(keys.Token, a.cfg.TokenLife, a.engine.Clock)
 	callers := &auth.Callers{Clients: a.engine, Tokens: tokens, Now: a.engine.Clock}
 	a.health = newHealth(a.engine, a.cfg, a.delivery, a.committer, metrics)
@@ -192,7 +196,7 @@ func (a *App) wire(keys *auth.Keyring, rotator *auth.Rotator, admin *auth.Admin,
 	a.server = a.serverOf(mux, proxies)
 	a.server.RegisterOnShutdown(pages.Close)
 	a.run(
-		a.delivery.Run, a.committer.Run, reprojector.Run, catchUps.Run, reconciler.Run, sealer.Run, keeper.Run, a.notifier().Run,
+		a.delivery.Run, a.committer.Run, reprojector.Run, catchUps.Run, reconciler.Run, reconciler.RunReads, sealer.Run, keeper.Run, a.notifier().Run,
 		func(ctx context.Context) error { return service.KeepWebhooks(ctx, a.delivery.Holds) },
 		func(ctx context.Context) error { return a.engine.tend(ctx, a.delivery.Wake) },
 		func(ctx context.Context) error {

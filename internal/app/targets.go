@@ -74,6 +74,14 @@ func (t *Targets) Source(i *store.Integration) (backfill.Source, error) {
 	return client, nil
 }
 
+// readSpare reads what profiles hold with calls that nothing else wants.
+func readSpare(e *deliver.Engine) func(ctx context.Context, i *store.Integration, userID string) (map[string]bool, consent.Time, error) {
+	return func(ctx context.Context, i *store.Integration, userID string) (map[string]bool, consent.Time, error) {
+		held, at, err := e.ReadSpare(ctx, i, userID)
+		return held.Subscriptions, at, err
+	}
+}
+
 func (t *Targets) didomi(i *store.Integration) (*didomi.Client, error) {
 	secrets, err := t.Secrets(i)
 	if err != nil || t.Didomis == nil || secrets.DidomiAPIKey == "" {

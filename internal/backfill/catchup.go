@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -24,6 +25,7 @@ type CatchUpStore interface {
 	Integrations(ctx context.Context, organization, after string, limit int) ([]*store.Integration, error)
 	CatchUp(ctx context.Context, organization string) (store.CatchUp, error)
 	SaveCatchUp(ctx context.Context, c *store.CatchUp, changes ...store.Change) error
+	Gone(ctx context.Context, after, before consent.Time) ([]consent.Time, error)
 	Recompare(ctx context.Context, organization string) error
 	Accept(ctx context.Context, batch []store.Inbound) ([]store.Receipt, error)
 	Person(ctx context.Context, organization string, key store.PersonKey) (*store.Person, error)
@@ -60,7 +62,7 @@ type CatchUps struct {
 
 	mu     sync.Mutex
 	active map[string]bool // organizations under way on this node
-	missed map[string]bool // organizations of which a webhook was not accepted
+	missed map[string]bool // organizations of which a webhook was not accepted here
 	wake   chan struct{}
 	once   sync.Once
 }
@@ -96,7 +98,8 @@ func (c *CatchUps) init() {
 	})
 }
 
-// Missed says that a webhook of an organization was not accepted. It never blocks.
+// Missed says that a webhook of an organization was not accepted by this node,
+// whichever delivers. It never blocks.
 func (c *CatchUps) Missed(organization string) {
 	c.init()
 	c.mu.Lock()
@@ -138,6 +141,11 @@ func (c *CatchUps) Run(ctx context.Context) error {
 
 // look finds the organizations that can be fetched for, and works on each.
 func (c *CatchUps) look(ctx context.Context, runs *errgroup.Group) error {
+	if c.Every > 0 {
+		if err := c.tellMissed(ctx); err != nil {
+			return err
+		}
+	}
 	seen, mine := "", map[string]bool{}
 	for after := (store.IntegrationKey{}); ; {
 		page, err := c.Store.AllIntegrations(ctx, after, 100)
@@ -161,6 +169,38 @@ func (c *CatchUps) look(ctx context.Context, runs *errgroup.Group) error {
 			c.begin(ctx, runs, i, source)
 		}
 	}
+}
+
+// tellMissed stores of which organizations this node did not accept a webhook, for
+// the one that delivers. What cannot be stored, for the database is what is wrong, is
+// tried again; of an organization that was never fetched everything is to be.
+func (c *CatchUps) tellMissed(ctx context.Context) error {
+	c.mu.Lock()
+	missed := slices.Collect(maps.Keys(c.missed))
+	c.mu.Unlock()
+	for _, organization := range missed {
+		row, err := c.Store.CatchUp(ctx, organization)
+		if err != nil {
+			return err
+		}
+		now, err := c.Store.Now(ctx)
+		if err != nil {
+			return err
+		}
+		if row.Version > 0 && row.MissedAt == 0 {
+			row.MissedAt = now
+			switch err := c.Store.SaveCatchUp(ctx, &row); {
+			case err != nil && consent.KindOf(err) == consent.Conflict:
+				continue // the next time
+			case err != nil:
+				return err
+			}
+		}
+		c.mu.Lock()
+		delete(c.missed, organization)
+		c.mu.Unlock()
+	}
+	return nil
 }
 
 // begin works on an organization beside others, unless that is done already or
@@ -197,21 +237,17 @@ func (c *CatchUps) tend(ctx context.Context, i *store.Integration, source Source
 	was := row
 	// One of a restored database may be a trial beside the real one.
 	if c.Every > 0 && (i.Status != store.Paused || i.Snapshot.RestoredAt == 0) {
-		c.mu.Lock()
-		if c.missed[i.Organization] && row.MissedAt == 0 {
-			row.MissedAt = now
+		gone, err := c.Store.Gone(ctx, row.GoneAt, now.Add(-awayFor))
+		if err != nil {
+			return err
 		}
-		c.mu.Unlock()
-		row = decideCatchUp(row, now, c.Every)
+		row = decideCatchUp(missedBy(row, gone), now, c.Every)
 		c.Metrics.stands(&row)
 	}
 	if row != was {
 		if err := c.Store.SaveCatchUp(ctx, &row); err != nil {
 			return err
 		}
-		c.mu.Lock()
-		delete(c.missed, i.Organization)
-		c.mu.Unlock()
 	}
 	if !row.Running || row.NextAt > now {
 		return nil
@@ -221,6 +257,15 @@ func (c *CatchUps) tend(ctx context.Context, i *store.Integration, source Source
 		return err
 	}
 	return (&catchUpRun{CatchUps: c, row: row, source: source, licence: i.Licence, regulations: regulations}).all(ctx)
+}
+
+// missedBy notes what nodes may have missed that ended without saying so: nobody knows
+// when Didomi's webhooks were last sent to them. It is pure.
+func missedBy(c store.CatchUp, gone []consent.Time) store.CatchUp {
+	for _, at := range gone {
+		c.MissedAt, c.GoneAt = cmp.Or(min(c.MissedAt, at), at), max(c.GoneAt, at)
+	}
+	return c
 }
 
 // decideCatchUp says what follows from how things stand: since when something may
@@ -257,7 +302,7 @@ func missedSince(c store.CatchUp) consent.Time {
 // first (R23).
 func startCatchUp(c store.CatchUp, reason store.CatchUpReason, since, now consent.Time) store.CatchUp {
 	return store.CatchUp{
-		Organization: c.Organization, Version: c.Version, Done: c.Done, AliveAt: c.AliveAt, MissedAt: c.MissedAt, Away: c.Away,
+		Organization: c.Organization, Version: c.Version, Done: c.Done, AliveAt: c.AliveAt, MissedAt: c.MissedAt, Away: c.Away, GoneAt: c.GoneAt,
 		Running: true, Reason: reason, Since: max(0, since), StartedAt: now,
 		Counted: !c.Done || reason == store.CatchUpAsked && since < missedSince(c),
 	}

@@ -55,6 +55,29 @@ func TestDecideCatchUp(t *testing.T) {
 	}
 }
 
+// What a node may have missed that ended without saying so is fetched, once, from when
+// it was last there; one that was there before all others counts too.
+func TestCatchUpAfterAnotherNode(t *testing.T) {
+	t.Parallel()
+	ago := func(d time.Duration) consent.Time { return noon.Add(-d) }
+	was := store.CatchUp{Done: true, AliveAt: ago(time.Second), EndedAt: ago(5 * time.Hour)}
+	is := missedBy(was, []consent.Time{ago(2 * time.Hour), ago(10 * time.Minute)})
+	if is.MissedAt != ago(2*time.Hour) || is.GoneAt != ago(10*time.Minute) {
+		t.Errorf("it is %+v", is)
+	}
+	begun := decideCatchUp(is, noon, 24*time.Hour)
+	if begun.Reason != store.CatchUpMissed || begun.Since != ago(3*time.Hour) || begun.Counted || begun.GoneAt != is.GoneAt {
+		t.Errorf("it begins as %+v", begun)
+	}
+	was.MissedAt = ago(3 * time.Hour)
+	if is := missedBy(was, []consent.Time{ago(time.Hour)}); is.MissedAt != was.MissedAt {
+		t.Errorf("what was missed before is forgotten: %+v", is)
+	}
+	if is := missedBy(was, nil); is != was {
+		t.Errorf("nobody is gone: %+v", is)
+	}
+}
+
 // truth is a simulated Didomi in memory, with pages of two.
 type truth struct {
 	events   []fact
@@ -385,6 +408,10 @@ func TestCatchUpAfterErrors(t *testing.T) {
 		return row
 	}
 	c.Missed("acme")
+	c.Missed("globex") // which was never fetched
+	if err := c.tellMissed(t.Context()); err != nil || len(c.missed) > 0 {
+		t.Fatalf("%v, %d are left to be told", err, len(c.missed))
+	}
 	for range 2 {
 		if err := c.tend(t.Context(), i, d); err != nil {
 			t.Fatal(err)

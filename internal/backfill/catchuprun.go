@@ -207,8 +207,8 @@ func (r *catchUpRun) accept(ctx context.Context, batch []store.Inbound) error {
 }
 
 // prove fetches the events of a person whose record shows a grant where we hold a
-// withdrawal. The record alone changes nothing then (R5); an event does, if it is
-// the newer one.
+// withdrawal, or where all was erased. The record alone changes nothing then (R5);
+// an event does, if it is the newer one.
 func (r *catchUpRun) prove(ctx context.Context, record *consent.Message) error {
 	if record.OrganizationUserID == "" {
 		return nil // it leads to nobody's profile
@@ -216,13 +216,13 @@ func (r *catchUpRun) prove(ctx context.Context, record *consent.Message) error {
 	key := r.Hasher.Person(r.row.Organization, consent.Subject{OrganizationUserID: record.OrganizationUserID})
 	person, err := r.Store.Person(ctx, r.row.Organization, key)
 	switch {
+	case err == nil:
 	case consent.KindOf(err) == consent.NotFound:
-		return nil // it said nothing that could be taken
-	case err != nil:
+		person = nil // it said nothing that could be taken
+	default:
 		return err
 	}
-	view := person.View()
-	if !unproven(&view, record) {
+	if !doubted(person, record) {
 		return nil
 	}
 	if err := pause(ctx, r.Pause); err != nil {
@@ -250,10 +250,38 @@ func (r *catchUpRun) prove(ctx context.Context, record *consent.Message) error {
 	return nil
 }
 
+// doubted tells whether a record shows a grant that it cannot give, for which an event
+// may. Of nobody, which is nil, nothing of the record was taken: then they were erased,
+// if it shows any grant at all.
+func doubted(p *store.Person, record *consent.Message) bool {
+	granted := grantedBy(record)
+	if p == nil {
+		return len(granted) > 0
+	}
+	view := p.View()
+	if p.State.ErasedAt() > 0 {
+		for _, h := range view.Choices {
+			if h.Enabled && h.Regulation == record.Regulation {
+				delete(granted, h.Choice)
+			}
+		}
+		return len(granted) > 0
+	}
+	return unproven(&view, record)
+}
+
 // unproven tells whether a record shows a grant of something that the view says is
 // withdrawn, before the record was last changed.
 func unproven(v *consent.View, record *consent.Message) bool {
 	at := max(record.CreatedAt, record.UpdatedAt)
+	granted := grantedBy(record)
+	return slices.ContainsFunc(v.Choices, func(h consent.Held) bool {
+		return !h.Enabled && h.Regulation == record.Regulation && granted[h.Choice] && (at == 0 || h.At <= at)
+	})
+}
+
+// grantedBy gives what a record shows as granted.
+func grantedBy(record *consent.Message) map[consent.Choice]bool {
 	granted := make(map[consent.Choice]bool)
 	for _, said := range record.Choices {
 		if said.Enabled {
@@ -265,9 +293,7 @@ func unproven(v *consent.View, record *consent.Message) bool {
 			granted[consent.Choice{Kind: consent.OfValue, Purpose: s.Purpose, Preference: s.Preference, Value: value}] = true
 		}
 	}
-	return slices.ContainsFunc(v.Choices, func(h consent.Held) bool {
-		return !h.Enabled && h.Regulation == record.Regulation && granted[h.Choice] && (at == 0 || h.At <= at)
-	})
+	return granted
 }
 
 // pause waits, unless ctx ends first.

@@ -1,7 +1,6 @@
 package backfill
 
 import (
-	"bytes"
 	"context"
 
 	"consentsync/internal/consent"
@@ -9,7 +8,6 @@ import (
 )
 
 const (
-	reconcilePage = 500
 	// mostReads bounds for how many people a reconciliation has the profile read:
 	// each costs a call.
 	mostReads = 10_000
@@ -17,52 +15,29 @@ const (
 	driftExamples = 5
 )
 
-// page compares the next people with the rows of them, and stores what follows
-// with the place.
-func (c *Reconciler) page(ctx context.Context, i *store.Integration, r *store.Reconciliation) error {
+// page compares people, who are everybody after the cursor and up to end, with the
+// rows of them, and stores what follows with the place.
+func (c *Reconciler) page(ctx context.Context, i *store.Integration, r *store.Reconciliation, people []*store.Compared, rows []store.HeldRow, end []byte) error {
 	now, err := c.Store.Now(ctx)
 	if err != nil {
 		return err
 	}
-	after := append([]byte{}, r.Cursor...)
-	people, err := c.Store.ComparePage(ctx, r.IntegrationKey, after, reconcilePage)
-	if err != nil {
-		return err
-	}
-	rows, err := c.Store.HeldRows(ctx, r, after, 2*reconcilePage)
-	if err != nil {
-		return err
-	}
-	// Up to the smaller of the two ends everybody is there, and every row.
-	end := bytes.Repeat([]byte{0xff}, len(store.PersonKey{})+1)
-	if len(people) == reconcilePage {
-		end = people[len(people)-1].Key[:]
-	}
-	if len(rows) == 2*reconcilePage && bytes.Compare(rows[len(rows)-1].Person[:], end) < 0 {
-		end = rows[len(rows)-1].Person[:]
-	}
 	p := drifting{i: i, rules: i.Rules(), r: r, now: now}
-	held := make(map[store.PersonKey]store.HeldRow, len(rows))
-	for _, row := range rows {
-		if bytes.Compare(row.Person[:], end) <= 0 {
-			held[row.Person] = row
-		}
-	}
-	r.Report.UnknownProfiles += int64(len(held))
+	p.rules.AllMetadata, p.rules.Attributes = false, nil // subscriptions are compared
 	for _, person := range people {
-		if bytes.Compare(person.Key[:], end) > 0 {
-			break
+		before, rest := store.HeldUpTo(rows, person.Key[:])
+		rows = rest
+		row, there := store.HeldRow{}, false
+		if n := len(before); n > 0 && before[n-1].Person == person.Key {
+			row, there, before = before[n-1], true, before[:n-1]
 		}
-		row, there := held[person.Key]
-		if there {
-			r.Report.UnknownProfiles--
-		}
+		r.Report.UnknownProfiles += int64(len(before))
 		p.compare(person, row, there)
 	}
-	if len(people)+len(rows) == 0 {
-		return c.finish(ctx, r)
+	r.Report.UnknownProfiles += int64(len(rows))
+	if r.Cursor = end; len(end) == 0 {
+		r.Cursor = (store.Keys{}).End()
 	}
-	r.Cursor = end
 	if err := c.Store.SaveReconciliation(ctx, r, p.step); err != nil {
 		return err
 	}
@@ -72,9 +47,58 @@ func (c *Reconciler) page(ctx context.Context, i *store.Integration, r *store.Re
 	return nil
 }
 
-// finish has everybody counted whose grants are to be repaired, says that it is
-// done, and forgets the rows.
+// heldRows gives the rows of an export in the order of people's keys.
+type heldRows struct {
+	rows  []store.HeldRow
+	slice int // the next to be read
+}
+
+// heldAfter gives those after a key.
+func heldAfter(key []byte) *heldRows {
+	if len(key) == 0 {
+		return &heldRows{}
+	}
+	return &heldRows{slice: int(key[0])}
+}
+
+// upTo gives the next rows, up to those of a key; an empty key is after all.
+func (h *heldRows) upTo(ctx context.Context, s ReconcileStore, r *store.Reconciliation, end []byte) (rows []store.HeldRow, err error) {
+	last := store.HeldSlices - 1
+	if len(end) > 0 {
+		last = int(end[0])
+	}
+	for ; h.slice <= last; h.slice++ {
+		more, err := s.HeldRows(ctx, r, h.slice)
+		if err != nil {
+			return nil, err
+		}
+		if len(r.Cursor) > 0 {
+			_, more = store.HeldUpTo(more, r.Cursor)
+		}
+		h.rows = append(h.rows, more...)
+	}
+	rows, h.rows = store.HeldUpTo(h.rows, end)
+	return rows, nil
+}
+
+// finish ends a comparison with an export, and forgets the rows.
 func (c *Reconciler) finish(ctx context.Context, r *store.Reconciliation) error {
+	r.Cursor = nil
+	if err := c.conclude(ctx, r); err != nil {
+		return err
+	}
+	for more := true; more; {
+		var err error
+		if more, err = c.Store.ForgetHeld(ctx, r.IntegrationKey, store.ID{}, 10_000); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// conclude has everybody counted whose grants are to be repaired, and says that the
+// reconciliation is done.
+func (c *Reconciler) conclude(ctx context.Context, r *store.Reconciliation) error {
 	if r.Report.On > 0 {
 		err := c.Store.StartRetry(ctx, r.IntegrationKey, store.Only{State: store.Everyone})
 		if err != nil {
@@ -86,16 +110,11 @@ func (c *Reconciler) finish(ctx context.Context, r *store.Reconciliation) error 
 	if err != nil {
 		return err
 	}
-	r.State, r.EndedAt, r.Cursor = store.ReconciliationDone, now, nil
+	r.State, r.EndedAt = store.ReconciliationDone, now
 	if err := c.Store.SaveReconciliation(ctx, r, store.ReconciliationStep{}); err != nil {
 		return err
 	}
 	c.Metrics.compared(&r.Report)
-	for more := true; more; {
-		if more, err = c.Store.ForgetHeld(ctx, r.IntegrationKey, store.ID{}, 10_000); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 

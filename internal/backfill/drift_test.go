@@ -113,7 +113,7 @@ func TestReconciliationMeetsEverybodyOnce(t *testing.T) {
 	i := connect(t, db, "acme")
 	settleReprojection(t, db, i)
 	var batch []store.Inbound
-	for n := range 3*reconcilePage + 7 {
+	for n := range 3*walkPage + 7 {
 		batch = append(batch, person("acme", n))
 	}
 	if _, err := db.Accept(t.Context(), batch); err != nil {
@@ -125,7 +125,7 @@ func TestReconciliationMeetsEverybodyOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const first, last = reconcilePage, 6 * reconcilePage
+	const first, last = walkPage, 6 * walkPage
 	for from := first; from < last; from += 1000 {
 		if v, err = c.Take(t.Context(), k, v.ID, HeldPart{From: int64(from - first), Body: heldLines(from, min(last, from+1000))}); err != nil {
 			t.Fatal(err)
@@ -144,12 +144,12 @@ func TestReconciliationMeetsEverybodyOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := v.Report
-	if v.State != store.ReconciliationDone || r.People != 3*reconcilePage+7 || r.Profiles != 2*reconcilePage+7 || r.UnknownProfiles != last-3*reconcilePage-7 ||
-		r.ChangedSince != 2*reconcilePage+7 || len(r.UnknownSubscriptions) != 1 {
+	if v.State != store.ReconciliationDone || r.People != 3*walkPage+7 || r.Profiles != 2*walkPage+7 || r.UnknownProfiles != last-3*walkPage-7 ||
+		r.ChangedSince != 2*walkPage+7 || len(r.UnknownSubscriptions) != 1 {
 		t.Errorf("it came to %+v", v)
 	}
-	rows, err := db.HeldRows(t.Context(), &store.Reconciliation{IntegrationKey: k}, nil, 1)
-	if err != nil || len(rows) > 0 {
-		t.Errorf("rows are left: %v, %v", rows, err)
+	left, err := db.ForgetHeld(t.Context(), k, store.ID{}, 1)
+	if err != nil || left {
+		t.Errorf("rows are left: %v, %v", left, err)
 	}
 }

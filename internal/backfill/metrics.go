@@ -15,15 +15,18 @@ import (
 type Metrics struct {
 	catchUps *prometheus.CounterVec
 	cells    *prometheus.CounterVec
+	reads    *prometheus.CounterVec
 
 	mu   sync.Mutex
 	good map[string]consent.Time // by organization that this node fetches for
 }
 
-// The outcomes of a catch-up, and the kinds of compared cells that differ or
-// agree.
+// The outcomes of a catch-up and of a read, and the kinds of compared cells that
+// differ or agree.
 const (
 	catchUpEnded, catchUpFailed = "ended", "failed"
+
+	readFound, readMissing, readFailed = "found", "missing", "failed"
 
 	cellAgrees, cellShouldBeOff, cellShouldBeOn, cellTurnedOff, cellTurnedOn = "agree", "should_be_off", "should_be_on", "turned_off", "turned_on"
 )
@@ -37,6 +40,9 @@ func NewMetrics(r prometheus.Registerer, now func() time.Time) *Metrics {
 		cells: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "consentsync_reconciled_cells_total", Help: "Subscriptions of people that reconciliations compared, by what they found; counted when one is done.",
 		}, []string{"kind"}),
+		reads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "consentsync_reconcile_reads_total", Help: "Profiles that were read to be compared: found, missing, or the read failed and is tried again.",
+		}, []string{"outcome"}),
 		good: map[string]consent.Time{},
 	}
 	behind := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -45,8 +51,11 @@ func NewMetrics(r prometheus.Registerer, now func() time.Time) *Metrics {
 	for _, outcome := range []string{catchUpEnded, catchUpFailed} {
 		m.catchUps.WithLabelValues(outcome)
 	}
+	for _, outcome := range []string{readFound, readMissing, readFailed} {
+		m.reads.WithLabelValues(outcome)
+	}
 	m.compared(&store.DriftReport{})
-	r.MustRegister(m.catchUps, m.cells, behind)
+	r.MustRegister(m.catchUps, m.cells, m.reads, behind)
 	return m
 }
 
@@ -94,6 +103,13 @@ func (m *Metrics) keep(mine map[string]bool) {
 func (m *Metrics) caughtUp(outcome string) {
 	if m != nil {
 		m.catchUps.WithLabelValues(outcome).Inc()
+	}
+}
+
+// read counts a profile that was read to be compared.
+func (m *Metrics) read(outcome string) {
+	if m != nil {
+		m.reads.WithLabelValues(outcome).Inc()
 	}
 }
 

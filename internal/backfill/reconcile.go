@@ -25,27 +25,35 @@ type ReconcileStore interface {
 	Reconciliations(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.Reconciliation, error)
 	Reconciling(ctx context.Context) ([]*store.Reconciliation, error)
 	StageHeld(ctx context.Context, r *store.Reconciliation, rows []store.HeldRow) error
-	HeldRows(ctx context.Context, r *store.Reconciliation, after []byte, limit int) ([]store.HeldRow, error)
+	HeldRows(ctx context.Context, r *store.Reconciliation, slice int) ([]store.HeldRow, error)
 	SaveReconciliation(ctx context.Context, r *store.Reconciliation, s store.ReconciliationStep) error
 	Reprojection(ctx context.Context, k store.IntegrationKey) (r store.Reprojection, ok bool, err error)
 	ForgetHeld(ctx context.Context, k store.IntegrationKey, keep store.ID, limit int) (more bool, err error)
 	StartRetry(ctx context.Context, k store.IntegrationKey, only store.Only, changes ...store.Change) error
+	AllIntegrations(ctx context.Context, after store.IntegrationKey, limit int) ([]*store.Integration, error)
 	People
 }
 
-// Reconciler compares what Actito holds, as an export of the table says, with what
-// it should hold, and repairs as far as the policy lets it.
+// Reconciler compares what Actito holds, as an export of the table or reads of its
+// profiles say, with what it should hold, and repairs as far as the policy lets it.
 //
-// It believes an export only where nothing is known since it was made. It turns
-// nothing on without everybody being counted first (R23).
+// It believes them only where nothing is known since they were made. It turns
+// nothing on without everybody being counted first (R23). What is read, and when,
+// see RunReads.
 type Reconciler struct {
 	Store  ReconcileStore
 	Hasher *store.Hasher
 	Holds  func(licence string) bool
+	// Read reads a person's profile when nothing else wants the call, as
+	// deliver.Engine.ReadSpare does. Subscriptions is nil if the answer does not
+	// tell them.
+	Read func(ctx context.Context, i *store.Integration, userID string) (subscriptions map[string]bool, at consent.Time, err error)
 	// Due and Changed: see Importer.
 	Due, Changed func()
 	Log          *slog.Logger
 	Metrics      *Metrics // nil tells nothing
+
+	readers readers
 }
 
 // ReconcileInput is how a reconciliation is to be made.
@@ -116,6 +124,8 @@ func (c *Reconciler) Start(ctx context.Context, k store.IntegrationKey, in Recon
 		return nil, incoming.RefuseField("as_of", "must not lie ahead")
 	case !slices.Contains([]store.Policy{store.PolicyReport, store.PolicyWithdrawals, store.PolicyAll}, r.Policy):
 		return nil, incoming.RefuseField("policy", "must be report, withdrawals-only or all")
+	case in.Source == store.SourceReads:
+		return nil, incoming.RefuseField("source", fmt.Sprintf("must be another name: %q are the profiles that the server reads by itself", store.SourceReads))
 	case in.Source != "" && !nameable(in.Source):
 		return nil, incoming.RefuseField("source", fmt.Sprintf("must be a text of at most %d bytes", mostName))
 	case len(in.Columns) == 0 || len(in.Columns) > mostColumns:
@@ -280,36 +290,56 @@ func (c *Reconciler) Run(ctx context.Context) error {
 func (c *Reconciler) work(ctx context.Context) error {
 	running, err := c.Store.Reconciling(ctx)
 	for _, r := range running {
-		for r.State == store.ReconciliationComparing && ctx.Err() == nil {
-			if e := c.step(ctx, r); e != nil {
-				if consent.KindOf(e) != consent.Conflict {
-					err = errors.Join(err, e)
-				}
-				break
-			}
+		if e := c.compare(ctx, r); e != nil && consent.KindOf(e) != consent.Conflict && ctx.Err() == nil {
+			err = errors.Join(err, e)
 		}
 	}
 	return err
 }
 
-// step compares one page. Conflict if that is not to be done now: it was replaced,
-// another node goes on, or everybody is being compared already. What is to be
-// turned on must not come between those whom that has counted (R23).
-func (c *Reconciler) step(ctx context.Context, r *store.Reconciliation) error {
-	i, err := c.Store.Integration(ctx, r.IntegrationKey)
+// compare compares everybody who is left. Conflict if that is not to be done now.
+func (c *Reconciler) compare(ctx context.Context, r *store.Reconciliation) error {
+	held := heldAfter(r.Cursor)
+	err := walk(ctx, c.Store, r.IntegrationKey, r.Cursor, func(people []*store.Compared, end []byte) error {
+		i, err := c.ours(ctx, r)
+		if err != nil {
+			return err
+		}
+		rows, err := held.upTo(ctx, c.Store, r, end)
+		if err != nil {
+			return err
+		}
+		return c.page(ctx, i, r, people, rows, end)
+	})
 	if err != nil {
 		return err
 	}
+	return c.finish(ctx, r)
+}
+
+// ours gives the integration as it is now. Conflict if the reconciliation is not
+// ours to go on with: another node does, or everybody is being compared already.
+// What is to be turned on must not come between those whom that has counted (R23).
+func (c *Reconciler) ours(ctx context.Context, r *store.Reconciliation) (*store.Integration, error) {
+	i, err := c.Store.Integration(ctx, r.IntegrationKey)
+	if err != nil {
+		return nil, err
+	}
 	if !c.Holds(i.Licence) {
-		return consent.Errorf(consent.Conflict, "backfill.reconcile", "another node goes on")
+		return nil, consent.Errorf(consent.Conflict, "backfill.reconcile", "another node goes on")
 	}
-	if r.Policy == store.PolicyAll {
-		switch _, running, err := c.Store.Reprojection(ctx, r.IntegrationKey); {
-		case err != nil:
-			return err
-		case running:
-			return consent.Errorf(consent.Conflict, "backfill.reconcile", "everybody is being compared")
-		}
+	return i, c.uncounted(ctx, r)
+}
+
+// uncounted is an error, Conflict, while everybody is being compared and what is to
+// be turned on would come between.
+func (c *Reconciler) uncounted(ctx context.Context, r *store.Reconciliation) error {
+	if r.Policy != store.PolicyAll {
+		return nil
 	}
-	return c.page(ctx, i, r)
+	_, running, err := c.Store.Reprojection(ctx, r.IntegrationKey)
+	if err == nil && running {
+		err = consent.Errorf(consent.Conflict, "backfill.reconcile", "everybody is being compared")
+	}
+	return err
 }

@@ -28,7 +28,7 @@ type Store interface {
 
 // People is everybody beside what an integration knows of their profiles.
 type People interface {
-	ComparePage(ctx context.Context, k store.IntegrationKey, after []byte, limit int) ([]*store.Compared, error)
+	ComparePage(ctx context.Context, k store.IntegrationKey, between store.Keys, limit int) ([]*store.Compared, error)
 }
 
 // Reprojector compares everyone again after a new mapping, snapshot or
@@ -176,9 +176,7 @@ func (r *Reprojector) people(ctx context.Context, i *store.Integration, p *store
 	if retries(p) && p.Only.State != store.Everyone && p.State == store.ReprojectionCounting {
 		return r.troubled(ctx, i, p)
 	}
-	// A store may give an empty cursor back as nil, which to SQL is no key at
-	// all and not the one before all others.
-	people, err = r.store.ComparePage(ctx, p.IntegrationKey, append([]byte{}, p.Cursor...), pageSize)
+	people, err = r.store.ComparePage(ctx, p.IntegrationKey, store.Keys{After: p.Cursor}, pageSize)
 	if len(people) > 0 {
 		next = people[len(people)-1].Key[:]
 	}

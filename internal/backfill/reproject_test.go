@@ -19,9 +19,9 @@ type watched struct {
 	pages atomic.Int64
 }
 
-func (w *watched) ComparePage(ctx context.Context, k store.IntegrationKey, after []byte, limit int) ([]*store.Compared, error) {
+func (w *watched) ComparePage(ctx context.Context, k store.IntegrationKey, between store.Keys, limit int) ([]*store.Compared, error) {
 	w.pages.Add(1)
-	return w.Engine.ComparePage(ctx, k, after, limit)
+	return w.Engine.ComparePage(ctx, k, between, limit)
 }
 
 // R12: of several nodes the one that holds the licence compares everyone, and

@@ -2,9 +2,8 @@ package backfill
 
 import (
 	"context"
+	"errors"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"consentsync/internal/deliver/plan"
 	"consentsync/internal/store"
@@ -21,12 +20,9 @@ type Simulated struct {
 	Lanes plan.Lanes
 }
 
-// simulatePage is how many people are held in memory at a time; four pages are.
-const simulatePage = 500
-
 // Simulate tells what an integration would do to everybody known, as far as it
 // comes before the time that over tells is up. It writes nothing and calls
-// nobody, and keeps a few pages of people in memory, however many there are.
+// nobody, and keeps some pages of people in memory, however many there are.
 func Simulate(ctx context.Context, people People, of Simulated, over func() bool) (*Simulation, error) {
 	t := newTally(of.Integration)
 	k := store.IntegrationKey{Organization: of.Integration.Organization, ID: of.Integration.ID}
@@ -40,41 +36,22 @@ func Simulate(ctx context.Context, people People, of Simulated, over func() bool
 }
 
 // everybody gives all people to f, in the order of their keys, until the time
-// that over tells is up. The next page is read meanwhile.
+// that over tells is up.
 func everybody(ctx context.Context, people People, k store.IntegrationKey, over func() bool, f func(*store.Compared)) (complete bool, err error) {
-	pages := make(chan []*store.Compared, 1)
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		defer close(pages)
-		for after := []byte{}; !over(); {
-			page, err := people.ComparePage(ctx, k, after, simulatePage)
-			if err != nil {
-				return err
-			}
-			select {
-			case pages <- page:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-			if len(page) < simulatePage {
-				complete = true
-				return nil
-			}
-			last := page[len(page)-1].Key
-			after = last[:]
+	errOver := errors.New("the time is up")
+	err = walk(ctx, people, k, nil, func(page []*store.Compared, _ []byte) error {
+		if over() {
+			return errOver
+		}
+		for _, c := range page {
+			f(c)
 		}
 		return nil
 	})
-	g.Go(func() error {
-		for page := range pages {
-			for _, c := range page {
-				f(c)
-			}
-		}
-		return nil
-	})
-	err = g.Wait()
-	return complete, err
+	if errors.Is(err, errOver) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // Within gives a clock that is up after a time.

@@ -32,21 +32,21 @@ type Fact struct {
 	Why     string  `json:"w,omitempty"`
 }
 
-// UnmarshalJSON keeps the digits of a number as they were written: a whole
-// number beyond 2^53 must not come back as another one, which would differ
-// from what is wanted for ever.
-func (f *Fact) UnmarshalJSON(b []byte) error {
-	type plainFact Fact
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.UseNumber()
-	return dec.Decode((*plainFact)(f))
-}
-
 // Known is what the CRM was last known to hold of a profile. A field that is
 // not in it was never written nor read by us.
 type Known struct {
 	Subscriptions map[string]Fact `json:"s,omitempty"`
 	Attributes    map[string]Fact `json:"a,omitempty"`
+}
+
+// UnmarshalJSON keeps the digits of a number as they were written: a whole
+// number beyond 2^53 must not come back as another one, which would differ
+// from what is wanted for ever.
+func (k *Known) UnmarshalJSON(b []byte) error {
+	type plainKnown Known
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber()
+	return dec.Decode((*plainKnown)(k))
 }
 
 // Difference is what has to be written to close the gap: only these fields.

@@ -7,9 +7,10 @@ import (
 )
 
 // Of somebody who was erased only the time of it is kept, and only an event of
-// after that grants; a refusal counts whatever its time.
+// after that grants, well after it if it is told later; a refusal counts whatever its time.
 func TestErased(t *testing.T) {
 	t.Parallel()
+	after := Time(101).Add(MaxAhead)
 	p, q := Choice{Kind: OfPurpose, Purpose: "p"}, Choice{Kind: OfPurpose, Purpose: "q"}
 	listed := Key{"gdpr", Choice{Kind: OfValue, Purpose: "p", Preference: "list", Value: "a"}}
 	for name, x := range map[string]struct {
@@ -22,6 +23,10 @@ func TestErased(t *testing.T) {
 		"after":          {101, nil, true},
 		"a record":       {101, func(s *Statement) { s.Snapshot = true }, false},
 		"without a date": {101, func(s *Statement) { s.Undated = true }, false},
+		"told later":     {after, func(s *Statement) { s.Retold = true }, true},
+		"told later, and may be dated by a clock that is ahead": {after - 1, func(s *Statement) { s.Retold = true }, false},
+		"told later, changed since":                             {after, func(s *Statement) { s.Retold, s.Revised = true, true }, false},
+		"a record, told later":                                  {after, func(s *Statement) { s.Retold, s.Snapshot = true, true }, false},
 	} {
 		st := Statement{
 			EventID: "e", At: x.at, Regulation: "gdpr", Choices: []Said{{p, true}, {q, false}},

@@ -157,6 +157,9 @@ func (s *State) Apply(st Statement) Change {
 // kept is the time alone.
 func Erased(at Time) State { return State{erased: at} }
 
+// ErasedAt tells when all that was said of the subject was erased; 0 for never.
+func (s *State) ErasedAt() Time { return s.erased }
+
 // Forgot tells whether a statement is about what was erased: whoever fetches it or
 // hands it in later only brings that back. What is told at once is never that.
 func (s *State) Forgot(st *Statement) bool {
@@ -164,11 +167,20 @@ func (s *State) Forgot(st *Statement) bool {
 }
 
 // fresh tells whether a statement may grant: of somebody who was erased only an
-// event with a date after that does, if it was told at once. A record of the user
-// tells of what was chosen at any time, and what has no date may be as old as
-// anything.
+// event with a date after that does. A record of the user tells of what was chosen
+// at any time, and what has no date may be as old as anything. What is told later
+// must not be what was erased, in another dress: it has to be dated by when it was
+// made, and so long after the erasure that no clock which is ahead explains it.
 func (s *State) fresh(st *Statement) bool {
-	return s.erased == 0 || !st.Retold && !st.Snapshot && !st.Undated && st.At > s.erased
+	switch {
+	case s.erased == 0:
+		return true
+	case st.Snapshot || st.Undated:
+		return false
+	case st.Retold:
+		return !st.Revised && st.At > s.erased.Add(MaxAhead)
+	}
+	return st.At > s.erased
 }
 
 // record gives the one-mark record that the statement leaves for an answer.

@@ -37,6 +37,7 @@ type Statement struct {
 	Arrived    Time
 	Undated    bool // it had no time of its own that can be believed; At is its arrival
 	Retold     bool // it was not told at once, but fetched or handed in
+	Revised    bool // At is when the event was last changed, not when it was made
 	Choices    []Said
 	Selections []Selection
 	Metadata   map[string]json.RawMessage
@@ -155,6 +156,7 @@ func statement(m *Message, arrived Time) Statement {
 	if !s.Snapshot {
 		s.EventID = m.EntityID
 	}
+	s.Revised = m.Type == EventUpdated
 	s.At, s.Undated = consentTime(m, arrived)
 	return s
 }

@@ -84,17 +84,17 @@ func (c *Console) explain(ctx context.Context, v *visit, data *personData, perso
 			Attributes:    compare(i.Wanted.Attributes, i.Known.Attributes, nil, clear),
 		})
 	}
-	entries, err := c.People.Trace(ctx, v.Organization, data.ID)
+	trace, err := c.People.Trace(ctx, v.Organization, data.ID)
 	if err != nil {
 		return err
 	}
 	data.Events = map[string]string{}
-	for _, e := range entries {
+	for _, e := range trace.Data {
 		if e.Kind == "event" && e.EventID != "" {
 			data.Events[e.EventID] = e.ID
 		}
 	}
-	data.Trace = timeline(entries, names)
+	data.Trace = timeline(trace.Data, names)
 	return nil
 }
 

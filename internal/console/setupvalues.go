@@ -29,9 +29,9 @@ var (
 	optionFlags    = []string{"upsert_mode", "enable_webhooks", "enable_emailing", "enabled", "properties.etl_updates_only"}
 	optionNumbers  = []string{
 		"properties.calls_per_minute", "properties.reserved_calls_per_minute", "properties.concurrency",
-		"properties.bulk_after_seconds", "properties.bulk_withdrawals_after_seconds",
+		"properties.bulk_after_seconds", "properties.bulk_withdrawals_after_seconds", "properties.reconcile_reads_per_hour",
 	}
-	optionTexts   = []string{"properties.regulations", "properties.licence", "properties.etl_id"}
+	optionTexts   = []string{"properties.regulations", "properties.licence", "properties.etl_id", "properties.reconcile_policy"}
 	mappingFields = []string{mappingID, mappingValue, metadataField, attributeID, attributeValue}
 )
 
@@ -55,7 +55,7 @@ func valuesOf(i *integration.View) url.Values {
 	p := i.Properties
 	v := url.Values{
 		"properties.base_url": {p.BaseURL}, "properties.entity_id": {p.EntityID}, "properties.table_name": {p.TableName}, "properties.user_unique_key": {p.UserUniqueKey},
-		"properties.regulations": {strings.Join(p.Regulations, ", ")}, "properties.licence": {p.Licence}, "properties.etl_id": {p.ETLID}, metadataField: {"all"},
+		"properties.regulations": {strings.Join(p.Regulations, ", ")}, "properties.licence": {p.Licence}, "properties.etl_id": {p.ETLID}, "properties.reconcile_policy": {string(p.ReconcilePolicy)}, metadataField: {"all"},
 	}
 	for name, on := range map[string]bool{
 		"upsert_mode": i.UpsertMode, "enable_webhooks": i.EnableWebhooks, "enable_emailing": i.EnableEmailing, "enabled": i.Enabled,
@@ -68,6 +68,7 @@ func valuesOf(i *integration.View) url.Values {
 	for name, n := range map[string]int{
 		"properties.calls_per_minute": p.CallsPerMinute, "properties.reserved_calls_per_minute": p.ReservedCallsPerMinute, "properties.concurrency": p.Concurrency,
 		"properties.bulk_after_seconds": p.BulkAfterSeconds, "properties.bulk_withdrawals_after_seconds": p.BulkWithdrawalsAfterSeconds,
+		"properties.reconcile_reads_per_hour": p.ReconcileReadsPerHour,
 	} {
 		if n != 0 {
 			v.Set(name, strconv.Itoa(n))

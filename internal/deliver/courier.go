@@ -34,7 +34,8 @@ type courier struct {
 	stale         time.Duration
 	readbackDelay time.Duration
 
-	wake chan struct{}
+	wake   chan struct{}
+	spares chan func(ctx context.Context) // calls that nothing else may wait for
 
 	mu        sync.Mutex
 	lease     store.Lease
@@ -167,8 +168,14 @@ func (c *courier) step(ctx, calls context.Context) (time.Duration, error) {
 		return wait, nil
 	}
 	t, err := c.find(ctx, calls)
-	if err != nil || t == nil {
+	if err != nil {
 		return poll, err
+	}
+	if t == nil {
+		if c.startSpare(calls) {
+			return 0, nil
+		}
+		return poll, nil
 	}
 	if !c.free() { // meanwhile a probe took the last place, or Actito asked for a wait
 		return 0, nil

@@ -239,7 +239,7 @@ func (e *Engine) start(ctx context.Context, l store.Lease) {
 	c := &courier{
 		store: e.store, targets: e.targets, log: e.opts.Log.With("licence", l.Licence), metrics: e.metrics, now: e.opts.Now, random: e.opts.Random,
 		stale: e.opts.Stale, readbackDelay: e.opts.ReadbackDelay,
-		wake: make(chan struct{}, 1), lease: l, health: make(map[store.IntegrationKey]*health),
+		wake: make(chan struct{}, 1), spares: make(chan func(context.Context)), lease: l, health: make(map[store.IntegrationKey]*health),
 		loaders: make(map[store.IntegrationKey]*loader), listeners: make(map[store.IntegrationKey]*listener), busy: make(map[string]bool), node: e.opts.Node,
 		mailed: make(map[store.IntegrationKey]time.Time),
 	}

@@ -86,3 +86,57 @@ func TestReconciliation(t *testing.T) {
 	}
 	w.must(http.MethodPost, "/v1/marketplace/integrations/"+w.id+"/reconciliations", `{"as_of":"2026-01-01T00:00:00Z","columns":["Nothing"]}`, http.StatusBadRequest, nil)
 }
+
+// Profiles are read with calls that nothing else wants: withdrawals go before. Drift
+// is found and repaired within the slice: a refusal that somebody undid is sent
+// again; a grant that is gone is never put back, but heard as the person's own
+// choice.
+func TestReconciliationByReads(t *testing.T) {
+	t.Parallel()
+	w := setupTwoWay(t, simulator.ActitoOptions{CallsPerMinute: -1}, func(in object) { in["properties"].(object)["calls_per_minute"] = 600 })
+	now := time.Now()
+	known, waiting := []string{"ana@example.com", "bob@example.com"}, crowd("w", 50)
+	w.sendAll(append(events(known[:1], now, simulator.Choices{"newsletter": no()}), events(known[1:], now, simulator.Choices{"newsletter": yes()})...))
+	w.eventually("delivered", func() bool { return w.allSynced(known) })
+	w.between.Store(func(rw http.ResponseWriter, _ *http.Request, _ http.Handler) { rw.WriteHeader(http.StatusBadGateway) })
+	w.edit("ana@example.com", map[string]bool{"Newsletter": true})
+	w.edit("bob@example.com", map[string]bool{"Newsletter": false})
+
+	path := "/v1/marketplace/integrations/" + w.id
+	w.must(http.MethodPost, path+"/pause", "", http.StatusOK, nil)
+	w.sendAll(events(waiting, now, simulator.Choices{"newsletter": no()}))
+	w.must(http.MethodPatch, path, `{"properties":{"reconcile_reads_per_hour":3601,"reconcile_policy":"none"}}`, http.StatusBadRequest, nil)
+	w.must(http.MethodPatch, path, `{"properties":{"reconcile_reads_per_hour":3600}}`, http.StatusOK, nil)
+	w.actito.ResetCounters()
+	begun := time.Now()
+	w.must(http.MethodPost, path+"/resume", "", http.StatusOK, nil)
+	var list struct{ Data []backfill.ReconciliationView }
+	w.eventually("drift is found", func() bool {
+		w.must(http.MethodGet, path+"/reconciliations", "", http.StatusOK, &list)
+		return len(list.Data) == 1 && list.Data[0].Report.TurnedOn == 1 && list.Data[0].Report.TurnedOff == 1
+	})
+	v := list.Data[0]
+	if r := v.Report; v.Source != "reads" || v.State != "reading" || r.Off != 1 || r.Read != 1 || r.On != 0 || v.Rows > int64(time.Since(begun)/time.Second)+1 {
+		t.Errorf("after %v it came to %+v", time.Since(begun), v)
+	}
+	w.eventually("the refusal holds again", func() bool { return !w.on("ana@example.com", "Newsletter") })
+	w.eventually("Didomi heard of the choice in Actito", func() bool { return slices.Equal(w.told("bob@example.com"), []string{"-newsletter"}) })
+	if w.on("bob@example.com", "Newsletter") {
+		t.Error("a grant was put back that the person had taken away")
+	}
+	written, read := 0, false
+	for _, call := range w.actito.Calls() {
+		switch call.Kind {
+		case simulator.KindUpdate, simulator.KindCreate:
+			written++
+		case simulator.KindRead:
+			if !read && written < len(waiting) {
+				t.Errorf("a profile was read when %d of %d withdrawals were delivered", written, len(waiting))
+			}
+			read = true
+		}
+	}
+	if n := w.metric("consentsync_reconcile_reads_total", `outcome="found"`); n < 2 {
+		t.Errorf("%v reads are counted", n)
+	}
+}

@@ -64,6 +64,9 @@ func (d *Didomi) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (d *Didomi) take(w http.ResponseWriter, r *http.Request) (store.Receipt, error) {
 	organization := r.PathValue("organization_id")
 	if err := d.authorize(r, organization); err != nil {
+		if k := consent.KindOf(err); k == consent.Internal || k == consent.Transient {
+			d.missed(organization) // it may well have been of theirs
+		}
 		return store.Receipt{}, err
 	}
 	receipt, err := d.accept(w, r, organization)

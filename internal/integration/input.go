@@ -78,6 +78,7 @@ const (
 	DefaultCallsPerMinute = 90
 	DefaultConcurrency    = 4
 	mostConcurrency       = 100
+	mostReadsPerHour      = 3600
 )
 
 // decode reads an input.
@@ -164,6 +165,12 @@ func (in *input) validateNumbers(fields map[string]string) {
 	}
 	if p.ReservedCallsPerMinute < 0 || p.ReservedCallsPerMinute > 0 && p.ReservedCallsPerMinute >= p.CallsPerMinute {
 		fields["properties.reserved_calls_per_minute"] = "must be 0 or more, and less than calls_per_minute, of which it leaves so many to your other tools"
+	}
+	if p.ReconcileReadsPerHour < 0 || p.ReconcileReadsPerHour > mostReadsPerHour {
+		fields["properties.reconcile_reads_per_hour"] = fmt.Sprintf("must be a whole number from 0, for none, to %d", mostReadsPerHour)
+	}
+	if !slices.Contains([]store.Policy{"", store.PolicyReport, store.PolicyWithdrawals, store.PolicyAll}, p.ReconcilePolicy) {
+		fields["properties.reconcile_policy"] = "must be report, withdrawals-only or all"
 	}
 	for name, seconds := range map[string]int{
 		"bulk_after_seconds": p.BulkAfterSeconds, "bulk_withdrawals_after_seconds": p.BulkWithdrawalsAfterSeconds,

@@ -35,9 +35,17 @@ type Entry struct {
 // newest.
 const mostTraced = 500
 
-// Trace gives a person's history, oldest first; NotFound if nothing is known.
-func (s *Service) Trace(ctx context.Context, organization, userID string) ([]Entry, error) {
-	if _, err := store.CaughtUp(ctx, s.Store, organization, store.Patience); err != nil {
+// Trace is a person's history, oldest first.
+type Trace struct {
+	Data []Entry `json:"data"`
+	// CatchingUp: see Person.
+	CatchingUp bool `json:"catching_up,omitempty"`
+}
+
+// Trace gives a person's history; NotFound if nothing is known.
+func (s *Service) Trace(ctx context.Context, organization, userID string) (*Trace, error) {
+	caughtUp, err := store.CaughtUp(ctx, s.Store, organization, store.Patience)
+	if err != nil {
 		return nil, err
 	}
 	key := s.Hasher.Person(organization, consent.Subject{OrganizationUserID: userID})
@@ -72,5 +80,5 @@ func (s *Service) Trace(ctx context.Context, organization, userID string) ([]Ent
 		}
 	}
 	slices.SortStableFunc(entries, func(a, b Entry) int { return cmp.Compare(a.At, b.At) })
-	return entries, nil
+	return &Trace{Data: entries, CatchingUp: !caughtUp}, nil
 }

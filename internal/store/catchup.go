@@ -18,6 +18,9 @@ type CatchUp struct {
 	// Away tells that nobody was there to accept it.
 	MissedAt consent.Time `json:"missed_at,omitempty"`
 	Away     bool         `json:"away,omitempty"`
+	// GoneAt is when the last node was there that ended without saying so, of those
+	// that MissedAt has taken into account.
+	GoneAt consent.Time `json:"gone_at,omitempty"`
 
 	Running bool          `json:"running,omitempty"`
 	Reason  CatchUpReason `json:"reason,omitempty"` // why it runs, or last ran

@@ -21,6 +21,21 @@ func (k PersonKey) String() string { return hex.EncodeToString(k[:]) }
 
 func (k PersonKey) compare(o PersonKey) int { return bytes.Compare(k[:], o[:]) }
 
+// Keys is a range of keys: those after one and before another, which may be of any
+// length; an empty one bounds nothing.
+type Keys struct{ After, Before []byte }
+
+// lastKey is after all keys.
+var lastKey = bytes.Repeat([]byte{0xff}, len(PersonKey{})+1)
+
+// End is what all keys of the range are before, never empty.
+func (k Keys) End() []byte {
+	if len(k.Before) == 0 {
+		return lastKey
+	}
+	return k.Before
+}
+
 // Digest is a keyed hash of an entity id or of a payload (R29: ledgers that
 // last for ever keep nothing else).
 type Digest [16]byte

@@ -2,8 +2,9 @@ package store
 
 import "consentsync/internal/consent"
 
-// Reconciliation compares what Actito holds, as an export of the table says, with
-// what it should hold. What has no column of its own is kept as JSON.
+// Reconciliation compares what Actito holds, as an export of the table or reads of
+// its profiles say, with what it should hold. What has no column of its own is kept
+// as JSON.
 type Reconciliation struct {
 	IntegrationKey `json:"-"`
 	RunID          ID `json:"-"`
@@ -12,16 +13,18 @@ type Reconciliation struct {
 	State   ReconciliationState `json:"-"`
 
 	Policy Policy       `json:"policy"`
-	AsOf   consent.Time `json:"as_of"` // when the export was made
+	AsOf   consent.Time `json:"as_of"` // when the export was made, or the last profile read
 	Source string       `json:"source,omitempty"`
 	// Columns are the subscriptions whose cells the rows have, in this order.
-	Columns     []string     `json:"columns"`
-	Rows        int64        `json:"rows,omitempty"` // taken so far
-	Fingerprint string       `json:"fingerprint,omitempty"`
-	Cursor      []byte       `json:"cursor,omitempty"` // the last key compared
-	StartedAt   consent.Time `json:"started_at"`
-	EndedAt     consent.Time `json:"ended_at,omitempty"`
-	Report      DriftReport  `json:"report"`
+	Columns     []string `json:"columns"`
+	Rows        int64    `json:"rows,omitempty"` // taken so far, or profiles read
+	Fingerprint string   `json:"fingerprint,omitempty"`
+	// Cursor is the last key compared. By reads it is kept at the end, for the next
+	// to go on from; without it everybody was looked at.
+	Cursor    []byte       `json:"cursor,omitempty"`
+	StartedAt consent.Time `json:"started_at"`
+	EndedAt   consent.Time `json:"ended_at,omitempty"`
+	Report    DriftReport  `json:"report"`
 }
 
 // ReconciliationState says how far one is.
@@ -31,9 +34,17 @@ type ReconciliationState string
 const (
 	ReconciliationLoading   ReconciliationState = "loading" // rows come in
 	ReconciliationComparing ReconciliationState = "comparing"
+	ReconciliationReading   ReconciliationState = "reading" // profile by profile
 	ReconciliationDone      ReconciliationState = "done"
 	ReconciliationReplaced  ReconciliationState = "replaced" // by another, before it was done
 )
+
+// SourceReads is the source of a reconciliation by reads. It stands beside one by an
+// export, and neither replaces the other.
+const SourceReads = "reads"
+
+// ByReads tells whether profiles are read, instead of an export.
+func (r *Reconciliation) ByReads() bool { return r.Source == SourceReads }
 
 // Policy says what is done about what differs.
 type Policy string
@@ -85,22 +96,6 @@ type DriftExample struct {
 	Subscription       string `json:"subscription,omitempty"`
 }
 
-// HeldRow is a row of an export: a cell for each column, '1' for on, '0' for off
-// and '-' for what it does not say.
-type HeldRow struct {
-	Person PersonKey
-	Cells  string
-}
-
-// Cell tells what a row says of a column; nil for nothing.
-func (r HeldRow) Cell(n int) *bool {
-	if n >= len(r.Cells) || r.Cells[n] == '-' {
-		return nil
-	}
-	on := r.Cells[n] == '1'
-	return &on
-}
-
 // Learnt is what an export tells of a person's profile.
 type Learnt struct {
 	Person        PersonKey
@@ -147,14 +142,6 @@ func ScanReconciliation(row Row) (*Reconciliation, error) {
 	}
 	r.RunID = ID(id)
 	return &r, FromJSON(body, &r)
-}
-
-// ScanHeldRow reads person and cells.
-func ScanHeldRow(row Row) (h HeldRow, err error) {
-	var person []byte
-	err = row.Scan(&person, &h.Cells)
-	copy(h.Person[:], person)
-	return h, err
 }
 
 // Superseded is the error of a change to what another has changed meanwhile.

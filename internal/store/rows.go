@@ -41,7 +41,7 @@ var Remains = []struct{ Table, Key string }{
 	{"left_out", "name, reason"},
 	{"counts", "name"},
 	{"effects", "at, withdrawal, step"},
-	{"held_rows", "run, person"},
+	{"held_blocks", "run, slice, number"},
 	{"reconciliations", "id"},
 }
 

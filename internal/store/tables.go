@@ -97,7 +97,7 @@ var Tables = []Table{
 	{"import_files", text("organization", "import", "file"), all(text("fingerprint"), ints("taken"))},
 	{"import_refusals", all(text("organization", "import", "file"), ints("number")), text("reason")},
 	{"reconciliations", all(text("organization", "integration"), raw("id")), all(text("state", "body"), ints("version"))},
-	{"held_rows", all(text("organization", "integration"), raw("run", "person")), text("cells")},
+	{"held_blocks", all(text("organization", "integration"), raw("run"), ints("slice", "number")), raw("rows")},
 	{"catch_ups", text("organization"), all(text("body"), ints("version"))},
 	{"changes", all(text("organization"), raw("id")), all(text("integration", "actor", "action", "details"), ints("at"))},
 	{"audit_heads", text("organization"), all(ints("number", "position", "epoch"), raw("hash"), text("cursors", "horizons"))},

@@ -228,6 +228,10 @@ type Properties struct {
 	// BulkWithdrawalsAfterSeconds; 0 means 15 and 10 minutes.
 	BulkAfterSeconds            int `json:"bulk_after_seconds,omitempty"`
 	BulkWithdrawalsAfterSeconds int `json:"bulk_withdrawals_after_seconds,omitempty"`
+	// So many profiles an hour are read and compared with what they should hold; 0
+	// for none. What follows is ReconcilePolicy, PolicyWithdrawals if it is empty.
+	ReconcileReadsPerHour int    `json:"reconcile_reads_per_hour,omitempty"`
+	ReconcilePolicy       Policy `json:"reconcile_policy,omitempty"`
 }
 
 // AttributeEntry is one entry of properties.attributes: the key of a piece of
@@ -272,6 +276,9 @@ func (i *Integration) Rules() consent.Rules {
 	}
 	return r
 }
+
+// GoneFor is for how long a node is remembered that ended without saying so.
+const GoneFor = 7 * 24 * time.Hour
 
 // Lease is the right to deliver for a licence, held by one node at a time.
 type Lease struct {

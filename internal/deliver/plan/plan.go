@@ -8,9 +8,9 @@
 // (Tally); that
 // the integrations of a licence are served in turn (Turns); that the pace
 // follows what Actito can take, within the ceiling (Pace); that an outage is
-// met with probes, not with a storm (Circuit); and that bulk loads are spent
+// met with probes, not with a storm (Circuit); that bulk loads are spent
 // where calls are too slow, withdrawals first, and never the last two of the
-// day (Lanes).
+// day (Lanes); and that what nobody waits for takes only what is left (Spare).
 package plan
 
 import (

@@ -16,15 +16,15 @@ const (
 			coalesce(d.readback > 0 OR d.readback_at > 0, false), coalesce(d.known, ''), coalesce(d.last_error, ''), coalesce(d.updated_at, 0)
 		FROM people p LEFT JOIN LATERAL (SELECT * FROM deliveries d
 			WHERE d.organization = p.organization AND d.integration = $1 AND d.target = 'actito' AND d.person = p.person OFFSET 0) d ON true
-		WHERE p.organization = $2 AND p.person > $3 AND p.user_id <> '' ORDER BY p.person LIMIT $4`
+		WHERE p.organization = $2 AND p.person > $3 AND p.person < $4 AND p.user_id <> '' ORDER BY p.person LIMIT $5`
 	linkedUsersSQL = `SELECT person, state FROM people WHERE organization = $1 AND person = ANY($2::bytea[])`
 )
 
 // ComparePage lists identified people with their delivery to Actito of an
-// integration, by key, from after one; an empty key is the start, an unknown
-// integration has no deliveries. What of a person and of the Didomi users linked
-// to them is written at the same time is made due by whoever writes it.
-func (e *Engine) ComparePage(ctx context.Context, k store.IntegrationKey, after []byte, limit int) ([]*store.Compared, error) {
+// integration, by key, between two; an unknown integration has no deliveries. What
+// of a person and of the Didomi users linked to them is written at the same time is
+// made due by whoever writes it.
+func (e *Engine) ComparePage(ctx context.Context, k store.IntegrationKey, between store.Keys, limit int) ([]*store.Compared, error) {
 	page, err := query(ctx, e, func(row pgx.CollectableRow) (*store.Compared, error) {
 		var r store.StoredComparison
 		err := row.Scan(&r.Person, &r.UserID, &r.DidomiID, &r.Binary, &r.Users, &r.State, &r.HoldGrants, &r.Readback, &r.Known, &r.LastError, &r.UpdatedAt)
@@ -32,7 +32,7 @@ func (e *Engine) ComparePage(ctx context.Context, k store.IntegrationKey, after 
 			return nil, err
 		}
 		return r.Compared(k.Organization), nil
-	}, comparePageSQL, k.ID, k.Organization, blob(after), limit)
+	}, comparePageSQL, k.ID, k.Organization, blob(between.After), between.End(), limit)
 	if err != nil {
 		return nil, err
 	}

@@ -82,8 +82,9 @@ func (t *tx) share(ctx context.Context, node string, knows int64) (share int, ol
 	var nodes, licences int
 	var b pgx.Batch
 	b.Queue(`INSERT INTO nodes (node, seen_at, knows) VALUES ($1, $2, $3) ON CONFLICT (node) DO UPDATE SET seen_at = excluded.seen_at`, node, int64(t.now), knows)
-	// Whoever is gone is forgotten by one node at a time.
-	b.Queue(`DELETE FROM nodes WHERE node IN (SELECT node FROM nodes WHERE seen_at <= $1 FOR UPDATE SKIP LOCKED)`, int64(t.now.Add(-store.LeaseLife)))
+	// Whoever is gone is forgotten by one node at a time, after it was asked about:
+	// see Gone.
+	b.Queue(`DELETE FROM nodes WHERE node IN (SELECT node FROM nodes WHERE seen_at <= $1 FOR UPDATE SKIP LOCKED)`, int64(t.now.Add(-store.GoneFor)))
 	b.Queue(`SELECT (SELECT count(*) FROM nodes WHERE seen_at > $1), (SELECT count(DISTINCT licence) FROM integrations)`, int64(t.now.Add(-store.LeaseLife))).
 		QueryRow(func(row pgx.Row) error { return row.Scan(&nodes, &licences) })
 	b.Queue(oldestSQL).QueryRow(func(row pgx.Row) error { return row.Scan(&oldest) })
@@ -152,6 +153,13 @@ func scanKey(row pgx.CollectableRow) (k store.DeliveryKey, err error) {
 		k.Person = store.PersonKey(person)
 	}
 	return k, err
+}
+
+// Gone tells when nodes were last there that ended without saying so, or cannot reach
+// the database: those that were last seen after one time and before another, the
+// earliest first, at most 100, and for as long as store.GoneFor.
+func (e *Engine) Gone(ctx context.Context, after, before consent.Time) ([]consent.Time, error) {
+	return query(ctx, e, pgx.RowTo[consent.Time], `SELECT seen_at FROM nodes WHERE seen_at > $1 AND seen_at < $2 ORDER BY seen_at LIMIT 100`, int64(after), int64(before))
 }
 
 // Vacant tells whether there is a lease that nobody holds.

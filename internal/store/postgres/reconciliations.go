@@ -12,12 +12,12 @@ import (
 
 const (
 	selectReconciliations = `SELECT ` + store.ReconciliationColumns + ` FROM reconciliations WHERE `
-	heldRowsSQL           = `SELECT person, cells FROM held_rows WHERE organization = $1 AND integration = $2 AND run = $3 AND person > $4 ORDER BY person LIMIT $5`
-	stageHeldSQL          = `INSERT INTO held_rows (organization, integration, run, person, cells)
-		SELECT $1, $2, $3, p, c FROM unnest($4::bytea[], $5::text[]) AS u(p, c)
-		ON CONFLICT (organization, integration, run, person) DO UPDATE SET cells = excluded.cells`
-	forgetHeldSQL = `DELETE FROM held_rows WHERE organization = $1 AND integration = $2 AND (run, person) IN
-		(SELECT run, person FROM held_rows WHERE organization = $1 AND integration = $2 AND run <> $3 LIMIT $4)`
+	heldRowsSQL           = `SELECT rows FROM held_blocks WHERE organization = $1 AND integration = $2 AND run = $3 AND slice = $4 ORDER BY number`
+	heldOfSQL             = `SELECT integration, run, number, rows FROM held_blocks WHERE organization = $1 AND slice = $2 ORDER BY integration, run, number FOR UPDATE`
+	stageHeldSQL          = `INSERT INTO held_blocks (organization, integration, run, slice, number, rows)
+		SELECT $1, $2, $3, s, $4, r FROM unnest($5::bigint[], $6::bytea[]) AS u(s, r)`
+	forgetHeldSQL = `DELETE FROM held_blocks WHERE organization = $1 AND integration = $2 AND (run, slice, number) IN
+		(SELECT run, slice, number FROM held_blocks WHERE organization = $1 AND integration = $2 AND run <> $3 LIMIT $4)`
 	learnSQL = `INSERT INTO deliveries (organization, integration, target, person, state, class, consent_at, due_at, updated_at, known)
 		SELECT $1, $2, 'actito', p, 'synced', 2, $5::bigint, $5::bigint, $6::bigint, k FROM unnest($3::bytea[], $4::text[]) AS u(p, k) ORDER BY p
 		ON CONFLICT (organization, integration, target, person) DO UPDATE SET known = excluded.known`
@@ -27,8 +27,9 @@ const (
 
 var scanReconciliation = scanned(store.ScanReconciliation)
 
-// StartReconciliation stores a new one in the place of those that are not done,
-// with the record of the change. NotFound if there is no such integration.
+// StartReconciliation stores a new one, with the record of the change, in the place
+// of those that are not done, by an export or by reads as it is itself. NotFound if
+// there is no such integration.
 func (e *Engine) StartReconciliation(ctx context.Context, r *store.Reconciliation, changes ...store.Change) error {
 	body, err := store.ToJSON(r)
 	if err != nil {
@@ -39,7 +40,7 @@ func (e *Engine) StartReconciliation(ctx context.Context, r *store.Reconciliatio
 			return err
 		}
 		if _, err := tx.Exec(ctx, `UPDATE reconciliations SET state = 'replaced', version = version + 1
-			WHERE organization = $1 AND integration = $2 AND state IN ('loading', 'comparing')`, r.Organization, r.ID); err != nil {
+			WHERE organization = $1 AND integration = $2 AND state IN ('loading', 'comparing', 'reading') AND (state = 'reading') = $3`, r.Organization, r.ID, r.ByReads()); err != nil {
 			return err
 		}
 		tag, err := tx.Exec(ctx, `INSERT INTO reconciliations (`+store.ReconciliationColumns+`) SELECT $1, $2, $3, 1, $4, $5
@@ -50,7 +51,7 @@ func (e *Engine) StartReconciliation(ctx context.Context, r *store.Reconciliatio
 		if tag.RowsAffected() == 0 {
 			return consent.Errorf(consent.NotFound, "postgres.StartReconciliation", "no such integration")
 		}
-		_, err = tx.Exec(ctx, `DELETE FROM reconciliations WHERE organization = $1 AND integration = $2 AND id <
+		_, err = tx.Exec(ctx, `DELETE FROM reconciliations WHERE organization = $1 AND integration = $2 AND state <> 'reading' AND id <
 			(SELECT id FROM reconciliations WHERE organization = $1 AND integration = $2 ORDER BY id DESC LIMIT 1 OFFSET $3)`, r.Organization, r.ID, store.MostReconciliations-1)
 		if err != nil {
 			return err
@@ -85,24 +86,45 @@ func (e *Engine) Reconciling(ctx context.Context) ([]*store.Reconciliation, erro
 // StageHeld keeps rows of the export, the last of a person, together with how far
 // the reconciliation is; Conflict if it was changed meanwhile.
 func (e *Engine) StageHeld(ctx context.Context, r *store.Reconciliation, rows []store.HeldRow) error {
-	last := make(map[store.PersonKey]string, len(rows))
-	for _, row := range rows {
-		last[row.Person] = row.Cells
+	var places []int64
+	var blocks [][]byte
+	for _, b := range store.HeldBlocks(rows) {
+		places, blocks = append(places, int64(b.Slice)), append(blocks, b.Rows)
 	}
-	var people [][]byte
-	var cells []string
-	for person, c := range last {
-		people, cells = append(people, person[:]), append(cells, c)
-	}
+	number := r.Version // of the reconciliation before: it grows with each part
 	return e.saveReconciliation(ctx, r, func(ctx context.Context, tx *tx) error {
-		_, err := tx.Exec(ctx, stageHeldSQL, r.Organization, r.ID, r.RunID[:], people, cells)
+		_, err := tx.Exec(ctx, stageHeldSQL, r.Organization, r.ID, r.RunID[:], number, places, blocks)
 		return err
 	})
 }
 
-// HeldRows lists the rows of a reconciliation by person, from after one.
-func (e *Engine) HeldRows(ctx context.Context, r *store.Reconciliation, after []byte, limit int) ([]store.HeldRow, error) {
-	return query(ctx, e, scanned(store.ScanHeldRow), heldRowsSQL, r.Organization, r.ID, r.RunID[:], blob(after), limit)
+// HeldRows lists the rows of one of store.HeldSlices of a reconciliation, by
+// person.
+func (e *Engine) HeldRows(ctx context.Context, r *store.Reconciliation, slice int) ([]store.HeldRow, error) {
+	blocks, err := query(ctx, e, pgx.RowTo[[]byte], heldRowsSQL, r.Organization, r.ID, r.RunID[:], slice)
+	if err != nil {
+		return nil, err
+	}
+	return store.HeldRows(blocks)
+}
+
+// eraseHeld erases a person's rows of exports that are being compared.
+func eraseHeld(ctx context.Context, tx *tx, b *pgx.Batch, organization string, person store.PersonKey) error {
+	blocks, err := collect(ctx, tx, scanned(store.ScanStoredHeld), heldOfSQL, organization, store.HeldSliceOf(person))
+	if err != nil {
+		return err
+	}
+	for _, h := range blocks {
+		rest, had, err := store.WithoutHeld(h.Rows, person)
+		if err != nil {
+			return err
+		}
+		if had {
+			b.Queue(`UPDATE held_blocks SET rows = $6 WHERE organization = $1 AND integration = $2 AND run = $3 AND slice = $4 AND number = $5`,
+				organization, h.Integration, h.Run, store.HeldSliceOf(person), h.Number, blob(rest))
+		}
+	}
+	return nil
 }
 
 // SaveReconciliation stores how far one is together with what follows from it;

@@ -13,20 +13,20 @@ const (
 	comparePageSQL = `SELECT p.person, p.user_id, p.didomi_id, p.state, p.didomi_users, coalesce(d.state, ''), coalesce(d.held, 0),
 			coalesce(d.readback > 0 OR d.readback_at > 0, 0), coalesce(d.known, ''), coalesce(d.last_error, ''), coalesce(d.updated_at, 0)
 		FROM people p LEFT JOIN deliveries d ON d.organization = p.organization AND d.integration = ? AND d.target = 'actito' AND d.person = p.person
-		WHERE p.organization = ? AND p.person > ? AND p.user_id <> '' ORDER BY p.person LIMIT ?`
+		WHERE p.organization = ? AND p.person > ? AND p.person < ? AND p.user_id <> '' ORDER BY p.person LIMIT ?`
 	linkedUsersSQL = `SELECT person, state FROM people WHERE organization = ? AND person IN (?`
 )
 
 // ComparePage lists identified people with their delivery to Actito of an
-// integration, by key, from after one; an empty key is the start, an unknown
-// integration has no deliveries. One page is one reading of the database.
-func (e *Engine) ComparePage(ctx context.Context, k store.IntegrationKey, after []byte, limit int) ([]*store.Compared, error) {
+// integration, by key, between two; an unknown integration has no deliveries. One
+// page is one reading of the database.
+func (e *Engine) ComparePage(ctx context.Context, k store.IntegrationKey, between store.Keys, limit int) ([]*store.Compared, error) {
 	tx, err := e.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return nil, classify(err)
 	}
 	defer tx.Rollback() // nothing was written
-	rows, err := tx.QueryContext(ctx, comparePageSQL, k.ID, k.Organization, blob(after), limit)
+	rows, err := tx.QueryContext(ctx, comparePageSQL, k.ID, k.Organization, blob(between.After), between.End(), limit)
 	if err != nil {
 		return nil, classify(err)
 	}

@@ -255,8 +255,10 @@ func eraseAround(ctx context.Context, tx *sql.Tx, organization string, subjects 
 		if err := execAll(ctx, tx, []any{organization, s.Key[:]},
 			`UPDATE messages SET body = x'', interaction = '', reason = CASE WHEN state = 'sent' THEN '' ELSE '`+store.ErasedMessage+`' END,
 				ended_at = CASE WHEN state = 'pending' THEN next_at ELSE ended_at END, state = CASE WHEN state = 'pending' THEN 'dropped' ELSE state END
-				WHERE organization = ?1 AND person = ?2`,
-			`DELETE FROM held_rows WHERE organization = ?1 AND person = ?2`); err != nil {
+				WHERE organization = ?1 AND person = ?2`); err != nil {
+			return err
+		}
+		if err := eraseHeld(ctx, tx, organization, s.Key); err != nil {
 			return err
 		}
 	}

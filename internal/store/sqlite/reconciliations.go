@@ -13,16 +13,19 @@ const (
 	startReconciliationSQL = `INSERT INTO reconciliations (` + store.ReconciliationColumns + `) SELECT ?1, ?2, ?3, 1, ?4, ?5
 		WHERE EXISTS (SELECT 1 FROM integrations WHERE organization = ?1 AND id = ?2)`
 	selectReconciliations = `SELECT ` + store.ReconciliationColumns + ` FROM reconciliations WHERE `
-	heldRowsSQL           = `SELECT person, cells FROM held_rows WHERE organization = ? AND integration = ? AND run = ? AND person > ? ORDER BY person LIMIT ?`
-	forgetHeldSQL         = `DELETE FROM held_rows WHERE organization = ?1 AND integration = ?2 AND (run, person) IN
-		(SELECT run, person FROM held_rows WHERE organization = ?1 AND integration = ?2 AND run <> ?3 LIMIT ?4)`
+	stageHeldSQL          = `INSERT INTO held_blocks (organization, integration, run, slice, number, rows) VALUES (?, ?, ?, ?, ?, ?)`
+	heldRowsSQL           = `SELECT rows FROM held_blocks WHERE organization = ? AND integration = ? AND run = ? AND slice = ? ORDER BY number`
+	heldOfSQL             = `SELECT integration, run, number, rows FROM held_blocks WHERE organization = ? AND slice = ?`
+	forgetHeldSQL         = `DELETE FROM held_blocks WHERE organization = ?1 AND integration = ?2 AND (run, slice, number) IN
+		(SELECT run, slice, number FROM held_blocks WHERE organization = ?1 AND integration = ?2 AND run <> ?3 LIMIT ?4)`
 	learnSQL = `INSERT INTO deliveries (organization, integration, target, person, state, class, consent_at, due_at, updated_at, known)
 		VALUES (?, ?, 'actito', ?, 'synced', 2, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET known = excluded.known`
 	readSQL = `UPDATE deliveries SET readback = max(readback, 1), readback_at = ? WHERE ` + oneDelivery + ` AND state = 'synced'`
 )
 
-// StartReconciliation stores a new one in the place of those that are not done,
-// with the record of the change. NotFound if there is no such integration.
+// StartReconciliation stores a new one, with the record of the change, in the place
+// of those that are not done, by an export or by reads as it is itself. NotFound if
+// there is no such integration.
 func (e *Engine) StartReconciliation(ctx context.Context, r *store.Reconciliation, changes ...store.Change) error {
 	body, err := store.ToJSON(r)
 	if err != nil {
@@ -30,7 +33,7 @@ func (e *Engine) StartReconciliation(ctx context.Context, r *store.Reconciliatio
 	}
 	err = e.inTx(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE reconciliations SET state = 'replaced', version = version + 1
-			WHERE organization = ? AND integration = ? AND state IN ('loading', 'comparing')`, r.Organization, r.ID); err != nil {
+			WHERE organization = ?1 AND integration = ?2 AND state IN ('loading', 'comparing', 'reading') AND (state = 'reading') = ?3`, r.Organization, r.ID, r.ByReads()); err != nil {
 			return err
 		}
 		res, err := tx.ExecContext(ctx, startReconciliationSQL, r.Organization, r.ID, r.RunID[:], string(r.State), body)
@@ -40,7 +43,7 @@ func (e *Engine) StartReconciliation(ctx context.Context, r *store.Reconciliatio
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, consent.Errorf(consent.NotFound, "sqlite.StartReconciliation", "no such integration"))
 		}
-		_, err = tx.ExecContext(ctx, `DELETE FROM reconciliations WHERE organization = ?1 AND integration = ?2 AND id <
+		_, err = tx.ExecContext(ctx, `DELETE FROM reconciliations WHERE organization = ?1 AND integration = ?2 AND state <> 'reading' AND id <
 			(SELECT id FROM reconciliations WHERE organization = ?1 AND integration = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)`, r.Organization, r.ID, store.MostReconciliations-1)
 		if err != nil {
 			return err
@@ -75,15 +78,15 @@ func (e *Engine) Reconciling(ctx context.Context) ([]*store.Reconciliation, erro
 // StageHeld keeps rows of the export, the last of a person, together with how far
 // the reconciliation is; Conflict if it was changed meanwhile.
 func (e *Engine) StageHeld(ctx context.Context, r *store.Reconciliation, rows []store.HeldRow) error {
+	number := r.Version // of the reconciliation before: it grows with each part
 	return e.saveReconciliation(ctx, r, func(tx *sql.Tx) error {
-		stage, err := tx.PrepareContext(ctx, `INSERT INTO held_rows (organization, integration, run, person, cells) VALUES (?, ?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET cells = excluded.cells`)
+		stage, err := tx.PrepareContext(ctx, stageHeldSQL)
 		if err != nil {
 			return err
 		}
 		defer stage.Close() //nolint:errcheck // it ends with the transaction
-		for i := range rows {
-			if _, err := stage.ExecContext(ctx, r.Organization, r.ID, r.RunID[:], rows[i].Person[:], rows[i].Cells); err != nil {
+		for _, b := range store.HeldBlocks(rows) {
+			if _, err := stage.ExecContext(ctx, r.Organization, r.ID, r.RunID[:], int64(b.Slice), number, b.Rows); err != nil {
 				return err
 			}
 		}
@@ -91,9 +94,37 @@ func (e *Engine) StageHeld(ctx context.Context, r *store.Reconciliation, rows []
 	})
 }
 
-// HeldRows lists the rows of a reconciliation by person, from after one.
-func (e *Engine) HeldRows(ctx context.Context, r *store.Reconciliation, after []byte, limit int) ([]store.HeldRow, error) {
-	return query(ctx, e.read, store.ScanHeldRow, heldRowsSQL, r.Organization, r.ID, r.RunID[:], blob(after), limit)
+// HeldRows lists the rows of one of store.HeldSlices of a reconciliation, by
+// person.
+func (e *Engine) HeldRows(ctx context.Context, r *store.Reconciliation, slice int) ([]store.HeldRow, error) {
+	blocks, err := query(ctx, e.read, func(row store.Row) (b []byte, err error) { return b, row.Scan(&b) },
+		heldRowsSQL, r.Organization, r.ID, r.RunID[:], slice)
+	if err != nil {
+		return nil, err
+	}
+	return store.HeldRows(blocks)
+}
+
+// eraseHeld erases a person's rows of exports that are being compared.
+func eraseHeld(ctx context.Context, tx *sql.Tx, organization string, person store.PersonKey) error {
+	blocks, err := query(ctx, tx, store.ScanStoredHeld, heldOfSQL, organization, store.HeldSliceOf(person))
+	if err != nil {
+		return err
+	}
+	for _, b := range blocks {
+		rest, had, err := store.WithoutHeld(b.Rows, person)
+		if err != nil {
+			return err
+		}
+		if !had {
+			continue
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE held_blocks SET rows = ? WHERE organization = ? AND integration = ? AND run = ? AND slice = ? AND number = ?`,
+			blob(rest), organization, b.Integration, b.Run, store.HeldSliceOf(person), b.Number); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // SaveReconciliation stores how far one is together with what follows from it;

@@ -129,7 +129,7 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"Backlogs, whose":         {nextInOrganizationSQL, "SEARCH inbox USING PRIMARY KEY (organization>?)"},
 		"Backlogs":                {laneEndsSQL, "SEARCH inbox USING PRIMARY KEY (organization=? AND lane=?)"},
 		"loadSubject":             {loadSubjectSQL, "SEARCH people USING PRIMARY KEY (organization=? AND person=?)"},
-		"ComparePage, people":     {comparePageSQL, "SEARCH p USING PRIMARY KEY (organization=? AND person>?)"},
+		"ComparePage, people":     {comparePageSQL, "SEARCH p USING PRIMARY KEY (organization=? AND person>? AND person<?)"},
 		"ComparePage, deliveries": {comparePageSQL, "SEARCH d USING PRIMARY KEY (organization=? AND integration=? AND target=? AND person=?) LEFT-JOIN"},
 		"ComparePage, users":      {linkedUsersSQL + `)`, "SEARCH people USING PRIMARY KEY (organization=? AND person=?)"},
 		"PeopleOf":                {peopleOfSQL, "SEARCH l USING PRIMARY KEY (organization=? AND entity=?)"},

@@ -18,7 +18,7 @@ func catchUpKept(b *bench) {
 	b.must(err)
 	b.same("none", none, store.CatchUp{Organization: acme})
 	c := store.CatchUp{
-		Organization: acme, Done: true, AliveAt: at(1), MissedAt: at(2), Away: true, Running: true, Reason: store.CatchUpAway, Since: at(3), Counted: true,
+		Organization: acme, Done: true, AliveAt: at(1), MissedAt: at(2), Away: true, Running: true, GoneAt: at(12), Reason: store.CatchUpAway, Since: at(3), Counted: true,
 		Regulation: "gdpr", Cursor: "c\x00\"", StartedAt: at(4), EndedAt: at(5), Users: 6, Changed: 7, Events: 8, Unreadable: 9, Failures: 10, LastError: "why", NextAt: at(11),
 	}
 	b.must(b.SaveCatchUp(b.Context(), &c, store.Change{Organization: acme, ID: store.NewID(), At: noon, By: "me", Action: "catch_up.asked"}))

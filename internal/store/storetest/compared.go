@@ -16,7 +16,7 @@ var compared = group{
 // page lists the keys of identified people.
 func (b *bench) page(organization string, after []byte, limit int) []store.PersonKey {
 	b.Helper()
-	page, err := b.ComparePage(b.Context(), store.IntegrationKey{Organization: organization}, after, limit)
+	page, err := b.ComparePage(b.Context(), store.IntegrationKey{Organization: organization}, store.Keys{After: after}, limit)
 	b.must(err)
 	var keys []store.PersonKey
 	for _, c := range page {
@@ -28,7 +28,7 @@ func (b *bench) page(organization string, after []byte, limit int) []store.Perso
 // compare gives one person of a page that holds everybody.
 func (b *bench) compare(k store.IntegrationKey, id string) *store.Compared {
 	b.Helper()
-	page, err := b.ComparePage(b.Context(), k, nil, 100)
+	page, err := b.ComparePage(b.Context(), k, store.Keys{}, 100)
 	b.must(err)
 	for _, c := range page {
 		if c.Person.OrganizationUserID == id {
@@ -46,7 +46,7 @@ func comparedWhole(b *bench) {
 	b.accept(acme, as(event("e1", at(-9), yes("p")), "ana", "d1"), as(event("e2", at(-8), no("q")), "", "d1"), as(event("e3", at(-8), no("q")), "", "d2"))
 	ana := b.compare(k, "ana")
 	b.same("due", []any{ana.State, ana.Closing(), len(ana.Known.Subscriptions)}, []any{store.Pending, true, 0})
-	page, err := b.ComparePage(b.Context(), k, nil, 100)
+	page, err := b.ComparePage(b.Context(), k, store.Keys{}, 100)
 	b.must(err)
 	b.same("everybody once", len(page), 1)
 	b.same("what a linked Didomi user says", len(ana.Person.View().Choices), 2)

@@ -121,7 +121,7 @@ type Mailing interface {
 // People is what explaining and comparing people asks.
 type People interface {
 	Person(ctx context.Context, organization string, key store.PersonKey) (*store.Person, error)
-	ComparePage(ctx context.Context, k store.IntegrationKey, after []byte, limit int) ([]*store.Compared, error)
+	ComparePage(ctx context.Context, k store.IntegrationKey, between store.Keys, limit int) ([]*store.Compared, error)
 	Delivery(ctx context.Context, k store.DeliveryKey) (*store.Delivery, error)
 	DeliveriesOf(ctx context.Context, organization string, p store.PersonKey) ([]*store.Delivery, error)
 	MessagesOf(ctx context.Context, organization string, p store.PersonKey, limit int) ([]*store.Message, error)
@@ -234,7 +234,7 @@ type Importing interface {
 	Reconciliations(ctx context.Context, k store.IntegrationKey, limit int) ([]*store.Reconciliation, error)
 	Reconciling(ctx context.Context) ([]*store.Reconciliation, error)
 	StageHeld(ctx context.Context, r *store.Reconciliation, rows []store.HeldRow) error
-	HeldRows(ctx context.Context, r *store.Reconciliation, after []byte, limit int) ([]store.HeldRow, error)
+	HeldRows(ctx context.Context, r *store.Reconciliation, slice int) ([]store.HeldRow, error)
 	SaveReconciliation(ctx context.Context, r *store.Reconciliation, s store.ReconciliationStep) error
 	ForgetHeld(ctx context.Context, k store.IntegrationKey, keep store.ID, limit int) (more bool, err error)
 }

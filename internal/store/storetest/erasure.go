@@ -141,8 +141,12 @@ func erasedRetold(b *bench) {
 	b.same("it holds, and no more", b.says(acme, "ana"), []string{"-p"})
 	b.same("it is due", b.delivery(k, "ana").Class, store.BackfilledRefusal)
 	b.same("old again", b.retold(store.Imported, as(event("e21", at(-9), no("q"), yes("r")), "ana", "d1")), []consent.Outcome{consent.Superseded})
+	again := erasedAt.Add(consent.MaxAhead + time.Minute)
+	b.same("a consent of after it", b.retold(store.Fetched, event("e23", again, yes("s"))), []consent.Outcome{applied})
+	b.same("it holds", b.says(acme, "ana"), []string{"-p", "s"})
+	b.same("changed after it", b.retold(store.Imported, typed(event("e24", at(-9), yes("t")), consent.EventUpdated, again)), []consent.Outcome{consent.Superseded})
 	b.same("told at once", b.acme(event("e22", b.now(), yes("q"))), []consent.Outcome{applied})
-	b.same("all", b.says(acme, "ana"), []string{"-p", "q"})
+	b.same("all", b.says(acme, "ana"), []string{"-p", "q", "s"})
 }
 
 func erasedAround(b *bench) {
@@ -175,7 +179,7 @@ func erasedAround(b *bench) {
 	refused, err := b.ImportRefusals(b.Context(), i.ImportKey, store.RefusalCursor{}, 10)
 	b.must(err)
 	b.same("refusals", []string{refused[0].Reason, refused[1].Reason}, []string{store.ErasedRefusal, "user.bob is no user"})
-	b.same("rows", b.staged(r, nil, 10), []store.HeldRow{bob})
+	b.same("rows", b.staged(r), []store.HeldRow{bob})
 	got, err := b.Reconciliation(b.Context(), k, r.RunID)
 	b.must(err)
 	b.same("examples", got.Report.Examples, of[1:])
