@@ -45,7 +45,7 @@ func files(where []string) string {
 func way(a *Assumption) string {
 	var ways []string
 	if a.How != "" {
-		ways = append(ways, "`doctor --live`: "+a.How)
+		ways = append(ways, "`doctor --live`: "+strings.TrimSpace(a.How))
 	}
 	if a.ByHand != "" {
 		ways = append(ways, "By hand: "+a.ByHand)
