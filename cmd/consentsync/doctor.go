@@ -16,8 +16,12 @@ import (
 	"consentsync/internal/doctor"
 )
 
+// unchecked are the settings of serve, without the check that keeps it from
+// starting: what they lack is a finding.
+type unchecked app.Config
+
 type doctorCommand struct {
-	app.Config
+	unchecked
 	URL          string `help:"Address of the running server. Without it the one that --listen names is asked, and if none answers there, all is looked at from here." placeholder:"URL" env:"CONSENTSYNC_URL" name:"url"`
 	Organization string `help:"Look at the integrations of this organization alone." env:"CONSENTSYNC_ORGANIZATION"`
 	Integration  string `help:"Look at this integration alone." placeholder:"ID" env:"CONSENTSYNC_INTEGRATION"`
@@ -34,8 +38,7 @@ func (doctorCommand) Help() string {
 		"Nothing is changed, and no secret is printed. Ends with code 1 if something failed or an assumption is refuted, else with 0. docs/doctor.md tells more."
 }
 
-// Validate is called by the parser. What is wrong with the settings of serve is a
-// finding.
+// Validate is called by the parser.
 func (d *doctorCommand) Validate() error {
 	if d.URL != "" {
 		if err := (&remote{URL: d.URL}).checkURL(); err != nil {
@@ -59,8 +62,9 @@ func (d *doctorCommand) ask() doctor.Ask {
 
 // Run looks at the installation and prints what it finds.
 func (d *doctorCommand) Run(ctx context.Context, std streams) error {
-	complete(&d.Config)
-	r, err := d.look(ctx, std)
+	cfg := app.Config(d.unchecked)
+	complete(&cfg)
+	r, err := d.look(ctx, std, cfg)
 	if err != nil {
 		return err
 	}
@@ -79,14 +83,14 @@ func (d *doctorCommand) Run(ctx context.Context, std streams) error {
 	return err
 }
 
-func (d *doctorCommand) look(ctx context.Context, std streams) (*doctor.Report, error) {
+func (d *doctorCommand) look(ctx context.Context, std streams, cfg app.Config) (*doctor.Report, error) {
 	ask := d.ask()
 	if d.File != "" {
 		name, body, err := readFile(d.File, std.in)
 		if err != nil {
 			return nil, err
 		}
-		r, err := app.ExamineFile(ctx, d.Config, body, ask)
+		r, err := app.ExamineFile(ctx, cfg, body, ask)
 		if err != nil {
 			return nil, inFile(name, err)
 		}
@@ -99,7 +103,7 @@ func (d *doctorCommand) look(ctx context.Context, std streams) (*doctor.Report, 
 	if asked == nil {
 		return r, nil
 	}
-	r, err := app.Examine(ctx, d.Config, ask)
+	r, err := app.Examine(ctx, cfg, ask)
 	switch {
 	case errors.Is(err, app.ErrServed):
 		r.Add(doctor.Bad("server", "one runs on the data directory, and cannot be asked: "+asked.Error(), "Give its address with --url."))
