@@ -36,7 +36,7 @@ func (s *Service) Examine(ctx context.Context, ask doctor.Ask, r *doctor.Report)
 	left, asked, before := 0, 0, store.IntegrationKey{}
 	for {
 		page, err := s.Store.AllIntegrations(ctx, before, examinePage)
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			return err
 		}
 		for _, i := range page {
