@@ -107,6 +107,9 @@ func (c *client) send(ctx context.Context, method, path string, body io.Reader, 
 	return at, nil
 }
 
+// errNoServer says that nothing answers.
+var errNoServer = errors.New("no server can be reached")
+
 func (c *client) unreachable(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
@@ -115,7 +118,7 @@ func (c *client) unreachable(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		why = u.Err // without the address, which stands in the sentence already
 	}
-	return fmt.Errorf("no server can be reached at %s: %w. Is it running? Its address goes into --url or CONSENTSYNC_URL", c.url, why)
+	return fmt.Errorf("%w at %s: %w. Is it running? Its address goes into --url or CONSENTSYNC_URL", errNoServer, c.url, why)
 }
 
 // stranger is the error of an answer that consentsync would not give.

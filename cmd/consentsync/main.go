@@ -23,6 +23,7 @@ var (
 
 type commands struct {
 	Serve       serveCommand       `cmd:"" help:"Take webhooks of Didomi and deliver to Actito."`
+	Doctor      doctorCommand      `cmd:"" help:"Say what is wrong with an installation and what to do, whether its server runs or not."`
 	Status      statusCommand      `cmd:"" help:"Show what is due on a running server, and how it goes."`
 	Apply       applyCommand       `cmd:"" help:"Make an integration what a file says, after showing what would differ and follow."`
 	Simulate    simulateCommand    `cmd:"" help:"Say what an integration would make of events in a file, with neither a server nor Actito."`

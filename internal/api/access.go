@@ -63,6 +63,7 @@ var everywhere = map[string]accounts.Role{
 	"GET /v1/licences":                           accounts.Viewer,
 	"GET /v1/keys":                               accounts.Administrator,
 	"POST /v1/keys/rotate":                       accounts.Administrator,
+	"POST /v1/doctor":                            accounts.Administrator,
 }
 
 // admit tells who calls, if they may: Unauthorized for who is nobody, NotFound

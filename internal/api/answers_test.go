@@ -17,9 +17,12 @@ import (
 	"consentsync/internal/accounts"
 	"consentsync/internal/api"
 	"consentsync/internal/api/apitest"
+	"consentsync/internal/assumption"
 	"consentsync/internal/auth"
 	"consentsync/internal/consent"
+	"consentsync/internal/doctor"
 	"consentsync/internal/events"
+	"consentsync/internal/incoming"
 	"consentsync/internal/reply"
 	"consentsync/internal/store"
 )
@@ -197,6 +200,15 @@ func setup(t *testing.T) (url string) {
 	mux := http.NewServeMux()
 	(&api.API{
 		Store: fake, Accounts: accounts.New(fake, time.Now), Events: &events.Service{Store: fake, Hasher: store.NewHasher([]byte("key"))}, Admin: admin, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		Doctor: func(_ context.Context, ask doctor.Ask) (*doctor.Report, error) {
+			if fields := ask.Problems(); fields != nil {
+				return nil, incoming.Refuse(consent.Invalid, fields)
+			}
+			r := doctor.New(1, "v1", "server")
+			r.Add(doctor.Fine("disk", "there is room"), doctor.Unseen("integrations", "none", "make one"))
+			r.Look("i", []assumption.Checked{{ID: "actito.token", Assumed: "a", Sure: assumption.SeenInCode, Result: assumption.Refuted, Seen: "b", Do: "c"}})
+			return r, nil
+		},
 	}).Register(mux)
 	mux.Handle("POST /oauth/token", &auth.Endpoint{Clients: fake, Tokens: auth.NewTokens([]byte("key"), time.Hour, time.Now)})
 	server := httptest.NewServer(mux)
@@ -312,6 +324,11 @@ func TestAnswersFitTheDocument(t *testing.T) {
 		{"POST", integrations + "/nope/resume", `{"approve_grants":1}`, "admin", 404},
 		{"POST", integrations + "/nope/refresh", "", "admin", 404},
 		{"POST", integrations + "/nope/replay", "{}", "admin", 404},
+		{"POST", "/v1/doctor", `{"live":true,"integration_id":"i","write_to":"w"}`, "admin", 200},
+		{"POST", "/v1/doctor", "", "admin", 200},
+		{"POST", "/v1/doctor", `{"live":true,"write_to":"w"}`, "admin", 400},
+		{"POST", "/v1/doctor", `{"alive":true}`, "admin", 400},
+		{"POST", "/v1/doctor", "", "csk_viewer.k", 403},
 		{"GET", "/v1/licences", "", "admin", 200},
 		{"GET", "/v1/licences?limit=1", "", "admin", 200},
 		{"GET", "/v1/licences?limit=0", "", "admin", 400},

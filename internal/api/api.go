@@ -19,6 +19,7 @@ import (
 	"consentsync/internal/auth"
 	"consentsync/internal/backfill"
 	"consentsync/internal/changes"
+	"consentsync/internal/doctor"
 	"consentsync/internal/emailing"
 	"consentsync/internal/events"
 	"consentsync/internal/incoming"
@@ -51,6 +52,8 @@ type API struct {
 	Reconciler   *backfill.Reconciler
 	Audit        *audit.Service
 	Keys         *auth.Rotator
+	// Doctor looks at the whole installation.
+	Doctor func(ctx context.Context, ask doctor.Ask) (*doctor.Report, error)
 	// PublicURL is where the server is reached; empty if that is not known.
 	PublicURL string
 	Log       *slog.Logger
@@ -85,6 +88,7 @@ func (a *API) Register(mux routes.Registrar) {
 		"GET /v1/licences":                           a.listLicences,
 		"GET /v1/keys":                               a.getKeys,
 		"POST /v1/keys/rotate":                       a.rotateKeys,
+		"POST /v1/doctor":                            a.examine,
 		"GET /v1/users/{organization_user_id}":       a.in(a.getUser),
 		"GET /v1/users/{organization_user_id}/trace": a.in(a.getTrace),
 

@@ -19,12 +19,14 @@ import (
 
 	"consentsync/internal/accounts"
 	"consentsync/internal/api"
+	"consentsync/internal/assumption"
 	"consentsync/internal/audit"
 	"consentsync/internal/auth"
 	"consentsync/internal/backfill"
 	"consentsync/internal/changes"
 	"consentsync/internal/consent"
 	"consentsync/internal/didomi"
+	"consentsync/internal/doctor"
 	"consentsync/internal/emailing"
 	"consentsync/internal/events"
 	"consentsync/internal/integration"
@@ -216,6 +218,9 @@ func TestSchemasHaveTheFieldsOfTheTypes(t *testing.T) {
 		{schemas["Keys"], auth.KeysView{}},
 		{inner(schemas["Keys"], "retired"), auth.RetiredKeyView{}},
 		{schemas["APIKey"], accounts.APIKeyView{}},
+		{schemas["Examination"], doctor.Report{}},
+		{schemas["Finding"], doctor.Finding{}},
+		{schemas["LookedAssumption"], doctor.Looked{}},
 		{schemas["User"], accounts.MemberView{}},
 		{schemas["Invitation"], accounts.InvitationView{}},
 		{schemas["Change"], changes.View{}},
@@ -398,6 +403,9 @@ func TestDocumentHoldsTheConstants(t *testing.T) {
 		{"Attribute.kind", schemas["Attribute"].Value.Properties["kind"].Value.Enum, words(consent.String, consent.Integer, consent.Decimal,
 			consent.Boolean, consent.Date, consent.Timestamp)},
 		{"Integration.status", schemas["Integration"].Value.Properties["status"].Value.Enum, words(store.Active, store.Paused, store.Suspended)},
+		{"Finding.status", schemas["Finding"].Value.Properties["status"].Value.Enum, words(doctor.OK, doctor.Warning, doctor.Failed, doctor.Unknown)},
+		{"LookedAssumption.sure", schemas["LookedAssumption"].Value.Properties["sure"].Value.Enum, words(assumption.Documented, assumption.Told, assumption.SeenInCode, assumption.Inferred, assumption.Guess)},
+		{"LookedAssumption.result", schemas["LookedAssumption"].Value.Properties["result"].Value.Enum, words(assumption.Confirmed, assumption.Refuted, assumption.Unknown)},
 		{"MessageState", schemas["MessageState"].Value.Enum, words(store.MessagePending, store.MessageInFlight, store.MessageSent, store.MessageFailed, store.MessageUnclear, store.MessageDropped)},
 		{"Message.origin", schemas["Message"].Value.Properties["origin"].Value.Enum, words(store.OfEvent, store.OfRequest, store.OfTest)},
 		{

@@ -182,7 +182,7 @@ func (a *App) wire(keys *auth.Keyring, rotator *auth.Rotator, admin *auth.Admin,
 	(&api.API{
 		Store: a.engine, Admin: admin, Accounts: users, Integrations: service, People: explainer, Events: history, Emails: emails,
 		Imports:  &backfill.Importer{Store: a.engine, Due: due, Changed: service.Changed, Now: a.engine.Clock},
-		CatchUps: catchUps, Reconciler: reconciler, Audit: proofs, Keys: rotator, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
+		CatchUps: catchUps, Reconciler: reconciler, Audit: proofs, Keys: rotator, Doctor: (&examiner{a.cfg, a.engine, service}).examine, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
 	}).Register(mux)
 	proxies, didomis, err := a.cfg.addresses()
 	if err != nil {

@@ -48,6 +48,8 @@ type engine interface {
 
 	UseHasher(h *store.Hasher)
 	Ping(ctx context.Context) error
+	// Inspect tells what the database says of itself.
+	Inspect(ctx context.Context) (*store.Inspection, error)
 	// Clock is the database's clock without asking it.
 	Clock() time.Time
 	// tend does until ctx ends what the engine needs done. heard is called when

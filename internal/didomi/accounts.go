@@ -24,3 +24,9 @@ func (a *Accounts) Client(baseURL, organization, key, secret string) *Client {
 		return NewClient(a.http, baseURL, organization, key, secret)
 	})
 }
+
+// Fresh gives a client of an account that shares nothing with the others: it
+// fetches a token of its own, which shows whether one can be had now.
+func (a *Accounts) Fresh(baseURL, organization, key, secret string) *Client {
+	return NewClient(a.http, baseURL, organization, key, secret)
+}

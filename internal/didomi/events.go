@@ -110,11 +110,8 @@ func (c *Client) createSingly(ctx context.Context, batch []outgoing, each []erro
 // withdrawal must not get lost over it. Where events cannot be read by the key
 // the answer has to be believed.
 func (c *Client) confirm(ctx context.Context, e outgoing) error {
-	req := call{
-		op:      createOp,
-		path:    "/consents/events/" + url.PathEscape(e.id) + "?organization_id=" + url.QueryEscape(c.organization),
-		private: []string{e.person},
-	}
+	req := c.eventCall(e.id)
+	req.private = []string{e.person}
 	err := c.tokens.Try(ctx, func(token string) error { return c.finish(ctx, req, token) })
 	switch {
 	case err == nil:
@@ -131,6 +128,11 @@ func (c *Client) confirm(ctx context.Context, e outgoing) error {
 		Kind: consent.Unclear, Op: createOp, RetryAfter: consent.RetryAfter(err), Err: err,
 		Message: "Didomi answers that the event exists, which could not be confirmed: " + consent.MessageOf(err),
 	}
+}
+
+// eventCall reads one event.
+func (c *Client) eventCall(id string) call {
+	return call{op: createOp, path: "/consents/events/" + url.PathEscape(id) + "?organization_id=" + url.QueryEscape(c.organization)}
 }
 
 // leave says of events that they were not sent, because of err.

@@ -88,6 +88,7 @@ var swept = map[string]struct{ least, body string }{
 	"GET /v1/licences":                           {platform, ""},
 	"GET /v1/keys":                               {platform, ""},
 	"POST /v1/keys/rotate":                       {platform, ""},
+	"POST /v1/doctor":                            {platform, `{"integration_id":"{id}"}`},
 	"POST /v1/organizations/{organization_id}/webhook-clients": {"administrator", ""},
 	"POST /v1/marketplace/integrations":                        {"administrator", `{"type_id":"actito"}`},
 	"GET /v1/marketplace/integrations":                         {"viewer", ""},

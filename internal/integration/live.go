@@ -16,21 +16,24 @@ import (
 // readTable reads the table from the live account. Errors name the setting
 // that is at fault.
 func (s *Service) readTable(ctx context.Context, in *input) (actito.Table, error) {
+	return tableOf(ctx, s.Accounts.Client(in.Properties.BaseURL, in.Authentication.PrivateAPIKey), in)
+}
+
+func tableOf(ctx context.Context, client *actito.Client, in *input) (actito.Table, error) {
 	p := in.Properties
-	client := s.Accounts.Client(p.BaseURL, in.Authentication.PrivateAPIKey)
 	table, err := client.Table(ctx, p.EntityID, p.TableName)
 	if err == nil {
 		return table, nil
 	}
 	switch consent.KindOf(err) {
 	case consent.NotFound, consent.Invalid:
-		return table, s.notFound(ctx, client, in, err)
+		return table, notFound(ctx, client, in, err)
 	}
 	return table, refusedAccount(err, p.BaseURL, "properties.table_name")
 }
 
 // notFound tells whether it is the entity or the table that does not exist.
-func (s *Service) notFound(ctx context.Context, client *actito.Client, in *input, cause error) error {
+func notFound(ctx context.Context, client *actito.Client, in *input, cause error) error {
 	p := in.Properties
 	entities, err := client.Entities(ctx)
 	if err == nil && !slices.ContainsFunc(entities, func(e actito.Entity) bool { return e.Name == p.EntityID }) {

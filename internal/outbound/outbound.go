@@ -192,6 +192,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, &exchangeError{err: err, connected: connected.Load()}
 	}
 	resp.Body = &answer{ReadCloser: resp.Body, cancel: cancel}
+	show(req, began, resp)
 	return resp, nil
 }
 

@@ -109,26 +109,12 @@ const oldest = 130000
 // inspect refuses a server that cannot do, and notes what its owner should
 // know.
 func (e *Engine) inspect(ctx context.Context) error {
-	var version int
-	var shown, encoding, commit, fsync string
-	if err := e.pool.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_setting('server_version'),
-		current_setting('server_encoding'), current_setting('synchronous_commit'), current_setting('fsync')`).
-		Scan(&version, &shown, &encoding, &commit, &fsync); err != nil {
+	var s settings
+	if err := e.pool.QueryRow(ctx, settingsSQL).Scan(&s.version, &s.shown, &s.encoding, &s.commit, &s.fsync); err != nil {
 		return err
 	}
-	if version < oldest {
-		return fmt.Errorf("the server is PostgreSQL %s; 13 or newer is needed", shown)
-	}
-	if encoding != "UTF8" {
-		return fmt.Errorf("the database has the encoding %s; make one with ENCODING 'UTF8'", encoding)
-	}
-	if commit == "off" {
-		e.warnings = append(e.warnings, "synchronous_commit is off: a crash of the database server loses webhooks that were acknowledged; set it to on for this database or role")
-	}
-	if fsync == "off" {
-		e.warnings = append(e.warnings, "fsync is off: a crash of the database's machine loses webhooks that were acknowledged, and perhaps the database")
-	}
-	return nil
+	e.warnings = s.weak()
+	return s.fit()
 }
 
 // Warnings tells what of the server's settings weakens what is promised.

@@ -192,6 +192,9 @@ func private(path string) error {
 	return f.Close()
 }
 
+// ErrInUse says that another process has the directory open.
+var ErrInUse = errors.New("in use by another consentsync process")
+
 // lockDirectory takes the directory for this process alone. The lock goes with
 // the process, however it ends.
 func lockDirectory(dir string) (*os.File, error) {
@@ -201,7 +204,7 @@ func lockDirectory(dir string) (*os.File, error) {
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		_ = f.Close()
-		return nil, fmt.Errorf("data directory %s is in use by another consentsync process", dir)
+		return nil, fmt.Errorf("data directory %s is %w", dir, ErrInUse)
 	}
 	return f, nil
 }
