@@ -83,7 +83,7 @@ func (e *Engine) AskRead(ctx context.Context, k store.DeliveryKey, changes ...st
 }
 
 // tracesSQL looks at the newest events of a person only.
-const tracesSQL = `SELECT trace FROM (SELECT trace, arrived_at FROM events WHERE organization = ? AND person = ? ORDER BY id DESC LIMIT ?)
+const tracesSQL = `SELECT trace FROM (SELECT trace, arrived_at FROM events INDEXED BY events_by_person WHERE organization = ? AND person = ? ORDER BY id DESC LIMIT ?)
 	WHERE arrived_at >= ? AND length(trace) > 0`
 
 // TracesOf gives where in traces a person's newest events were accepted, of those
