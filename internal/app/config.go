@@ -98,8 +98,8 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("%s: %w", flag, err)
 		}
 	}
-	if c.TracesRatio < 0 || c.TracesRatio > 1 {
-		return fmt.Errorf("--traces-ratio: must be above 0, and 1 at most")
+	if ratio := c.TracesRatio; c.Traces != "" && !(ratio > 0 && ratio <= 1) {
+		return fmt.Errorf("--traces-ratio: must be above 0, and 1 at most; leave out --traces for none")
 	}
 	if c.MasterKeyFile != "" && c.MasterKeyCommand != "" {
 		return fmt.Errorf("--master-key-command: stands for itself; leave out --master-key-file")

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -21,7 +20,7 @@ func (a *App) openTraces(ctx context.Context) (err error) {
 		return nil
 	}
 	a.traces, err = telemetry.NewTraces(ctx, telemetry.TraceOptions{
-		URL: a.cfg.Traces, Headers: a.cfg.TracesHeaders, Ratio: cmp.Or(a.cfg.TracesRatio, 1), Node: a.cfg.plainName(), Version: a.cfg.Version,
+		URL: a.cfg.Traces, Headers: a.cfg.TracesHeaders, Ratio: a.cfg.TracesRatio, Node: a.cfg.plainName(), Version: a.cfg.Version,
 		Client: outbound.New(outbound.Options{AllowPrivateNetworks: true, UserAgent: "consentsync", Timeout: 10 * time.Second}),
 		Log:    a.log, Counts: counts,
 	})

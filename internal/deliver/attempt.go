@@ -39,6 +39,9 @@ func (c *courier) attempt(ctx context.Context, j *job, now consent.Time) {
 	ctx, span := c.traced(ctx, "deliver", j.DeliveryKey, sinceOf(j.Delivery))
 	defer func() {
 		span.Set(slog.String("state", string(a.finish.State)), slog.Int("calls", len(a.finish.Calls)), slog.Int("attempts", a.finish.Attempts))
+		if s := a.finish.State; s == store.Waiting || s == store.Failed {
+			span.Fail(string(s))
+		}
 		span.End()
 	}()
 	if j.readOnly {

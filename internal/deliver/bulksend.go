@@ -56,6 +56,7 @@ func (c *courier) handOver(ctx context.Context, i *store.Integration, target Tar
 		execution, err = target.Bulk().Load(ctx, load.Columns, c.fileRows(ctx, load))
 		return err
 	})
+	failed(span, err)
 	c.metrics.loadStarted(err)
 	if err == nil {
 		load.State, load.Execution = store.LoadRunning, execution

@@ -153,6 +153,7 @@ func (c *courier) post(ctx context.Context, p *posting, now consent.Time) {
 		return // somebody was faster, or the lease went
 	}
 	interaction, err := p.send(ctx)
+	failed(span, err)
 	end := c.judgeMessage(ctx, p, err)
 	end.Interaction = interaction
 	call.AnsweredAt, call.Outcome, call.Detail = c.clock(), outcomeOf(err), string(p.Type)

@@ -156,6 +156,7 @@ func (c *courier) tellAll(ctx context.Context, i *store.Integration, didomi Dido
 	ctx, span := c.tellSpan(ctx, i, batch)
 	defer span.End()
 	each, err := didomi.Tell(ctx, events)
+	failed(span, err)
 	for _, t := range batch {
 		own := err
 		for n := range t.events {

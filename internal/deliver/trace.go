@@ -56,6 +56,13 @@ func (c *courier) tellSpan(ctx context.Context, i *store.Integration, batch []*t
 // due, or since the last call ended, whatever was earlier.
 func sinceOf(d *store.Delivery) consent.Time { return min(d.DueAt, d.UpdatedAt) }
 
+// failed says of a span how its call ended, if it failed.
+func failed(span *telemetry.Span, err error) {
+	if err != nil {
+		span.Fail(outcomeOf(err))
+	}
+}
+
 // logCall writes the line about a call. That of a load, or of a read because of
 // news, is about no one person, or nobody yet.
 func (c *courier) logCall(ctx context.Context, call store.Call) {

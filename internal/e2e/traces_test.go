@@ -22,7 +22,7 @@ import (
 func TestTraces(t *testing.T) {
 	t.Parallel()
 	collector := tracetest.New(t, nil)
-	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1}, func(c *app.Config) { c.Traces = collector.URL })
+	b := setup(t, simulator.ActitoOptions{CallsPerMinute: -1}, func(c *app.Config) { c.Traces, c.TracesRatio = collector.URL, 1 })
 	var told atomic.Bool
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		told.Store(told.Load() || r.Header.Get("Traceparent") != "")
