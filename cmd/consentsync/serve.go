@@ -28,6 +28,7 @@ func complete(c *app.Config) {
 	c.AdminToken = os.Getenv("CONSENTSYNC_ADMIN_TOKEN")
 	c.MasterKey = os.Getenv("CONSENTSYNC_MASTER_KEY")
 	c.OIDCClientSecret = os.Getenv("CONSENTSYNC_OIDC_CLIENT_SECRET")
+	c.TracesHeaders = os.Getenv("OTEL_EXPORTER_OTLP_HEADERS")
 	c.Notify.SMTPPassword = os.Getenv("CONSENTSYNC_NOTIFY_SMTP_PASSWORD")
 	c.Version, c.Commit = version, commit
 }

@@ -48,6 +48,7 @@ type App struct {
 	mux       routes.Mux
 	health    *health
 	metrics   *prometheus.Registry
+	traces    *telemetry.Traces // nil for none
 	first     string
 
 	stop   context.CancelFunc
@@ -67,6 +68,9 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (_ *App, err error
 			a.close()
 		}
 	}()
+	if err = a.openTraces(ctx); err != nil {
+		return nil, err
+	}
 	if a.engine, err = openEngine(ctx, cfg, log, a.metrics); err != nil {
 		return nil, err
 	}
@@ -133,7 +137,7 @@ func (a *App) wire(keys *auth.Keyring, rotator *auth.Rotator, admin *auth.Admin,
 	var catchUps *backfill.CatchUps
 	var reconciler *backfill.Reconciler
 	a.delivery = deliver.New(a.engine, targets, deliver.Options{
-		Node: a.cfg.nodeName(), Taken: func() { reprojector.Wake(); catchUps.Wake(); reconciler.Wake() }, Now: a.engine.Clock, Stale: a.cfg.ConfirmAfter, ReadbackDelay: a.cfg.ReadbackDelay, Log: a.log, Registerer: metrics,
+		Node: a.cfg.nodeName(), Taken: func() { reprojector.Wake(); catchUps.Wake(); reconciler.Wake() }, Traces: a.traces, Now: a.engine.Clock, Stale: a.cfg.ConfirmAfter, ReadbackDelay: a.cfg.ReadbackDelay, Log: a.log, Registerer: metrics,
 	})
 	due := func() {
 		a.delivery.Wake()
@@ -215,7 +219,7 @@ func (a *App) wire(keys *auth.Keyring, rotator *auth.Rotator, admin *auth.Admin,
 // serverOf makes the server of what mux answers.
 func (a *App) serverOf(mux *routes.Mux, proxies incoming.Addresses) *http.Server {
 	return &http.Server{
-		Handler:           incoming.Behind(proxies, telemetry.Requests(a.log, guard(mux, a.log))),
+		Handler:           incoming.Behind(proxies, telemetry.Requests(a.log, a.traces, guard(mux, a.log))),
 		ReadHeaderTimeout: cmp.Or(a.cfg.HeadTimeout, 10*time.Second), ReadTimeout: cmp.Or(a.cfg.ReadTimeout, 30*time.Second), WriteTimeout: 2 * time.Minute,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
@@ -287,7 +291,9 @@ func (a *App) Stop(ctx context.Context) error {
 	drained, late := within(drainTime, func() error {
 		a.committer.Close()
 		a.stop()
-		return errors.Join(a.tasks.Wait(), a.engine.Close())
+		ended := errors.Join(a.tasks.Wait(), a.engine.Close())
+		a.flushTraces()
+		return ended
 	})
 	return errors.Join(err, drained, late)
 }
@@ -314,6 +320,7 @@ func (a *App) close() {
 	if a.engine != nil {
 		_ = a.engine.Close()
 	}
+	a.flushTraces()
 }
 
 // Run serves until ctx ends, or until something without which it cannot serve

@@ -45,6 +45,8 @@ type Config struct {
 	OIDCIssuer           string        `help:"Address of an OpenID Connect provider through which people may sign in to the console. Needs --oidc-client-id and --public-url; the client's secret is CONSENTSYNC_OIDC_CLIENT_SECRET." placeholder:"URL" env:"CONSENTSYNC_OIDC_ISSUER" name:"oidc-issuer"`
 	OIDCClientID         string        `help:"Our client id at that provider." placeholder:"ID" env:"CONSENTSYNC_OIDC_CLIENT_ID" name:"oidc-client-id"`
 	OIDCName             string        `help:"What people call that provider." default:"single sign-on" placeholder:"NAME" env:"CONSENTSYNC_OIDC_NAME" name:"oidc-name"`
+	Traces               string        `help:"Address of a collector that takes OpenTelemetry traces by OTLP over HTTP, such as http://127.0.0.1:4318; headers that it wants are OTEL_EXPORTER_OTLP_HEADERS. (default: no traces)" placeholder:"URL" env:"CONSENTSYNC_TRACES"`
+	TracesRatio          float64       `help:"The part of all traces that is made, above 0 up to 1." default:"1" placeholder:"RATIO" env:"CONSENTSYNC_TRACES_RATIO" name:"traces-ratio"`
 	LogLevel             string        `help:"Least severe messages to log: debug, info, warn, error." default:"info" enum:"debug,info,warn,error" env:"CONSENTSYNC_LOG_LEVEL"`
 
 	Notify notify.Config `embed:"" prefix:"notify-"`
@@ -63,11 +65,12 @@ type Config struct {
 	Version string `kong:"-"`
 	Commit  string `kong:"-"`
 
-	// AdminToken, MasterKey and OIDCClientSecret are secrets: they come from the environment,
+	// AdminToken, MasterKey, OIDCClientSecret and TracesHeaders are secrets: they come from the environment,
 	// never from the command line, where others could see them.
 	AdminToken       string `kong:"-"`
 	MasterKey        string `kong:"-"`
 	OIDCClientSecret string `kong:"-"`
+	TracesHeaders    string `kong:"-"`
 }
 
 // Validate names the flag that cannot be used, and what to do.
@@ -94,6 +97,9 @@ func (c *Config) Validate() error {
 		if _, err := incoming.ParseAddresses(list); err != nil {
 			return fmt.Errorf("%s: %w", flag, err)
 		}
+	}
+	if ratio := c.TracesRatio; c.Traces != "" && !(ratio > 0 && ratio <= 1) {
+		return fmt.Errorf("--traces-ratio: must be above 0, and 1 at most; leave out --traces for none")
 	}
 	if c.MasterKeyFile != "" && c.MasterKeyCommand != "" {
 		return fmt.Errorf("--master-key-command: stands for itself; leave out --master-key-file")

@@ -56,8 +56,11 @@ func (b *bench) accept(ctx context.Context, r *report) (err error) {
 		progress("round %d: %.0f/s, with all merged %.0f/s, bare %.0f/s, ratio %.2f", n+1,
 			ours.perSecond[n], ours.sustained[n], bare.perSecond[n], ours.perSecond[n]/bare.perSecond[n])
 	}
-	r.peak, err = ours.peakMemory()
+	if r.peak, err = ours.peakMemory(); err != nil {
+		return err
+	}
 	r.ours, r.bare = ours.figures(), bare.figures()
+	r.steady, err = b.halfway(ctx, ours, bare)
 	return err
 }
 
@@ -142,10 +145,9 @@ func (b *bench) bare(ctx context.Context) (*side, error) {
 
 // measure adds a round, once what the other server left behind is on disk.
 func (s *side) measure(ctx context.Context, d time.Duration) error {
-	if err := wait(ctx, 2*time.Second); err != nil {
+	if err := s.settle(ctx); err != nil {
 		return err
 	}
-	unix.Sync()
 	before, err := s.used()
 	if err != nil {
 		return err
@@ -165,6 +167,13 @@ func (s *side) measure(ctx context.Context, d time.Duration) error {
 	s.perSecond = append(s.perSecond, r.perSecond)
 	s.latencies = append(s.latencies, r.latencies...)
 	s.cpu += after - before
+	return err
+}
+
+// settle waits until what another server left behind is on disk.
+func (s *side) settle(ctx context.Context) error {
+	err := wait(ctx, 2*time.Second)
+	unix.Sync()
 	return err
 }
 

@@ -30,7 +30,7 @@ func newLoad(target string, header http.Header, clients int, next func([]byte, *
 	return &load{
 		targets: []string{target}, header: header, clients: clients, next: next,
 		http: &http.Client{
-			Transport: &http.Transport{MaxIdleConnsPerHost: clients, MaxConnsPerHost: clients, DisableCompression: true},
+			Transport: &http.Transport{MaxIdleConnsPerHost: steadyClients * clients, MaxConnsPerHost: steadyClients * clients, DisableCompression: true},
 			Timeout:   30 * time.Second,
 		},
 	}

@@ -19,6 +19,7 @@ const (
 	leastRatio = 0.5
 	mostMemory = 150e6 // bytes
 	mostStart  = 500 * time.Millisecond
+	mostSlower = 3.0 // times the bare server's, the p99 of an answer at half of our maximum
 	mostCalls  = 150 // for 1,000 events of 100 people
 
 	leastOfBoth    = 0.95 // times as many webhooks of Actito's a second as of Didomi's: as many, within what rounds of one differ
@@ -39,6 +40,7 @@ const (
 // report is what was measured; what was not is zero.
 type report struct {
 	ours, bare           figures
+	steady               steady
 	peak                 int64
 	starts               []time.Duration // sorted
 	first, second, again counted
@@ -91,6 +93,7 @@ func (r *report) text(ctx context.Context, o options) string {
 		} {
 			line(x.name, short(x.ours), short(x.bare), fmt.Sprintf("%.2f", float64(x.ours)/float64(x.bare)), "", "")
 		}
+		r.steadyLine(line)
 		line("most resident memory under this load", fmt.Sprintf("%d MB", r.peak/1e6), "", "", fmt.Sprintf("under %d MB", int(mostMemory/1e6)), yes(r.peak < mostMemory))
 		start := r.starts[len(r.starts)/2]
 		line("start to ready, median of 3", short(start), "", "", "under "+short(mostStart), yes(start < mostStart))

@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -35,6 +36,14 @@ func profileOf(i *store.Integration, userID string) string {
 // attempt makes the calls of a job and records how they ended.
 func (c *courier) attempt(ctx context.Context, j *job, now consent.Time) {
 	a := &attempt{courier: c, job: j}
+	ctx, span := c.traced(ctx, "deliver", j.DeliveryKey, sinceOf(j.Delivery))
+	defer func() {
+		span.Set(slog.String("state", string(a.finish.State)), slog.Int("calls", len(a.finish.Calls)), slog.Int("attempts", a.finish.Attempts))
+		if s := a.finish.State; s == store.Waiting || s == store.Failed {
+			span.Fail(string(s))
+		}
+		span.End()
+	}()
 	if j.readOnly {
 		a.readAgain(ctx)
 		return
@@ -399,8 +408,7 @@ func (a *attempt) call(ctx context.Context, call store.Call, f func(context.Cont
 	}
 	a.finish.Calls = append(a.finish.Calls, call)
 	a.metrics.called(call.Operation, call.Outcome)
-	a.log.InfoContext(ctx, "call", "person", call.Person.String(), "integration", call.Integration, "operation", call.Operation,
-		"outcome", call.Outcome, "milliseconds", call.AnsweredAt.Sub(call.StartedAt).Milliseconds())
+	a.logCall(ctx, call)
 	return err
 }
 

@@ -49,7 +49,7 @@ func (c *courier) follow(ctx context.Context, i *store.Integration, target Targe
 		return wait, c.endLoad(ctx, load, store.LoadUnclear, "properties.etl_id was removed while a load was under way")
 	}
 	var result LoadResult
-	err := c.seated(ctx, "load_result", load.LoadID, func(ctx context.Context) (err error) {
+	err := c.seated(ctx, "load_result", load.IntegrationKey, load.LoadID, func(ctx context.Context) (err error) {
 		result, err = target.Bulk().Result(ctx, load.Execution)
 		return err
 	})

@@ -3,6 +3,7 @@ package deliver
 import (
 	"context"
 	"iter"
+	"log/slog"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/deliver/plan"
@@ -48,11 +49,14 @@ func (c *courier) handOver(ctx context.Context, i *store.Integration, target Tar
 	if err := c.store.SaveLoad(ctx, c.currentLease(), load); err != nil {
 		return err
 	}
+	ctx, span := c.tracedFor(ctx, "load", load.IntegrationKey, nil, slog.String("load", load.LoadID.String()), slog.Int64("people", load.People))
+	defer span.End()
 	var execution string
-	err := c.seated(ctx, "load", load.LoadID, func(ctx context.Context) (err error) {
+	err := c.seated(ctx, "load", load.IntegrationKey, load.LoadID, func(ctx context.Context) (err error) {
 		execution, err = target.Bulk().Load(ctx, load.Columns, c.fileRows(ctx, load))
 		return err
 	})
+	failed(span, err)
 	c.metrics.loadStarted(err)
 	if err == nil {
 		load.State, load.Execution = store.LoadRunning, execution

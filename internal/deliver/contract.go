@@ -51,6 +51,7 @@ type Store interface {
 	Loads
 	News
 	Messages
+	Traced
 }
 
 // Messages is what sending messages to people needs of the database.

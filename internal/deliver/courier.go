@@ -11,6 +11,7 @@ import (
 	"consentsync/internal/consent"
 	"consentsync/internal/deliver/plan"
 	"consentsync/internal/store"
+	"consentsync/internal/telemetry"
 )
 
 const (
@@ -29,6 +30,7 @@ type courier struct {
 	targets       Targets
 	log           *slog.Logger
 	metrics       *metrics
+	traces        *telemetry.Traces
 	now           func() time.Time
 	random        func() float64
 	stale         time.Duration
@@ -321,7 +323,7 @@ func defaultRandom() float64 { return rand.Float64() } //nolint:gosec // spreads
 // be under way at once. The next place is kept for it: where Actito is slow, all
 // places are taken by single calls, and a load is wanted most. id is what the
 // call is for.
-func (c *courier) seated(ctx context.Context, operation string, id store.ID, f func(ctx context.Context) error) error {
+func (c *courier) seated(ctx context.Context, operation string, k store.IntegrationKey, id store.ID, f func(ctx context.Context) error) error {
 	name := operation + " " + id.String()
 	c.mu.Lock()
 	c.wanted++
@@ -342,8 +344,12 @@ func (c *courier) seated(ctx context.Context, operation string, id store.ID, f f
 		c.mu.Unlock()
 		c.nudge()
 	}()
+	began := c.clock()
 	err := f(c.targets.Paced(ctx, c.budget().limiter.Wait, nil))
 	c.metrics.called(operation, outcomeOf(err))
+	c.logCall(ctx, store.Call{
+		Organization: k.Organization, Integration: k.ID, ID: id, Operation: operation, StartedAt: began, AnsweredAt: c.clock(), Outcome: outcomeOf(err),
+	})
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"consentsync/internal/store"
+	"consentsync/internal/telemetry"
 )
 
 // Options are the settings of an Engine; zero values mean the defaults.
@@ -30,6 +31,7 @@ type Options struct {
 	Random func() float64
 	// Taken is called when this node has begun to deliver for a licence.
 	Taken      func()
+	Traces     *telemetry.Traces // nil for none
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -241,7 +243,7 @@ func (e *Engine) start(ctx context.Context, l store.Lease) {
 		stale: e.opts.Stale, readbackDelay: e.opts.ReadbackDelay,
 		wake: make(chan struct{}, 1), spares: make(chan func(context.Context)), lease: l, health: make(map[store.IntegrationKey]*health),
 		loaders: make(map[store.IntegrationKey]*loader), listeners: make(map[store.IntegrationKey]*listener), busy: make(map[string]bool), node: e.opts.Node,
-		mailed: make(map[store.IntegrationKey]time.Time),
+		mailed: make(map[store.IntegrationKey]time.Time), traces: e.opts.Traces,
 	}
 	loop, stop := context.WithCancel(ctx)
 	calls, cut := context.WithCancel(context.WithoutCancel(ctx))

@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
+	"consentsync/internal/telemetry"
 )
 
 // errLater says that news cannot be looked into without waiting: for the
@@ -44,7 +46,12 @@ type inquiry struct {
 // cannot be looked into is tried again later, and holds up nothing else. The
 // errors are errLater, and those that concern all news.
 func (q *inquiry) settle(ctx context.Context) error {
+	ctx, span := q.tracedFor(ctx, "hear", q.news.IntegrationKey, []telemetry.Place{q.news.Trace}, slog.String("news", q.news.NewsID.String()))
+	defer span.End()
 	heard, err := q.guarded(ctx)
+	for i := range heard.Statements {
+		heard.Statements[i].Trace = telemetry.PlaceOf(ctx)
+	}
 	if errors.Is(err, errLater) {
 		return err
 	}
@@ -187,7 +194,7 @@ func (q *inquiry) read(ctx context.Context) error {
 		return errLater
 	}
 	var held Held
-	err := q.seated(ctx, "read", q.news.NewsID, func(ctx context.Context) (err error) {
+	err := q.seated(ctx, "read", q.news.IntegrationKey, q.news.NewsID, func(ctx context.Context) (err error) {
 		if q.readAt, err = q.store.Now(ctx); err != nil {
 			return err
 		}

@@ -142,6 +142,8 @@ func (c *courier) post(ctx context.Context, p *posting, now consent.Time) {
 	call := store.Call{
 		Organization: p.Organization, Person: p.Person, ID: store.NewID(), Integration: p.Integration, Operation: operationMail, StartedAt: now,
 	}
+	ctx, span := c.traced(ctx, operationMail, store.DeliveryKey{Organization: p.Organization, Integration: p.Integration, Person: p.Person}, p.CreatedAt)
+	defer span.End()
 	for _, a := range p.letter.Attributes {
 		call.Attributes = append(call.Attributes, a.Name)
 	}
@@ -157,6 +159,7 @@ func (c *courier) post(ctx context.Context, p *posting, now consent.Time) {
 		return // somebody was faster, or the lease went
 	}
 	interaction, err := p.send(ctx)
+	failed(span, err)
 	end := c.judgeMessage(ctx, p, err)
 	end.Interaction = interaction
 	call.AnsweredAt, call.Outcome, call.Detail = c.clock(), outcomeOf(err), string(p.Type)
@@ -166,7 +169,7 @@ func (c *courier) post(ctx context.Context, p *posting, now consent.Time) {
 	end.Call = call
 	c.metrics.called(operationMail, call.Outcome)
 	c.metrics.messages.WithLabelValues(string(end.State)).Inc()
-	c.log.InfoContext(ctx, "message", "person", p.Person.String(), "integration", p.Integration, "type", string(p.Type),
+	c.log.InfoContext(ctx, "message", "organization", p.Organization, "integration", p.Integration, "person", p.Person.String(), "message", p.ID.String(), "type", string(p.Type),
 		"outcome", call.Outcome, "state", string(end.State), "milliseconds", call.AnsweredAt.Sub(call.StartedAt).Milliseconds())
 	// A definite answer is worth recording though the calls were cut.
 	lease := c.currentLease()

@@ -160,7 +160,10 @@ func (c *courier) tellAll(ctx context.Context, i *store.Integration, didomi Dido
 	for _, t := range batch {
 		events = append(events, t.events...)
 	}
+	ctx, span := c.tellSpan(ctx, i, batch)
+	defer span.End()
 	each, err := c.askDidomi(ctx, didomi, events)
+	failed(span, err)
 	for _, t := range batch {
 		own := err
 		for n := range t.events {
@@ -191,6 +194,7 @@ func (c *courier) finishTelling(ctx context.Context, i *store.Integration, t *te
 	now := c.clock()
 	t.call.AnsweredAt, t.call.Outcome = now, outcomeOf(err)
 	c.metrics.called("tell", t.call.Outcome)
+	c.logCall(ctx, t.call)
 	f := store.Finish{DeliveryKey: t.DeliveryKey, Version: t.Version, State: store.Synced, Class: t.Class, Known: t.Known}
 	if err == nil {
 		f.Known = f.Known.Confirm(t.known, now)

@@ -90,6 +90,8 @@ func (a *Actito) take(w http.ResponseWriter, r *http.Request) (told, error) {
 	if len(news) == 0 && unread != nil {
 		return told{}, unread
 	}
+	ctx, span := telemetry.Within(r.Context(), "accept", slog.String("organization", i.Organization), slog.String("integration", i.ID))
+	defer span.End()
 	batch := make([]store.News, 0, len(news))
 	for _, n := range news {
 		batch = append(batch, store.News{
@@ -97,11 +99,12 @@ func (a *Actito) take(w http.ResponseWriter, r *http.Request) (told, error) {
 			Canonical: append([]byte(n.Event+" "), n.Canonical...),
 			Told: store.Told{
 				ProfileID: n.ProfileID, Keys: keysOf(n.Keys, i.Settings.Properties.UserUniqueKey), Subscriptions: n.Subscriptions,
-				Created: n.Event == actito.WebhookCreate,
+				Created: n.Event == actito.WebhookCreate, Trace: telemetry.PlaceOf(ctx),
 			},
 		})
 	}
-	if err := a.committer.Hear(r.Context(), batch); err != nil {
+	if err := a.committer.Hear(ctx, batch); err != nil {
+		span.Fail(consent.KindOf(err).String())
 		return told{}, err
 	}
 	t := told{Status: "accepted", Told: len(batch)}

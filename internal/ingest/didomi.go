@@ -87,7 +87,15 @@ func (d *Didomi) accept(w http.ResponseWriter, r *http.Request, organization str
 		return store.Receipt{}, err
 	}
 	in.Live = true
-	return d.committer.Accept(r.Context(), in)
+	ctx, span := telemetry.Within(r.Context(), "accept", slog.String("organization", organization), slog.String("type", string(in.Message.Type)))
+	defer span.End()
+	in.Trace = telemetry.PlaceOf(ctx)
+	receipt, err := d.committer.Accept(ctx, in)
+	if err != nil {
+		span.Fail(consent.KindOf(err).String())
+	}
+	span.Set(slog.String("outcome", string(receipt.Outcome)))
+	return receipt, err
 }
 
 func (d *Didomi) authorize(r *http.Request, organization string) error {

@@ -24,8 +24,10 @@ type Inbox interface {
 }
 
 const (
-	// mostMerged bounds a transaction, which other writers wait for.
-	mostMerged = 128
+	// mostMerged bounds a transaction, which other writers wait for: whatever is
+	// accepted meanwhile is answered that much later. A merge does not wait for the
+	// disk, so larger ones would gain little.
+	mostMerged = 32
 	// leastMerged is how many are merged at once in a rush, so that accepting
 	// waits for a few milliseconds at most.
 	leastMerged = 16

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"consentsync/internal/consent"
+	"consentsync/internal/telemetry"
 )
 
 // Options are the settings of a client. The zero value is the strict one.
@@ -159,6 +160,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			}
 			return nil, &exchangeError{err: err}
 		}
+		telemetry.Happened(ctx, "the budget allows it")
 	}
 	var connected atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{

@@ -4,14 +4,17 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"log/slog"
 	"net/http"
+	"strconv"
 
 	"consentsync/internal/consent"
+	"consentsync/internal/telemetry"
 )
 
 // Request is one call to an API that speaks JSON.
 type Request struct {
-	Op            string // names the call in errors
+	Op            string // names the call in errors and traces
 	Method, URL   string
 	Authorization string    // none when empty
 	Accept        string    // application/json when empty
@@ -20,7 +23,7 @@ type Request struct {
 	ContentType   string    // of the body; application/json when empty
 }
 
-// Send makes a call and gives its answer, whatever the status; the caller closes
+// Send makes a call, in a span of its own within that of ctx, and gives its answer, whatever the status; the caller closes
 // it. The error is Unauthorized when the URL cannot be read, Transient when the
 // call was not sent or is a GET, which changes nothing, and otherwise Unclear.
 func Send(ctx context.Context, hc *http.Client, r Request) (*http.Response, error) {
@@ -38,14 +41,21 @@ func Send(ctx context.Context, hc *http.Client, r Request) (*http.Response, erro
 	if r.Authorization != "" {
 		req.Header.Set("Authorization", r.Authorization)
 	}
-	resp, err := hc.Do(req)
+	ctx, span := telemetry.Call(ctx, r.Op, slog.String("http.request.method", r.Method), slog.String("server.address", req.URL.Hostname()))
+	defer span.End()
+	resp, err := hc.Do(req.WithContext(ctx))
 	if err == nil {
+		span.Set(slog.Int("http.response.status_code", resp.StatusCode))
+		if resp.StatusCode >= http.StatusBadRequest {
+			span.Fail(strconv.Itoa(resp.StatusCode))
+		}
 		return resp, nil
 	}
 	e := Classify(r.Op, err)
 	if e.Kind == consent.Unclear && r.Method == http.MethodGet {
 		e.Kind, e.Message = consent.Transient, "the connection failed, or no answer came in time"
 	}
+	span.Fail(e.Kind.String())
 	return nil, e
 }
 

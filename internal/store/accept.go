@@ -29,6 +29,8 @@ type Inbound struct {
 	Live bool
 	// Source is the way by which it came.
 	Source Source
+	// Trace is where in a trace it was accepted; nil for none.
+	Trace []byte
 }
 
 // Urgent tells whether the message may turn something off.
@@ -271,6 +273,7 @@ func (a *acceptance) newEvent(r *row) (*Event, error) {
 	e := &Event{
 		Organization: r.in.Organization, ID: NewID(), Type: m.Type, EntityID: m.EntityID, Person: r.person,
 		Regulation: m.Regulation, ArrivedAt: r.arrived, Outcome: r.effects.Outcome, Payload: r.in.Payload,
+		Trace: r.in.Trace,
 	}
 	if len(r.effects.Statements) > 0 {
 		e.ConsentAt = r.effects.Statements[0].At

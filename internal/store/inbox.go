@@ -40,6 +40,7 @@ type Queued struct {
 	Seq          int64
 	ArrivedAt    consent.Time
 	Payload      []byte
+	Trace        []byte // see Inbound
 }
 
 // Backlog says what waits in one lane.
@@ -84,7 +85,7 @@ func MergeQueued(ctx context.Context, tx AcceptTx, h *Hasher, queued []Queued, d
 			aside[q.Seq] = consent.MessageOf(err)
 			continue
 		}
-		in.ArrivedAt = q.ArrivedAt
+		in.ArrivedAt, in.Trace = q.ArrivedAt, q.Trace
 		batch = append(batch, in)
 	}
 	receipts, err := Accept(ctx, tx, h, batch, now)

@@ -42,6 +42,7 @@ type Told struct {
 	Keys          map[string]string `json:"keys,omitempty"` // attributes of the profile
 	Subscriptions map[string]bool   `json:"subscriptions,omitempty"`
 	Created       bool              `json:"created,omitempty"` // the profile is new
+	Trace         []byte            `json:"trace,omitempty"`   // where in a trace it was accepted
 }
 
 // Withdraws tells whether it says that a subscription is off.

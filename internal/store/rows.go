@@ -222,3 +222,13 @@ func ScanEffect(row Row) (e Effect, err error) {
 	err = row.Scan(&e.At, &e.Withdrawal, &e.Step, &e.People)
 	return e, err
 }
+
+// MostTraced is among how many of a person's events those are looked for that were
+// traced.
+const MostTraced = 32
+
+// ScanTrace reads where in a trace an event was accepted.
+func ScanTrace(row Row) (trace []byte, err error) {
+	err = row.Scan(&trace)
+	return trace, err
+}

@@ -67,9 +67,9 @@ var Tables = []Table{
 	{"ledger", all(text("organization"), raw("entity", "content")), all(raw("person"), ints("seen_at"))},
 	{"tombstones", all(text("organization"), raw("entity", "deletion")), ints("at")},
 	{"events", all(text("organization"), raw("id")), all(
-		text("type", "entity_id", "regulation", "outcome"), raw("person", "commitment", "erased"), ints("consent_at", "arrived_at"))},
+		text("type", "entity_id", "regulation", "outcome"), raw("person", "commitment", "erased", "trace"), ints("consent_at", "arrived_at"))},
 	{"payloads", all(text("organization"), raw("id")), raw("salt", "body")},
-	{"inbox", all(text("organization"), ints("lane", "seq")), all(ints("arrived_at"), raw("body"), text("reason"))},
+	{"inbox", all(text("organization"), ints("lane", "seq")), all(ints("arrived_at"), raw("body", "trace"), text("reason"))},
 	{"people", all(text("organization"), raw("person")), all(text("user_id", "didomi_id", "didomi_users"), raw("state"))},
 	{"deliveries", all(text("organization", "integration", "target"), raw("person")), all(
 		text("state", "known", "left_out", "last_error", "profile"), flags("held"),

@@ -44,6 +44,7 @@ type Event struct {
 	Commitment [32]byte
 	Salt       [16]byte
 	Payload    []byte
+	Trace      []byte // see Inbound; not read again with the event
 }
 
 // Subject is a row of people: a person or a Didomi user, with all that was

@@ -20,15 +20,17 @@ type request struct {
 
 // Requests writes one line for each request when it was answered, and gives it
 // an id. What asks how the program is, and files of the console, are told at the
-// level debug.
-func Requests(log *slog.Logger, next http.Handler) http.Handler {
+// level debug. traces may be nil.
+func Requests(log *slog.Logger, traces *Traces, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		told := &request{id: rand.Text()[:16]}
-		r = r.WithContext(context.WithValue(r.Context(), contextKey{}, told))
+		ctx, span := traces.request(context.WithValue(r.Context(), contextKey{}, told), r)
+		r = r.WithContext(ctx)
 		w.Header().Set(RequestHeader, told.id)
 		answer := &answered{ResponseWriter: w}
 		defer func() { //nolint:contextcheck // told under the request's own context; also after a panic that ends the connection
+			span.answered(r, answer.code(), told)
 			level := slog.LevelInfo
 			if quiet(r.Pattern) {
 				level = slog.LevelDebug

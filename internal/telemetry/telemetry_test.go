@@ -28,7 +28,7 @@ func TestOneLineARequest(t *testing.T) {
 		}
 	})
 	mux.HandleFunc("GET /metrics", func(http.ResponseWriter, *http.Request) {})
-	server := httptest.NewServer(Requests(log, mux))
+	server := httptest.NewServer(Requests(log, nil, mux))
 	defer server.Close()
 	var ids []string
 	for _, path := range []string{"/v1/users/anna@example.com?organization_id=acme", "/metrics", "/nowhere/anna@example.com"} {

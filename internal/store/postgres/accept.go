@@ -348,6 +348,7 @@ func (t *acceptTx) SaveSubjects(ctx context.Context, subjects []*store.Subject) 
 const (
 	insertEventsSQL = `INSERT INTO events (organization, id, type, entity_id, person, regulation, consent_at, arrived_at, outcome, commitment)
 		SELECT * FROM unnest($1::text[], $2::bytea[], $3::text[], $4::text[], $5::bytea[], $6::text[], $7::bigint[], $8::bigint[], $9::text[], $10::bytea[])`
+	traceEventSQL     = `UPDATE events SET trace = $1 WHERE organization = $2 AND id = $3`
 	insertPayloadsSQL = `INSERT INTO payloads (organization, id, salt, body) SELECT * FROM unnest($1::text[], $2::bytea[], $3::bytea[], $4::bytea[])`
 )
 
@@ -367,6 +368,11 @@ func (t *acceptTx) InsertEvents(_ context.Context, events []*store.Event) error 
 	}
 	t.writes.Queue(insertEventsSQL, organizations, ids, types, entities, people, regulations, consented, arrived, outcomes, commitments)
 	t.writes.Queue(insertPayloadsSQL, organizations, ids, salts, bodies)
+	for _, e := range events {
+		if len(e.Trace) > 0 {
+			t.writes.Queue(traceEventSQL, e.Trace, e.Organization, e.ID[:])
+		}
+	}
 	return nil
 }
 

@@ -76,3 +76,13 @@ func (e *Engine) AskRead(ctx context.Context, k store.DeliveryKey, changes ...st
 		return tx.record(ctx, changes)
 	})
 }
+
+// tracesSQL looks at the newest events of a person only.
+const tracesSQL = `SELECT trace FROM (SELECT trace, arrived_at FROM events WHERE organization = $1 AND person = $2 ORDER BY id DESC LIMIT $3) AS newest
+	WHERE arrived_at >= $4 AND trace <> ''`
+
+// TracesOf gives where in traces a person's newest events were accepted, of those
+// that arrived since a time, as far as traces were made.
+func (e *Engine) TracesOf(ctx context.Context, organization string, p store.PersonKey, since consent.Time) ([][]byte, error) {
+	return query(ctx, e, pgx.RowTo[[]byte], tracesSQL, organization, p[:], store.MostTraced, int64(since))
+}

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -11,7 +12,9 @@ import (
 const (
 	enqueueSQL = `INSERT INTO inbox (organization, lane, arrived_at, body)
 		SELECT u.o, u.lane, $3, u.body FROM unnest($1::text[], $2::smallint[], $4::bytea[]) AS u(o, lane, body)`
-	takeInboxSQL = `SELECT seq, arrived_at, body FROM inbox WHERE organization = $1 AND lane = $2 ORDER BY seq LIMIT $3 FOR UPDATE SKIP LOCKED`
+	enqueueTracedSQL = `INSERT INTO inbox (organization, lane, arrived_at, body, trace)
+		SELECT u.o, u.lane, $3, u.body, u.trace FROM unnest($1::text[], $2::smallint[], $4::bytea[], $5::bytea[]) AS u(o, lane, body, trace)`
+	takeInboxSQL = `SELECT seq, arrived_at, body, trace FROM inbox WHERE organization = $1 AND lane = $2 ORDER BY seq LIMIT $3 FOR UPDATE SKIP LOCKED`
 	leaveSQL     = `DELETE FROM inbox WHERE organization = $1 AND lane = $2 AND seq = ANY($3)`
 	asideSQL     = `UPDATE inbox SET lane = 2, reason = $4 WHERE organization = $1 AND lane = $2 AND seq = $3`
 	// It jumps from one organization to the next, however much each has.
@@ -36,16 +39,22 @@ func (e *Engine) Enqueue(ctx context.Context, batch []store.Inbound) error {
 	}
 	var organizations []string
 	var lanes []int16
-	var bodies [][]byte
+	var bodies, traces [][]byte
 	for i := range batch {
 		if err := store.Check(batch[i].Message); err != nil {
 			return err
 		}
 		organizations = append(organizations, batch[i].Organization)
 		lanes, bodies = append(lanes, int16(store.LaneOf(&batch[i]))), append(bodies, blob(batch[i].Payload))
+		traces = append(traces, blob(batch[i].Trace))
 	}
-	return e.inTx(ctx, func(ctx context.Context, tx *tx) error {
-		_, err := tx.Exec(ctx, enqueueSQL, organizations, lanes, int64(tx.now), bodies)
+	traced := slices.ContainsFunc(batch, func(in store.Inbound) bool { return len(in.Trace) > 0 })
+	return e.inTx(ctx, func(ctx context.Context, tx *tx) (err error) {
+		if traced {
+			_, err = tx.Exec(ctx, enqueueTracedSQL, organizations, lanes, int64(tx.now), bodies, traces)
+		} else {
+			_, err = tx.Exec(ctx, enqueueSQL, organizations, lanes, int64(tx.now), bodies)
+		}
 		return err
 	})
 }
@@ -64,7 +73,7 @@ func (e *Engine) Merge(ctx context.Context, k store.InboxKey, limit int, decode 
 		m, first = store.Merged{}, 0
 		queued, err := collect(ctx, tx, func(row pgx.CollectableRow) (store.Queued, error) {
 			q := store.Queued{Organization: k.Organization}
-			err := row.Scan(&q.Seq, &q.ArrivedAt, &q.Payload)
+			err := row.Scan(&q.Seq, &q.ArrivedAt, &q.Payload, &q.Trace)
 			return q, err
 		}, takeInboxSQL, k.Organization, int16(k.Lane), limit)
 		if err != nil || len(queued) == 0 {

@@ -153,6 +153,7 @@ func hotQueries(t *testing.T, e *Engine) {
 		"Acquire, in flight":    {inFlightSQL, "deliveries_in_flight: organization integration"},
 		"Acquire":               {recoverSQL, one},
 		"Reopen":                {reopenSQL, "deliveries_unmatched: organization integration updated_at"},
+		"TracesOf":              {tracesSQL, "events_by_person: organization person"},
 		"markDue":               {markDueSQL, "integrations_pkey: organization"},
 		"Remember, seen":        {seenAtSQL, "ledger_pkey: organization entity content"},
 		"AnyBuried":             {anyBuriedSQL, "tombstones_pkey: organization"},

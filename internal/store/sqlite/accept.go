@@ -194,6 +194,11 @@ func (t *acceptTx) InsertEvents(ctx context.Context, events []*store.Event) erro
 		if _, err := t.in(ctx, t.e.stmts.insertPayload).ExecContext(ctx, e.Organization, e.ID[:], e.Salt[:], blob(e.Payload)); err != nil {
 			return err
 		}
+		if len(e.Trace) > 0 {
+			if _, err := t.in(ctx, t.e.stmts.traceEvent).ExecContext(ctx, e.Trace, e.Organization, e.ID[:]); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

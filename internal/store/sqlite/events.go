@@ -81,3 +81,13 @@ func (e *Engine) AskRead(ctx context.Context, k store.DeliveryKey, changes ...st
 		return record(ctx, tx, changes)
 	})
 }
+
+// tracesSQL looks at the newest events of a person only.
+const tracesSQL = `SELECT trace FROM (SELECT trace, arrived_at FROM events INDEXED BY events_by_person WHERE organization = ? AND person = ? ORDER BY id DESC LIMIT ?)
+	WHERE arrived_at >= ? AND length(trace) > 0`
+
+// TracesOf gives where in traces a person's newest events were accepted, of those
+// that arrived since a time, as far as traces were made.
+func (e *Engine) TracesOf(ctx context.Context, organization string, p store.PersonKey, since consent.Time) ([][]byte, error) {
+	return query(ctx, e.read, store.ScanTrace, tracesSQL, organization, p[:], store.MostTraced, int64(since))
+}

@@ -25,6 +25,13 @@ func (e *Engine) Enqueue(ctx context.Context, batch []store.Inbound) error {
 			if _, err := enqueue.ExecContext(ctx, in.Organization, int64(store.LaneOf(in)), e.seq, int64(now), blob(in.Payload)); err != nil {
 				return err
 			}
+			if len(in.Trace) == 0 {
+				continue
+			}
+			traced := tx.StmtContext(ctx, e.stmts.traceQueued) //nolint:sqlclosecheck // it ends with the transaction
+			if _, err := traced.ExecContext(ctx, in.Trace, in.Organization, int64(store.LaneOf(in)), e.seq); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
@@ -32,7 +39,7 @@ func (e *Engine) Enqueue(ctx context.Context, batch []store.Inbound) error {
 
 const (
 	enqueueSQL            = `INSERT INTO inbox (organization, lane, seq, arrived_at, body) VALUES (?, ?, ?, ?, ?)`
-	nextInboxSQL          = `SELECT seq, arrived_at, body FROM inbox WHERE organization = ? AND lane = ? ORDER BY seq LIMIT ?`
+	nextInboxSQL          = `SELECT seq, arrived_at, body, trace FROM inbox WHERE organization = ? AND lane = ? ORDER BY seq LIMIT ?`
 	takeInboxSQL          = `DELETE FROM inbox WHERE organization = ? AND lane = ? AND seq BETWEEN ? AND ?`
 	asideSQL              = `UPDATE inbox SET lane = 2, reason = ? WHERE organization = ? AND lane = ? AND seq = ?`
 	nextInOrganizationSQL = `SELECT organization FROM inbox WHERE organization > ? ORDER BY organization LIMIT 1`
@@ -53,7 +60,7 @@ func (e *Engine) Merge(ctx context.Context, k store.InboxKey, limit int, decode 
 	err = e.commit(ctx, func(tx *sql.Tx) error {
 		queued, err := query(ctx, tx, func(row store.Row) (store.Queued, error) {
 			q := store.Queued{Organization: k.Organization}
-			err := row.Scan(&q.Seq, &q.ArrivedAt, &q.Payload)
+			err := row.Scan(&q.Seq, &q.ArrivedAt, &q.Payload, &q.Trace)
 			return q, err
 		}, nextInboxSQL, k.Organization, int64(k.Lane), limit)
 		if err != nil || len(queued) == 0 {

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -35,7 +36,7 @@ func Inspect(ctx context.Context, dir string) (i *store.Inspection, err error) {
 	defer func() { err = errors.Join(err, db.Close()) }()
 	db.SetMaxOpenConns(1)
 	if s, err := copyState(ctx, db); err != nil || s != nil {
-		return nil, errors.Join(err, errUnfinished)
+		return nil, cmp.Or(err, store.ErrUnfinishedCopy)
 	}
 	return inspect(ctx, db)
 }

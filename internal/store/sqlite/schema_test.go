@@ -105,6 +105,7 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"Begin, again":            {begunSQL, "SEARCH calls USING PRIMARY KEY (organization=? AND person=? AND id=?)"},
 		"Finish":                  {finishSQL, one},
 		"Acquire":                 {recoverSQL, "SEARCH deliveries USING INDEX deliveries_in_flight (organization=? AND integration=?)"},
+		"TracesOf":                {tracesSQL, "SEARCH events USING INDEX events_by_person (organization=? AND person=?)"},
 		"markDue":                 {markDueSQL, ""}, // inserts, and looks for nothing but the row in its way
 		"Buried":                  {buriedSQL, "SEARCH tombstones USING PRIMARY KEY (organization=? AND entity=?)"},
 		"AttributeDeletions":      {attributeSQL, "SEARCH events USING PRIMARY KEY (organization=? AND id=?)"},

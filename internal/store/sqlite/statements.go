@@ -11,6 +11,7 @@ type statements struct {
 	remember, seenAt, seeAgain *sql.Stmt
 	loadSubject, saveSubject   *sql.Stmt
 	insertEvent, insertPayload *sql.Stmt
+	traceEvent, traceQueued    *sql.Stmt
 	integrationsOf, markDue    *sql.Stmt
 	enqueue, hear              *sql.Stmt
 	emailsOf                   *sql.Stmt
@@ -31,6 +32,8 @@ func (s *statements) prepare(ctx context.Context, db *sql.DB) error {
 		{&s.insertEvent, `INSERT INTO events (organization, id, type, entity_id, person, regulation, consent_at, arrived_at, outcome, commitment)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
 		{&s.insertPayload, `INSERT INTO payloads (organization, id, salt, body) VALUES (?, ?, ?, ?)`},
+		{&s.traceEvent, `UPDATE events SET trace = ? WHERE organization = ? AND id = ?`},
+		{&s.traceQueued, `UPDATE inbox SET trace = ? WHERE organization = ? AND lane = ? AND seq = ?`},
 		{&s.integrationsOf, `SELECT id FROM integrations WHERE organization = ?`},
 		{&s.markDue, markDueSQL},
 		{&s.enqueue, enqueueSQL},

@@ -66,6 +66,7 @@ type Delivering interface {
 	Fail(ctx context.Context, l store.Lease, k store.DeliveryKey, version int64, reason string) error
 	RecordRead(ctx context.Context, l store.Lease, f store.Finish, due bool) error
 	Reopen(ctx context.Context, k store.IntegrationKey, after consent.Time) error
+	TracesOf(ctx context.Context, organization string, p store.PersonKey, since consent.Time) ([][]byte, error)
 }
 
 // Loading is what the bulk lane and the plan ask.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,7 @@ var events = group{
 	"payloads of every size":                                    payloadSizes,
 	"a bad event harms nobody":                                  badEvents,
 	"a batch that fails changes nothing":                        failedBatch,
+	"where in a trace an event was accepted":                    placesInTraces,
 }
 
 func payloadApart(b *bench) {
@@ -221,4 +223,33 @@ func failedBatch(b *bench) {
 	_, err = b.Delivery(b.Context(), b.deliveryKey(k, "ana"))
 	b.kind(err, consent.NotFound)
 	b.same("the good one comes again and is no duplicate", b.acme(event("e1", at(-9), no("p"))), []consent.Outcome{applied})
+}
+
+// It stays with the event through the inbox too, and is found for whom it is about.
+func placesInTraces(b *bench) {
+	traced := func(m *consent.Message, place string) store.Inbound {
+		in := inbound(acme, m)
+		in.Trace = []byte(place)
+		return in
+	}
+	_, err := b.Accept(b.Context(), []store.Inbound{traced(event("e1", at(-9), yes("p")), "first"), inbound(acme, event("e2", at(-8), no("p")))})
+	b.must(err)
+	b.clock.pass(time.Minute)
+	since := b.now()
+	b.must(b.Enqueue(b.Context(), []store.Inbound{traced(event("e3", at(-7), yes("q")), "second"), inbound(acme, event("e4", at(-6), yes("r")))}))
+	b.merge(acme, store.OrdinaryLane, 10)
+	for _, x := range []struct {
+		organization, person string
+		since                consent.Time
+		want                 []string
+	}{{acme, "ana", 0, []string{"first", "second"}}, {acme, "ana", since, []string{"second"}}, {acme, "bob", 0, nil}, {"other", "ana", 0, nil}} {
+		found, err := b.TracesOf(b.Context(), x.organization, b.person(x.organization, x.person), x.since)
+		b.must(err)
+		var got []string
+		for _, place := range found {
+			got = append(got, string(place))
+		}
+		slices.Sort(got)
+		b.same("places of "+x.organization+" "+x.person, got, x.want)
+	}
 }
