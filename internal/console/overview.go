@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"consentsync/internal/accounts"
 	"consentsync/internal/integration"
 	"consentsync/internal/store"
 )
@@ -17,7 +18,9 @@ type overviewData struct {
 	Feature      bool // whether the organization may use the Actito integration
 	Integrations []overviewIntegration
 	Setups       []integration.Setup // of new ones that are not finished
-	Have         string              // what of the part that moves the browser has
+	// Unheard tells who can mend it that Didomi has no credentials to call with.
+	Unheard bool
+	Have    string // what of the part that moves the browser has
 }
 
 type overviewIntegration struct {
@@ -31,6 +34,14 @@ type overviewIntegration struct {
 	// SavedPart is how many of 100 calls were spared.
 	SavedPart int64
 	Load      *integration.LoadView // that is under way
+}
+
+// Failed counts those whom either end refuses.
+func (o *overviewIntegration) Failed() int64 { return o.Goes.Failed + o.Goes.FailedToDidomi }
+
+// MoreFailed tells that they are more than were counted.
+func (o *overviewIntegration) MoreFailed() bool {
+	return o.Goes.MoreFailed || o.Goes.MoreFailedToDidomi
 }
 
 // mostIntegrations bounds what one overview shows.
@@ -81,6 +92,13 @@ func (c *Console) overviewPage(w http.ResponseWriter, r *http.Request, v *visit)
 	}
 	if data.Setups, err = c.setups(r, v, ""); err != nil {
 		return err
+	}
+	if data.Feature && v.Role.Includes(accounts.Administrator) {
+		clients, err := c.Accounts.WebhookClients(r.Context(), v.Organization)
+		if err != nil {
+			return err
+		}
+		data.Unheard = len(clients) == 0
 	}
 	c.show(w, r, v, http.StatusOK, "overview", "Overview", data)
 	return nil
