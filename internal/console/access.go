@@ -21,6 +21,8 @@ type accessData struct {
 	// What was made just now, with its secret.
 	Key    *accounts.APIKeyView
 	Client *accounts.WebhookClientView
+	// Rotated tells that the client was there, and has another secret.
+	Rotated bool
 	// Webhook and Token are the addresses that Didomi has to know.
 	Webhook, Token string
 }
@@ -121,7 +123,7 @@ func (c *Console) rotateClient(w http.ResponseWriter, r *http.Request, v *visit)
 	if err != nil {
 		return err
 	}
-	return c.showAccess(w, r, v, accessData{Form: newKeyForm(), Client: client})
+	return c.showAccess(w, r, v, accessData{Form: newKeyForm(), Client: client, Rotated: true})
 }
 
 func (c *Console) removeClient(w http.ResponseWriter, r *http.Request, v *visit) error {

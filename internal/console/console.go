@@ -219,7 +219,13 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, v *visit, err err
 	if v == nil {
 		v = &visit{}
 	}
-	c.show(w, r, v, e.Code, "error", "Error", e)
+	c.show(w, r, v, e.Code, "error", "Error", errorData{e, cameFrom(r)})
+}
+
+// errorData is what the page of an error is drawn from.
+type errorData struct {
+	reply.Envelope
+	Back string // the page of ours before it; empty if there is none
 }
 
 func (c *Console) notFound(_ http.ResponseWriter, _ *http.Request, _ *visit) error {

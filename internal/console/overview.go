@@ -19,8 +19,9 @@ type overviewData struct {
 	Integrations []overviewIntegration
 	Setups       []integration.Setup // of new ones that are not finished
 	// Unheard tells who can mend it that Didomi has no credentials to call with.
-	Unheard bool
-	Have    string // what of the part that moves the browser has
+	Unheard     bool
+	After, Next string // the page of integrations, and the one after it
+	Have        string // what of the part that moves the browser has
 }
 
 type overviewIntegration struct {
@@ -44,8 +45,9 @@ func (o *overviewIntegration) MoreFailed() bool {
 	return o.Goes.MoreFailed || o.Goes.MoreFailedToDidomi
 }
 
-// mostIntegrations bounds what one overview shows.
-const mostIntegrations = 100
+// mostIntegrations bounds of how many integrations a page has the names, and
+// listedIntegrations how many one page of the overview shows.
+const mostIntegrations, listedIntegrations = 100, 20
 
 func (c *Console) overview(r *http.Request, v *visit) (*overviewData, error) {
 	data := &overviewData{visit: v}
@@ -53,10 +55,12 @@ func (c *Console) overview(r *http.Request, v *visit) (*overviewData, error) {
 	if _, data.Feature, err = c.Accounts.Organization(r.Context(), v.Organization); err != nil {
 		return nil, err
 	}
-	views, _, err := c.Integrations.List(r.Context(), v.Organization, "", mostIntegrations)
+	data.After = r.URL.Query().Get("after")
+	views, next, err := c.Integrations.List(r.Context(), v.Organization, data.After, listedIntegrations)
 	if err != nil {
 		return nil, err
 	}
+	data.Next = next
 	for _, i := range views {
 		o := overviewIntegration{View: i, Name: i.Properties.EntityID + " / " + i.Properties.TableName}
 		k := store.IntegrationKey{Organization: v.Organization, ID: i.ID}

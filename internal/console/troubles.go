@@ -42,7 +42,7 @@ func (c *Console) troublesHome(w http.ResponseWriter, r *http.Request, v *visit)
 	if err != nil {
 		return err
 	}
-	if len(data.Integrations) == 1 {
+	if len(data.Integrations) == 1 && data.After == "" && data.Next == "" {
 		done(w, r, v.Base()+"/integrations/"+data.Integrations[0].ID+"/troubles", "")
 		return nil
 	}
@@ -50,7 +50,7 @@ func (c *Console) troublesHome(w http.ResponseWriter, r *http.Request, v *visit)
 	for _, i := range data.Integrations {
 		list = append(list, troubleIntegration{i.ID, i.Name, i.Goes})
 	}
-	c.show(w, r, v, http.StatusOK, "troubles", "Failed and unmatched", &troublesData{visit: v, Form: newForm(), Integrations: list})
+	c.show(w, r, v, http.StatusOK, "troubles", "Failed and unmatched", &troublesData{visit: v, Form: newForm(), Integrations: list, Next: data.Next})
 	return nil
 }
 

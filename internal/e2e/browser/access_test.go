@@ -4,6 +4,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/network"
 )
 
 // program asks the API with a key, and gives the status.
@@ -84,13 +87,21 @@ func TestAccess(t *testing.T) {
 	w.looksGood("access-refused")
 	w.fill("Good for (days)", "30")
 	w.press("Make the key")
-	w.says("The key “Reporting” is made.", "in 30 days", "ada@example.com")
+	w.says("The key “Reporting” is made.", "by ada@example.com")
 	key := w.secrets()[0]
 	if status := s.program(key, "/v1/organizations/acme-org/events"); status != http.StatusOK {
 		t.Errorf("the key is answered %d", status)
 	}
 	w.looksGood("access")
-	w.open(w.at()) // reloaded, it is the page, and makes no other
+	// Whoever has to sign in on such an answer comes back to the page, and has made
+	// nothing more.
+	call(w, network.ClearBrowserCookies, cdp.Empty{})
+	w.press("Make credentials")
+	w.fill("E-mail address", "ada@example.com", "Password", "correct horse battery")
+	w.press("Sign in")
+	if at := w.at(); at != "/o/acme-org/access" {
+		t.Errorf("signing in leads to %s", at)
+	}
 	w.says("Reporting")
 	w.saysNothingOf(key)
 	if n := script[float64](w, `document.querySelectorAll("tbody tr").length`); n != 2 {
