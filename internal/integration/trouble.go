@@ -150,7 +150,8 @@ func (s *Service) Retry(ctx context.Context, k store.IntegrationKey, in RetryInp
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.Store.Integration(ctx, k); err != nil {
+	v, err := s.Get(ctx, k)
+	if err != nil {
 		return nil, err
 	}
 	if _, err := store.CaughtUp(ctx, s.Store, k.Organization, store.Patience); err != nil {
@@ -166,5 +167,7 @@ func (s *Service) Retry(ctx context.Context, k store.IntegrationKey, in RetryInp
 		return nil, err
 	}
 	s.Changed()
-	return s.Get(ctx, k)
+	// As it begins: by now it may be done.
+	v.Reprojection = reprojectionView(&store.Reprojection{State: store.ReprojectionCounting, Only: o})
+	return v, nil
 }

@@ -68,6 +68,10 @@ type ReprojectionView struct {
 	OnlyTo   *consent.Time `json:"only_to,omitempty"`
 }
 
+func reprojectionView(r *store.Reprojection) *ReprojectionView {
+	return &ReprojectionView{r.State, r.People, r.Withdrawals, r.Grants, r.Only.Target, r.Only.State, r.Only.Reason, r.Only.From.OrNil(), r.Only.To.OrNil()}
+}
+
 // RestoredView tells that the database was brought back to an older state.
 type RestoredView struct {
 	At consent.Time `json:"at"`
@@ -98,7 +102,7 @@ func (s *Service) view(ctx context.Context, i *store.Integration) (*View, error)
 		v.Webhook = s.webhookView(i)
 	}
 	if running {
-		v.Reprojection = &ReprojectionView{r.State, r.People, r.Withdrawals, r.Grants, r.Only.Target, r.Only.State, r.Only.Reason, r.Only.From.OrNil(), r.Only.To.OrNil()}
+		v.Reprojection = reprojectionView(&r)
 	}
 	if at := i.Snapshot.RestoredAt; at > 0 {
 		v.Restored = &RestoredView{at, i.Snapshot.HoldsGrants()}
