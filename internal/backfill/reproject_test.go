@@ -118,7 +118,7 @@ func TestR12TheHolderOfTheLicenceCompares(t *testing.T) {
 // no further than those for the reason, once each, and to Didomi alone.
 func TestDidomiIsToldAgainInPages(t *testing.T) {
 	t.Parallel()
-	const refused = pageSize + 10
+	const refused = pageSize + 1
 	db, k := crowded(t, refused+1)
 	due := 0
 	node := NewReprojector(db, func(string) bool { return true }, func() { due++ }, slog.New(slog.DiscardHandler))
@@ -166,19 +166,29 @@ func fail(t *testing.T, db *sqlite.Engine, k store.IntegrationKey, people int) {
 	if err != nil || len(leases) != 1 {
 		t.Fatalf("%d leases, %v", len(leases), err)
 	}
+	var due []store.Due
 	for n := range people + 1 {
-		d := store.DeliveryKey{
-			Organization: k.Organization, Integration: k.ID, Target: store.TargetDidomi,
-			Person: hasher.Person(k.Organization, consent.Subject{OrganizationUserID: fmt.Sprint("person ", n)}),
-		}
-		if err := db.MakeDue(t.Context(), d, store.Ordinary, 1); err != nil {
-			t.Fatal(err)
-		}
+		person := hasher.Person(k.Organization, consent.Subject{OrganizationUserID: fmt.Sprint("person ", n)})
+		due = append(due, store.Due{SubjectKey: store.SubjectKey{Organization: k.Organization, Person: person}, Class: store.Ordinary, ConsentAt: 1, At: 1})
+	}
+	if err := db.StartRetry(t.Context(), k, store.Only{Target: store.TargetDidomi, State: store.Failed}); err != nil {
+		t.Fatal(err)
+	}
+	retry, _, err := db.Reprojection(t.Context(), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	retry.State = store.ReprojectionDone
+	if err := db.AdvanceReprojection(t.Context(), retry, due); err != nil {
+		t.Fatal(err)
+	}
+	for n, d := range due {
 		reason := "invalid: x"
 		if n == people {
 			reason = "invalid: y"
 		}
-		if err := db.Fail(t.Context(), leases[0], d, 1, reason); err != nil {
+		key := store.DeliveryKey{Organization: k.Organization, Integration: k.ID, Target: store.TargetDidomi, Person: d.Person}
+		if err := db.Fail(t.Context(), leases[0], key, 1, reason); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -84,6 +84,9 @@ func TestAccess(t *testing.T) {
 	if name, days := w.value("name"), w.value("expires_in_days"); name != "Reporting" || days != "400" || w.value("role") != "operator" {
 		t.Errorf("what was typed has become %q and %q", name, days)
 	}
+	if !script[bool](w, `document.querySelector("[role=alert]").getBoundingClientRect().bottom < innerHeight`) {
+		t.Error("what is wrong stands below what the screen shows")
+	}
 	w.looksGood("access-refused")
 	w.fill("Good for (days)", "30")
 	w.press("Make the key")
