@@ -55,6 +55,9 @@ func (s *Service) AddWebhookClient(ctx context.Context, organization, kind strin
 	if kind != "" && kind != OAuthClient && kind != HeaderClient {
 		return nil, incoming.RefuseField("kind", "must be oauth or header")
 	}
+	if organization == store.Everywhere {
+		return nil, consent.Errorf(consent.NotFound, "accounts", "Didomi calls for one organization: name it")
+	}
 	if err := s.exists(ctx, organization); err != nil {
 		return nil, err
 	}

@@ -124,6 +124,9 @@ func (r *Reprojector) advance(ctx context.Context, i *store.Integration, p store
 	if err != nil {
 		return err
 	}
+	if p.Only.Towards() == store.TargetDidomi {
+		return r.tell(ctx, p, now)
+	}
 	people, next, err := r.people(ctx, i, &p)
 	if err != nil {
 		return err
@@ -150,6 +153,34 @@ func (r *Reprojector) advance(ctx context.Context, i *store.Integration, p store
 		r.turn(&p)
 	} else {
 		p.Cursor = next
+	}
+	if err := r.store.AdvanceReprojection(ctx, p, due); err != nil {
+		return err
+	}
+	if len(due) > 0 {
+		r.due()
+	}
+	return nil
+}
+
+// tell makes the next of those due again of whom Didomi refused to hear. It is
+// told what they chose themselves, so nothing is compared, and nobody has to say
+// yes.
+func (r *Reprojector) tell(ctx context.Context, p store.Reprojection, now consent.Time) error {
+	found, err := r.store.Troubled(ctx, p.IntegrationKey, p.Only, store.TroubleCursorOf(p.Cursor), pageSize)
+	if err != nil {
+		return err
+	}
+	var due []store.Due
+	for _, d := range found {
+		due = append(due, store.Due{
+			SubjectKey: store.SubjectKey{Organization: p.Organization, Person: d.Person}, Class: store.BackfilledRefusal, ConsentAt: now, At: now,
+		})
+		p.Cursor = store.TroubleCursor{Reason: store.ReasonOf(d.LastError), Person: d.Person}.Bytes()
+	}
+	p.People += int64(len(found))
+	if len(found) < pageSize {
+		p.State = store.ReprojectionDone
 	}
 	if err := r.store.AdvanceReprojection(ctx, p, due); err != nil {
 		return err

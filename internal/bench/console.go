@@ -202,6 +202,7 @@ func (u *user) pages(ctx context.Context, data filled, actitoURL string) ([]page
 		{"an integration", integration},
 		{"changes", base + "/changes"},
 		{"users", base + "/users"},
+		{"access", base + "/access"},
 		{"organizations", "/organizations"},
 		{"account", "/account"},
 	}

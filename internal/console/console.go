@@ -127,6 +127,7 @@ func (c *Console) routes(mux *routes.Mux) {
 
 	mux.Handle("GET /{$}", c.signedIn(c.home))
 	mux.Handle("GET /account", c.signedIn(c.accountPage))
+	mux.Handle("GET /account/password", c.signedIn(back("../account")))
 	mux.Handle("POST /account/password", c.signedIn(c.changePassword))
 	mux.Handle("GET /organizations", c.signedIn(c.organizationsPage))
 	mux.Handle("POST /organizations", c.signedIn(c.setFeature))
@@ -175,8 +176,37 @@ func (c *Console) routes(mux *routes.Mux) {
 	mux.Handle("GET /o/{org}/users", c.within(accounts.Administrator, c.usersPage))
 	mux.Handle("POST /o/{org}/invitations", c.within(accounts.Administrator, c.invite))
 	mux.Handle("POST /o/{org}/invitations/{invitation}/remove", c.within(accounts.Administrator, c.uninvite))
+	mux.Handle("GET /o/{org}/access", c.within(accounts.Administrator, c.accessPage))
+	mux.Handle("POST /o/{org}/access/keys", c.within(accounts.Administrator, c.addKey))
+	mux.Handle("POST /o/{org}/access/keys/{key_id}/revoke", c.within(accounts.Administrator, c.revokeKey))
+	mux.Handle("POST /o/{org}/access/clients", c.within(accounts.Administrator, c.addClient))
+	mux.Handle("POST /o/{org}/access/clients/{client_id}/rotate", c.within(accounts.Administrator, c.rotateClient))
+	mux.Handle("POST /o/{org}/access/clients/{client_id}/remove", c.within(accounts.Administrator, c.removeClient))
+	for form, page := range formsElsewhere {
+		mux.Handle("GET "+form, c.within(accounts.Administrator, back(page)))
+	}
 	mux.Handle("POST /o/{org}/users/{user}/role", c.within(accounts.Administrator, c.changeRole))
 	mux.Handle("POST /o/{org}/users/{user}/remove", c.within(accounts.Administrator, c.removeUser))
+}
+
+// formsElsewhere are the addresses to which forms are sent whose answer may be a
+// page, and which are no page themselves, with that of the form, relative to
+// them. Whoever reloads such an answer, or has to sign in on it, comes to the form.
+var formsElsewhere = map[string]string{
+	"/o/{org}/access/keys":                       "../access",
+	"/o/{org}/access/clients":                    "../access",
+	"/o/{org}/access/clients/{client_id}/rotate": "../../../access",
+	"/o/{org}/invitations":                       "users",
+	"/o/{org}/emails/{email}/test":               ".",
+	"/o/{org}/setups/{setup}/activate":           "../..", // where it stands if it is not finished
+}
+
+// back leads to a page beside the one asked for.
+func back(page string) handler {
+	return func(w http.ResponseWriter, r *http.Request, _ *visit) error {
+		http.Redirect(w, r, page, http.StatusSeeOther)
+		return nil
+	}
 }
 
 // fail answers with a page that tells what went wrong, and with nothing of the
@@ -189,7 +219,13 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, v *visit, err err
 	if v == nil {
 		v = &visit{}
 	}
-	c.show(w, r, v, e.Code, "error", "Error", e)
+	c.show(w, r, v, e.Code, "error", "Error", errorData{e, cameFrom(r)})
+}
+
+// errorData is what the page of an error is drawn from.
+type errorData struct {
+	reply.Envelope
+	Back string // the page of ours before it; empty if there is none
 }
 
 func (c *Console) notFound(_ http.ResponseWriter, _ *http.Request, _ *visit) error {
@@ -226,6 +262,7 @@ var doneTexts = map[string]string{
 	"erased":       "The person is erased.",
 	"activated":    "The integration is active, with the snapshot below.", "changed": "The change is made, with a new snapshot of the table.",
 	"looked":  "The table was looked at just now.",
+	"revoked": "The key is revoked: it is worth nothing now.", "client-removed": "The credentials are removed: webhooks with them are refused.",
 	"dropped": "The set-up is given up, and what was typed is forgotten.",
 	"retold":  "Didomi is told again what the person chose in Actito.",
 	"reread":  "The profile is read soon, and what differs is sent again.",

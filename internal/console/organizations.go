@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"slices"
 
 	"consentsync/internal/accounts"
 	"consentsync/internal/consent"
@@ -38,7 +39,16 @@ func (c *Console) showOrganizations(w http.ResponseWriter, r *http.Request, v *v
 			data.Organizations = append(data.Organizations, organizationRow{o, v.Actor.Role(o.ID)})
 		}
 	} else {
-		for _, id := range v.Actor.Organizations() {
+		own := v.Actor.Organizations() // sorted
+		first, found := slices.BinarySearch(own, r.URL.Query().Get("after"))
+		if found {
+			first++
+		}
+		if own = own[first:]; len(own) > listed {
+			own = own[:listed]
+			data.Next = own[listed-1]
+		}
+		for _, id := range own {
 			exists, actito, err := c.Accounts.Organization(r.Context(), id)
 			if err != nil {
 				return err

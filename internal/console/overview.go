@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"consentsync/internal/accounts"
 	"consentsync/internal/integration"
 	"consentsync/internal/store"
 )
@@ -17,7 +18,10 @@ type overviewData struct {
 	Feature      bool // whether the organization may use the Actito integration
 	Integrations []overviewIntegration
 	Setups       []integration.Setup // of new ones that are not finished
-	Have         string              // what of the part that moves the browser has
+	// Unheard tells who can mend it that Didomi has no credentials to call with.
+	Unheard     bool
+	After, Next string // the page of integrations, and the one after it
+	Have        string // what of the part that moves the browser has
 }
 
 type overviewIntegration struct {
@@ -33,8 +37,17 @@ type overviewIntegration struct {
 	Load      *integration.LoadView // that is under way
 }
 
-// mostIntegrations bounds what one overview shows.
-const mostIntegrations = 100
+// Failed counts those whom either end refuses.
+func (o *overviewIntegration) Failed() int64 { return o.Goes.Failed + o.Goes.FailedToDidomi }
+
+// MoreFailed tells that they are more than were counted.
+func (o *overviewIntegration) MoreFailed() bool {
+	return o.Goes.MoreFailed || o.Goes.MoreFailedToDidomi
+}
+
+// mostIntegrations bounds of how many integrations a page has the names, and
+// listedIntegrations how many one page of the overview shows.
+const mostIntegrations, listedIntegrations = 100, 20
 
 func (c *Console) overview(r *http.Request, v *visit) (*overviewData, error) {
 	data := &overviewData{visit: v}
@@ -42,10 +55,12 @@ func (c *Console) overview(r *http.Request, v *visit) (*overviewData, error) {
 	if _, data.Feature, err = c.Accounts.Organization(r.Context(), v.Organization); err != nil {
 		return nil, err
 	}
-	views, _, err := c.Integrations.List(r.Context(), v.Organization, "", mostIntegrations)
+	data.After = r.URL.Query().Get("after")
+	views, next, err := c.Integrations.List(r.Context(), v.Organization, data.After, listedIntegrations)
 	if err != nil {
 		return nil, err
 	}
+	data.Next = next
 	for _, i := range views {
 		o := overviewIntegration{View: i, Name: i.Properties.EntityID + " / " + i.Properties.TableName}
 		k := store.IntegrationKey{Organization: v.Organization, ID: i.ID}
@@ -81,6 +96,13 @@ func (c *Console) overviewPage(w http.ResponseWriter, r *http.Request, v *visit)
 	}
 	if data.Setups, err = c.setups(r, v, ""); err != nil {
 		return err
+	}
+	if data.Feature && v.Role.Includes(accounts.Administrator) {
+		clients, err := c.Accounts.WebhookClients(r.Context(), v.Organization)
+		if err != nil {
+			return err
+		}
+		data.Unheard = len(clients) == 0
 	}
 	c.show(w, r, v, http.StatusOK, "overview", "Overview", data)
 	return nil

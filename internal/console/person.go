@@ -191,7 +191,11 @@ func (c *Console) repairPerson(do func(ctx context.Context, k store.IntegrationK
 		if err := do(v.acting(r), store.IntegrationKey{Organization: v.Organization, ID: r.PathValue("id")}, id); err != nil {
 			return err
 		}
-		http.Redirect(w, r, v.Base()+"/people?id="+url.QueryEscape(id)+"&done="+word, http.StatusSeeOther) //nolint:gosec // below our own path
+		to := v.Base() + "/people?id=" + url.QueryEscape(id)
+		if f.Get("status") != "" { // from the list of those who failed, which it comes back to
+			to = v.Base() + "/integrations/" + r.PathValue("id") + "/troubles?" + url.Values{"target": {f.Get("target")}, "status": {f.Get("status")}, "reason": {f.Get("reason")}}.Encode()
+		}
+		http.Redirect(w, r, to+"&done="+word, http.StatusSeeOther) //nolint:gosec // below our own path
 		return nil
 	}
 }

@@ -1,20 +1,24 @@
 package console
 
 import (
+	"cmp"
 	"encoding/csv"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
 	"consentsync/internal/accounts"
 	"consentsync/internal/events"
 	"consentsync/internal/integration"
+	"consentsync/internal/store"
 )
 
 // troublesData is what the page of who failed or is unmatched is drawn from.
 type troublesData struct {
 	*visit
+	*Form
 	Here        string // the page of the integration's troubles
 	Integration *integration.View
 	Name        string
@@ -38,7 +42,7 @@ func (c *Console) troublesHome(w http.ResponseWriter, r *http.Request, v *visit)
 	if err != nil {
 		return err
 	}
-	if len(data.Integrations) == 1 {
+	if len(data.Integrations) == 1 && data.After == "" && data.Next == "" {
 		done(w, r, v.Base()+"/integrations/"+data.Integrations[0].ID+"/troubles", "")
 		return nil
 	}
@@ -46,13 +50,13 @@ func (c *Console) troublesHome(w http.ResponseWriter, r *http.Request, v *visit)
 	for _, i := range data.Integrations {
 		list = append(list, troubleIntegration{i.ID, i.Name, i.Goes})
 	}
-	c.show(w, r, v, http.StatusOK, "troubles", "Failed and unmatched", &troublesData{visit: v, Integrations: list})
+	c.show(w, r, v, http.StatusOK, "troubles", "Failed and unmatched", &troublesData{visit: v, Form: newForm(), Integrations: list, Next: data.Next})
 	return nil
 }
 
 func (c *Console) troubles(r *http.Request, v *visit) (*troublesData, error) {
 	k := v.integration(r)
-	data := &troublesData{visit: v, Here: v.Base() + "/integrations/" + k.ID + "/troubles"}
+	data := &troublesData{visit: v, Form: &Form{Values: r.URL.Query(), Errors: map[string]string{}}, Here: v.Base() + "/integrations/" + k.ID + "/troubles"}
 	var err error
 	if data.Integration, err = c.Integrations.Get(r.Context(), k); err != nil {
 		return nil, err
@@ -73,7 +77,7 @@ func (c *Console) troublesPage(w http.ResponseWriter, r *http.Request, v *visit)
 	q := r.URL.Query()
 	if data.Whom = whom(q); data.Status != "" {
 		data.People, data.Next, err = c.Integrations.Troubled(r.Context(), v.integration(r), data.Whom, q.Get("after"), listed)
-		if err != nil {
+		if err != nil && !data.refused(err) {
 			return err
 		}
 		if !v.Role.Includes(accounts.Operator) {
@@ -82,13 +86,60 @@ func (c *Console) troublesPage(w http.ResponseWriter, r *http.Request, v *visit)
 			}
 		}
 	}
-	c.show(w, r, v, http.StatusOK, "troubles", "Failed and unmatched", data)
+	c.show(w, r, v, data.status(), "troubles", "Failed and unmatched", data)
 	return nil
 }
 
+// Busy tells that nobody can be tried again now: others are.
+func (d *troublesData) Busy() bool {
+	r := d.Integration.Reprojection
+	return r != nil && (r.OnlyStatus == "" || r.State != store.ReprojectionAsking)
+}
+
+// Left is how many the retry under way has yet to look at, as far as they are
+// counted; 0 where that is not known.
+func (d *troublesData) Left() (left int64) {
+	r := d.Integration.Reprojection
+	for _, g := range d.Groups {
+		if g.Target == cmp.Or(r.OnlyTarget, store.TargetActito) && g.Status == r.OnlyStatus && (r.OnlyReason == "" || r.OnlyReason == g.Reason) {
+			left += g.People
+		}
+	}
+	return left
+}
+
+// Sum is how many the retry is about, as far as is known.
+func (d *troublesData) Sum() int64 { return d.Integration.Reprojection.People + d.Left() }
+
+// Some tells whether anybody is in a state towards a target.
+func (d *troublesData) Some(target, status string) bool {
+	return slices.ContainsFunc(d.Groups, func(g integration.TroubleView) bool { return string(g.Target) == target && string(g.Status) == status })
+}
+
+// Reasons is the field to choose one of the reasons.
+func (d *troublesData) Reasons() field {
+	f := newField(d.Form, "reason", "Reason", "option=:any")
+	var had []string
+	for _, g := range d.Groups {
+		if had = append(had, g.Reason); slices.Index(had, g.Reason) == len(had)-1 {
+			f.Options = append(f.Options, option{g.Reason, g.Reason})
+		}
+	}
+	if is := d.Get("reason"); is != "" && !slices.Contains(had, is) {
+		f.Options = append(f.Options, option{is, is})
+	}
+	return f
+}
+
+// Export is where those who are shown can be had as CSV.
+func (d *troublesData) Export() string { return d.Here + "/export?" + d.query().Encode() }
+
 // More is the address of the next page of people, up to its cursor.
-func (d *troublesData) More() string {
-	return d.Here + "?target=" + url.QueryEscape(d.Target) + "&status=" + url.QueryEscape(d.Status) + "&reason=" + url.QueryEscape(d.Reason) + "&after="
+func (d *troublesData) More() string { return d.Here + "?" + d.query().Encode() + "&after=" }
+
+// query writes whom the page is about, as whom reads it.
+func (d *troublesData) query() url.Values {
+	return url.Values{"target": {d.Target}, "status": {d.Status}, "reason": {d.Reason}}
 }
 
 // whom reads whose page is asked for.

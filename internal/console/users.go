@@ -1,7 +1,6 @@
 package console
 
 import (
-	"cmp"
 	"net/http"
 
 	"consentsync/internal/accounts"
@@ -39,7 +38,7 @@ func (c *Console) invite(w http.ResponseWriter, r *http.Request, v *visit) error
 	if err != nil {
 		return err
 	}
-	made, err := c.Accounts.Invite(v.acting(r), cmp.Or(c.PublicURL, "http://"+r.Host), v.Organization, f.Get("role"), f.Get("note"))
+	made, err := c.Accounts.Invite(v.acting(r), c.reached(r), v.Organization, f.Get("role"), f.Get("note"))
 	if err != nil && !f.refused(err) {
 		return err
 	}

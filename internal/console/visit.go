@@ -134,13 +134,7 @@ func (c *Console) keep(w http.ResponseWriter, secret string) {
 func askToSignIn(w http.ResponseWriter, r *http.Request) {
 	back := r.URL.RequestURI()
 	if r.Method != http.MethodGet || isPart(r) {
-		back = ""
-		for _, from := range []string{r.Header.Get("HX-Current-URL"), r.Header.Get("Referer")} {
-			if u, err := url.Parse(from); err == nil && u.Host == r.Host {
-				back = u.RequestURI()
-				break
-			}
-		}
+		back = cameFrom(r)
 	}
 	to := "/login"
 	if back = local(back); back != "/" {
@@ -152,6 +146,17 @@ func askToSignIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	http.Redirect(w, r, to, http.StatusSeeOther)
+}
+
+// cameFrom gives the address on this server from which a request was made; empty
+// if that is not known.
+func cameFrom(r *http.Request) string {
+	for _, from := range []string{r.Header.Get("HX-Current-URL"), r.Header.Get("Referer")} {
+		if u, err := url.Parse(from); err == nil && u.Host == r.Host {
+			return u.RequestURI()
+		}
+	}
+	return ""
 }
 
 // isPart tells that a script asks for a part of a page.

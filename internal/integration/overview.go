@@ -12,11 +12,14 @@ import (
 // from a choice to its effect.
 type OverviewView struct {
 	InFlight  int64 `json:"in_flight"`
-	Failed    int64 `json:"failed"`
+	Failed    int64 `json:"failed"` // towards Actito
 	Unmatched int64 `json:"unmatched"`
+	// FailedToDidomi are those of whose choices in Actito Didomi refuses to hear.
+	FailedToDidomi int64 `json:"failed_to_didomi"`
 	// More tells that more failed, or are unmatched, than were counted.
-	MoreFailed    bool `json:"more_failed"`
-	MoreUnmatched bool `json:"more_unmatched"`
+	MoreFailed         bool `json:"more_failed"`
+	MoreUnmatched      bool `json:"more_unmatched"`
+	MoreFailedToDidomi bool `json:"more_failed_to_didomi"`
 	// IntervalSeconds is how long each of the intervals is, of which those are
 	// left out in which nothing came into effect.
 	IntervalSeconds int            `json:"interval_seconds"`
@@ -50,7 +53,7 @@ func (s *Service) Overview(ctx context.Context, k store.IntegrationKey) (*Overvi
 	if _, err := s.Store.Integration(ctx, k); err != nil {
 		return nil, err
 	}
-	states, err := s.Store.States(ctx, k)
+	n, err := s.Store.States(ctx, k)
 	if err != nil {
 		return nil, err
 	}
@@ -59,8 +62,8 @@ func (s *Service) Overview(ctx context.Context, k store.IntegrationKey) (*Overvi
 		return nil, err
 	}
 	return &OverviewView{
-		InFlight: states[store.InFlight], Failed: states[store.Failed], Unmatched: states[store.Unmatched],
-		MoreFailed: states[store.Failed] == store.MostTroubled, MoreUnmatched: states[store.Unmatched] == store.MostTroubled,
+		InFlight: n.InFlight, Failed: n.Failed, Unmatched: n.Unmatched, FailedToDidomi: n.FailedToDidomi,
+		MoreFailed: n.Failed == store.MostTroubled, MoreUnmatched: n.Unmatched == store.MostTroubled, MoreFailedToDidomi: n.FailedToDidomi == store.MostTroubled,
 		IntervalSeconds: int(overviewInterval.Seconds()), Effects: intervals(found),
 	}, nil
 }

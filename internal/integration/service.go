@@ -41,7 +41,7 @@ type Store interface {
 	Troubled(ctx context.Context, k store.IntegrationKey, only store.Only, after store.TroubleCursor, limit int) ([]*store.Delivery, error)
 	SubjectsOf(ctx context.Context, organization string, keys []store.PersonKey) (map[store.PersonKey]consent.Subject, error)
 	StartRetry(ctx context.Context, k store.IntegrationKey, only store.Only, changes ...store.Change) error
-	States(ctx context.Context, k store.IntegrationKey) (map[store.DeliveryState]int64, error)
+	States(ctx context.Context, k store.IntegrationKey) (store.Standings, error)
 	Effects(ctx context.Context, k store.IntegrationKey, since consent.Time) ([]store.Effect, error)
 	AskRead(ctx context.Context, k store.DeliveryKey, changes ...store.Change) error
 	Plan(ctx context.Context, licence string) ([]byte, error)

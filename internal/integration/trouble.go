@@ -113,7 +113,7 @@ type RetryInput struct {
 func (in *RetryInput) only() (o store.Only, err error) {
 	o = store.Only{State: store.DeliveryState(in.Status), Reason: store.ReasonOf(in.Reason)}
 	if in.Target != string(store.TargetActito) {
-		o.Target = store.Target(in.Target) // a re-projection, which is towards Actito, has none
+		o.Target = store.Target(in.Target)
 	}
 	if err := checkTarget(o); err != nil {
 		return o, err
@@ -143,23 +143,22 @@ func (in *RetryInput) only() (o store.Only, err error) {
 
 // Retry compares those who are in a state, for a reason if that is not empty,
 // again in the background, and sends what differs. It asks for a yes before it
-// turns on subscriptions of many (R23). Conflict while everybody is compared.
+// turns on subscriptions of many (R23), but for none before it tells Didomi again
+// what people chose themselves. Conflict while others are compared or tried again.
 func (s *Service) Retry(ctx context.Context, k store.IntegrationKey, in RetryInput) (*View, error) {
 	o, err := in.only()
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.Store.Integration(ctx, k); err != nil {
+	v, err := s.Get(ctx, k)
+	if err != nil {
 		return nil, err
 	}
 	if _, err := store.CaughtUp(ctx, s.Store, k.Organization, store.Patience); err != nil {
 		return nil, err
 	}
-	if o.Target == store.TargetDidomi {
-		return s.tellAgain(ctx, k, o)
-	}
 	details := []store.Detail{{Name: "status", Is: string(o.State)}, {Name: "reason", Is: o.Reason}}
-	for _, bound := range []store.Detail{{Name: "from", Is: in.From}, {Name: "to", Is: in.To}} {
+	for _, bound := range []store.Detail{{Name: "target", Is: string(o.Target)}, {Name: "from", Is: in.From}, {Name: "to", Is: in.To}} {
 		if bound.Is != "" {
 			details = append(details, bound)
 		}
@@ -168,33 +167,7 @@ func (s *Service) Retry(ctx context.Context, k store.IntegrationKey, in RetryInp
 		return nil, err
 	}
 	s.Changed()
-	return s.Get(ctx, k)
+	// As it begins: by now it may be done.
+	v.Reprojection = reprojectionView(&store.Reprojection{State: store.ReprojectionCounting, Only: o})
+	return v, nil
 }
-
-// tellAgain makes what Didomi refused due again, of at most MostTroubled people
-// at once: they are told what they chose themselves, so nobody has to say yes.
-func (s *Service) tellAgain(ctx context.Context, k store.IntegrationKey, o store.Only) (*View, error) {
-	record := []store.Change{s.change(ctx, k, actionRetried,
-		store.Detail{Name: "target", Is: string(o.Target)}, store.Detail{Name: "status", Is: string(o.State)}, store.Detail{Name: "reason", Is: o.Reason})}
-	for n := 0; n < store.MostTroubled; n += troubledPage {
-		// Whoever is due again is not in the list any more.
-		found, err := s.Store.Troubled(ctx, k, o, store.TroubleCursor{}, troubledPage)
-		if err != nil {
-			return nil, err
-		}
-		for _, d := range found {
-			if err := s.Store.MakeDue(ctx, d.DeliveryKey, store.BackfilledRefusal, consent.TimeOf(s.Now()), record...); err != nil {
-				return nil, err
-			}
-			record = nil // with the first of them
-		}
-		if len(found) < troubledPage {
-			break
-		}
-	}
-	s.Changed()
-	return s.Get(ctx, k)
-}
-
-// troubledPage is how many people are read at a time.
-const troubledPage = 200

@@ -59,11 +59,17 @@ type ReprojectionView struct {
 	Withdrawals int64                   `json:"withdrawals"`
 	Grants      int64                   `json:"grants"`
 	// A retry is of those alone who are in a state, for a reason if there is one.
+	// OnlyTarget is where their deliveries go, unless it is Actito.
+	OnlyTarget store.Target        `json:"only_target,omitempty"`
 	OnlyStatus store.DeliveryState `json:"only_status,omitempty"`
 	OnlyReason string              `json:"only_reason,omitempty"`
 	// It may also be about when their delivery was last worked on or confirmed.
 	OnlyFrom *consent.Time `json:"only_from,omitempty"`
 	OnlyTo   *consent.Time `json:"only_to,omitempty"`
+}
+
+func reprojectionView(r *store.Reprojection) *ReprojectionView {
+	return &ReprojectionView{r.State, r.People, r.Withdrawals, r.Grants, r.Only.Target, r.Only.State, r.Only.Reason, r.Only.From.OrNil(), r.Only.To.OrNil()}
 }
 
 // RestoredView tells that the database was brought back to an older state.
@@ -96,7 +102,7 @@ func (s *Service) view(ctx context.Context, i *store.Integration) (*View, error)
 		v.Webhook = s.webhookView(i)
 	}
 	if running {
-		v.Reprojection = &ReprojectionView{r.State, r.People, r.Withdrawals, r.Grants, r.Only.State, r.Only.Reason, r.Only.From.OrNil(), r.Only.To.OrNil()}
+		v.Reprojection = reprojectionView(&r)
 	}
 	if at := i.Snapshot.RestoredAt; at > 0 {
 		v.Restored = &RestoredView{at, i.Snapshot.HoldsGrants()}

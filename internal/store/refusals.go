@@ -30,9 +30,9 @@ func ErrIntegrationChanged(op string) error {
 	return consent.Errorf(consent.Conflict, op, "the integration was changed at the same time: read it again")
 }
 
-// ErrComparing refuses a retry while the re-projection of everybody goes on.
+// ErrComparing refuses a retry while a re-projection goes on, of everybody or of some.
 func ErrComparing(op string) error {
-	return consent.Errorf(consent.Conflict, op, "everybody is being compared, or waits for a yes: try again when that is done")
+	return consent.Errorf(consent.Conflict, op, "others are being compared or tried again, or everybody waits for a yes: try again when that is done")
 }
 
 // ErrNothingSent refuses to read the profile of somebody of whom an integration

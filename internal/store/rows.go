@@ -13,7 +13,7 @@ const (
 	DeliveryColumns = `organization, integration, target, person, state, class, consent_at, due_at, next_at, version, attempts, calls,
 	epoch, known, left_out, last_error, held, readback, readback_at, updated_at, profile`
 	IntegrationColumns  = `organization, id, status, status_reason, revision, licence, settings, sealed, snapshot, created_at, updated_at, webhook, seen`
-	ReprojectionColumns = `organization, integration, state, cursor, people, withdrawals, grants, started_at, only_since, only_state, only_reason, only_from, only_to`
+	ReprojectionColumns = `organization, integration, state, cursor, people, withdrawals, grants, started_at, only_since, only_target, only_state, only_reason, only_from, only_to`
 	LoadColumns         = `organization, integration, id, state, epoch, columns, people, withdrawals, refused, execution, outcome, reason,
 	created_at, started_at, ended_at`
 	LoadRowColumns = `r.number, r.person, r.version, r.class, r.due_at, r.cells, r.rest, r.stranger, r.refused, r.doubtful, r.state, coalesce(p.user_id, '')`
@@ -98,7 +98,7 @@ func ScanReprojection(row Row) (r Reprojection, err error) {
 	// place, and leaves what the retry was about: that holds for its own start.
 	var since consent.Time
 	var only Only
-	err = row.Scan(&r.Organization, &r.ID, &r.State, &r.Cursor, &r.People, &r.Withdrawals, &r.Grants, &r.StartedAt, &since, &only.State, &only.Reason, &only.From, &only.To)
+	err = row.Scan(&r.Organization, &r.ID, &r.State, &r.Cursor, &r.People, &r.Withdrawals, &r.Grants, &r.StartedAt, &since, &only.Target, &only.State, &only.Reason, &only.From, &only.To)
 	if since == r.StartedAt {
 		r.Only = only
 	}

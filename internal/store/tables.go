@@ -63,7 +63,7 @@ var Tables = []Table{
 	{"integrations", text("organization", "id"), all(
 		text("status", "status_reason"), ints("revision"), text("licence", "settings"), raw("sealed"), text("snapshot", "webhook", "seen"), ints("created_at", "updated_at"))},
 	{"reprojections", text("organization", "integration"), all(
-		text("state", "only_state", "only_reason"), raw("cursor"), ints("people", "withdrawals", "grants", "started_at", "only_since", "only_from", "only_to"))},
+		text("state", "only_target", "only_state", "only_reason"), raw("cursor"), ints("people", "withdrawals", "grants", "started_at", "only_since", "only_from", "only_to"))},
 	{"ledger", all(text("organization"), raw("entity", "content")), all(raw("person"), ints("seen_at"))},
 	{"tombstones", all(text("organization"), raw("entity", "deletion")), ints("at")},
 	{"events", all(text("organization"), raw("id")), all(

@@ -40,14 +40,35 @@ func ReasonOf(lastError string) string {
 	return lastError
 }
 
+// Standings are how many people of an integration are in which state: all that
+// are in flight, and up to MostTroubled of each of the others.
+type Standings struct {
+	InFlight          int64
+	Failed, Unmatched int64 // towards Actito
+	FailedToDidomi    int64
+}
+
+// StandingOfSome is one of the bounded counts.
+type StandingOfSome struct {
+	Target Target
+	State  DeliveryState
+	People *int64
+}
+
+// Troubled gives what is counted up to MostTroubled, each with where it stands.
+func (s *Standings) Troubled() []StandingOfSome {
+	return []StandingOfSome{
+		{TargetActito, Failed, &s.Failed}, {TargetActito, Unmatched, &s.Unmatched}, {TargetDidomi, Failed, &s.FailedToDidomi},
+	}
+}
+
 // Everyone stands for the state of anybody in an Only.
 const Everyone DeliveryState = "all"
 
 // Only says whom a re-projection is about: those in a state, for a reason if
 // that is not empty. The zero Only is everybody, after a change.
 type Only struct {
-	// Target is where their deliveries go: to Actito if it is empty, as in every
-	// re-projection.
+	// Target is where their deliveries go: to Actito if it is empty.
 	Target Target
 	State  DeliveryState
 	Reason string

@@ -367,7 +367,7 @@ func (w *window) looksGood(name string) {
 	for _, look := range []struct {
 		scheme string
 		width  int64
-	}{{"light", 1200}, {"dark", 1200}, {"light", 390}} {
+	}{{"light", 1200}, {"dark", 1200}, {"light", 360}} {
 		call(w, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: look.scheme}},
 		})

@@ -40,7 +40,7 @@ func (e *Engine) AdvanceReprojection(ctx context.Context, r store.Reprojection, 
 		}
 		var b pgx.Batch
 		if len(due) > 0 {
-			queueMarks(&b, r.ID, store.TargetActito, due, nil)
+			queueMarks(&b, r.ID, r.Only.Towards(), due, nil)
 		}
 		if r.Only != (store.Only{}) { // a retry: what was refused is tried again
 			if err := tx.forgiveAll(ctx, &b, r, due); err != nil {
@@ -109,7 +109,7 @@ func (t *tx) forgiveAll(ctx context.Context, b *pgx.Batch, r store.Reprojection,
 	for i := range due {
 		people[i] = due[i].Person[:]
 	}
-	deliveries, err := collect(ctx, t, scanDelivery, lockDeliveriesSQL, r.Organization, r.ID, string(store.TargetActito), people)
+	deliveries, err := collect(ctx, t, scanDelivery, lockDeliveriesSQL, r.Organization, r.ID, string(r.Only.Towards()), people)
 	if err != nil {
 		return err
 	}

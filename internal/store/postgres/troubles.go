@@ -65,32 +65,33 @@ func (e *Engine) Troubled(ctx context.Context, k store.IntegrationKey, only stor
 	return query(ctx, e, scanDelivery, text, k.Organization, k.ID, string(only.Towards()), string(only.State), plain(reason), after.Person[:], limit)
 }
 
-// States counts the people of an integration who are in flight, or towards Actito
-// failed or unmatched, up to MostTroubled.
-func (e *Engine) States(ctx context.Context, k store.IntegrationKey) (map[store.DeliveryState]int64, error) {
-	n, _, err := one(ctx, e, pgx.RowTo[int64], countInFlightSQL, k.Organization, k.ID)
-	if err != nil {
-		return nil, err
+// States counts the people of an integration who are in flight, failed or
+// unmatched.
+func (e *Engine) States(ctx context.Context, k store.IntegrationKey) (s store.Standings, err error) {
+	if s.InFlight, _, err = one(ctx, e, pgx.RowTo[int64], countInFlightSQL, k.Organization, k.ID); err != nil {
+		return s, err
 	}
-	counts := map[store.DeliveryState]int64{store.InFlight: n}
-	for _, state := range store.TroubleStates {
-		if counts[state], _, err = one(ctx, e, pgx.RowTo[int64], countTroubleSQL, k.Organization, k.ID, string(store.TargetActito), string(state), store.MostTroubled); err != nil {
-			return nil, err
+	for _, of := range s.Troubled() {
+		if *of.People, _, err = one(ctx, e, pgx.RowTo[int64], countTroubleSQL, k.Organization, k.ID, string(of.Target), string(of.State), store.MostTroubled); err != nil {
+			return s, err
 		}
 	}
-	return counts, nil
+	return s, nil
 }
 
 // StartRetry begins a re-projection of those alone whom only names. Conflict
-// while another compares everybody, or waits for a yes about everybody.
+// while another is under way, or compares everybody and waits for a yes; it takes
+// the place of one of some that waits.
 func (e *Engine) StartRetry(ctx context.Context, k store.IntegrationKey, only store.Only, changes ...store.Change) error {
 	return e.inTx(ctx, func(ctx context.Context, tx *tx) error {
-		tag, err := tx.Exec(ctx, `INSERT INTO reprojections AS r (organization, integration, state, cursor, started_at, only_since, only_state, only_reason, only_from, only_to)
-			SELECT $1, $2, 'counting', '', $3, $3, $4, $5, $6, $7 WHERE EXISTS (SELECT 1 FROM integrations WHERE organization = $1 AND id = $2)
+		tag, err := tx.Exec(ctx, `INSERT INTO reprojections AS r (organization, integration, state, cursor, started_at, only_since, only_target, only_state, only_reason, only_from, only_to)
+			SELECT $1, $2, 'counting', '', $3, $3, $4, $5, $6, $7, $8 WHERE EXISTS (SELECT 1 FROM integrations WHERE organization = $1 AND id = $2)
 			ON CONFLICT (organization, integration) DO UPDATE SET state = 'counting', cursor = '', people = 0, withdrawals = 0, grants = 0,
-				started_at = greatest(excluded.started_at, r.started_at + 1), only_since = greatest(excluded.started_at, r.started_at + 1), only_state = excluded.only_state, only_reason = excluded.only_reason,
+				started_at = greatest(excluded.started_at, r.started_at + 1), only_since = greatest(excluded.started_at, r.started_at + 1),
+				only_target = excluded.only_target, only_state = excluded.only_state, only_reason = excluded.only_reason,
 				only_from = excluded.only_from, only_to = excluded.only_to
-			WHERE r.only_since = r.started_at`, k.Organization, k.ID, int64(tx.now), string(only.State), plain(only.Reason), int64(only.From), int64(only.To))
+			WHERE r.only_since = r.started_at AND r.state = 'asking'`,
+			k.Organization, k.ID, int64(tx.now), string(only.Target), string(only.State), plain(only.Reason), int64(only.From), int64(only.To))
 		if err != nil {
 			return err
 		}

@@ -33,11 +33,11 @@ func (e *Engine) AdvanceReprojection(ctx context.Context, r store.Reprojection, 
 			return ignoreNoRows(err)
 		}
 		for _, d := range due {
-			if _, err := tx.ExecContext(ctx, markDueSQL, r.Organization, r.ID, d.Person[:], int64(d.Class), int64(d.ConsentAt), int64(d.At), d.HoldGrants, 0, string(store.TargetActito)); err != nil {
+			if _, err := tx.ExecContext(ctx, markDueSQL, r.Organization, r.ID, d.Person[:], int64(d.Class), int64(d.ConsentAt), int64(d.At), d.HoldGrants, 0, string(r.Only.Towards())); err != nil {
 				return err
 			}
 			if r.Only != (store.Only{}) { // a retry: what was refused is tried again
-				k := store.DeliveryKey{Organization: r.Organization, Integration: r.ID, Target: store.TargetActito, Person: d.Person}
+				k := store.DeliveryKey{Organization: r.Organization, Integration: r.ID, Target: r.Only.Towards(), Person: d.Person}
 				if err := forgive(ctx, tx, k); err != nil {
 					return err
 				}

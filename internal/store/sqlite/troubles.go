@@ -73,33 +73,34 @@ func (e *Engine) Troubled(ctx context.Context, k store.IntegrationKey, only stor
 	return append(found, others...), err
 }
 
-// States counts the people of an integration who are in flight, or towards Actito
-// failed or unmatched, up to MostTroubled.
-func (e *Engine) States(ctx context.Context, k store.IntegrationKey) (map[store.DeliveryState]int64, error) {
-	var n int64
-	if err := e.read.QueryRowContext(ctx, countInFlightSQL, k.Organization, k.ID).Scan(&n); err != nil {
-		return nil, classify(err)
+// States counts the people of an integration who are in flight, failed or
+// unmatched.
+func (e *Engine) States(ctx context.Context, k store.IntegrationKey) (store.Standings, error) {
+	var s store.Standings
+	if err := e.read.QueryRowContext(ctx, countInFlightSQL, k.Organization, k.ID).Scan(&s.InFlight); err != nil {
+		return s, classify(err)
 	}
-	counts := map[store.DeliveryState]int64{store.InFlight: n}
-	for _, state := range store.TroubleStates {
-		if err := e.read.QueryRowContext(ctx, countTroubleSQL, k.Organization, k.ID, string(store.TargetActito), string(state), store.MostTroubled).Scan(&n); err != nil {
-			return nil, classify(err)
+	for _, of := range s.Troubled() {
+		if err := e.read.QueryRowContext(ctx, countTroubleSQL, k.Organization, k.ID, string(of.Target), string(of.State), store.MostTroubled).Scan(of.People); err != nil {
+			return s, classify(err)
 		}
-		counts[state] = n
 	}
-	return counts, nil
+	return s, nil
 }
 
 // StartRetry begins a re-projection of those alone whom only names. Conflict
-// while another compares everybody, or waits for a yes about everybody.
+// while another is under way, or compares everybody and waits for a yes; it takes
+// the place of one of some that waits.
 func (e *Engine) StartRetry(ctx context.Context, k store.IntegrationKey, only store.Only, changes ...store.Change) error {
 	return e.inTx(ctx, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, `INSERT INTO reprojections (organization, integration, state, cursor, started_at, only_since, only_state, only_reason, only_from, only_to)
-			SELECT ?1, ?2, 'counting', x'', ?3, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM integrations WHERE organization = ?1 AND id = ?2)
+		res, err := tx.ExecContext(ctx, `INSERT INTO reprojections (organization, integration, state, cursor, started_at, only_since, only_target, only_state, only_reason, only_from, only_to)
+			SELECT ?1, ?2, 'counting', x'', ?3, ?3, ?4, ?5, ?6, ?7, ?8 WHERE EXISTS (SELECT 1 FROM integrations WHERE organization = ?1 AND id = ?2)
 			ON CONFLICT DO UPDATE SET state = 'counting', cursor = x'', people = 0, withdrawals = 0, grants = 0,
-				started_at = max(excluded.started_at, started_at + 1), only_since = max(excluded.started_at, started_at + 1), only_state = excluded.only_state, only_reason = excluded.only_reason,
+				started_at = max(excluded.started_at, started_at + 1), only_since = max(excluded.started_at, started_at + 1),
+				only_target = excluded.only_target, only_state = excluded.only_state, only_reason = excluded.only_reason,
 				only_from = excluded.only_from, only_to = excluded.only_to
-			WHERE only_since = started_at`, k.Organization, k.ID, int64(consent.TimeOf(e.now())), string(only.State), only.Reason, int64(only.From), int64(only.To))
+			WHERE only_since = started_at AND state = 'asking'`,
+			k.Organization, k.ID, int64(consent.TimeOf(e.now())), string(only.Target), string(only.State), only.Reason, int64(only.From), int64(only.To))
 		if err != nil {
 			return err
 		}

@@ -133,7 +133,7 @@ type People interface {
 	SubjectsOf(ctx context.Context, organization string, keys []store.PersonKey) (map[store.PersonKey]consent.Subject, error)
 	Troubles(ctx context.Context, k store.IntegrationKey) ([]store.Trouble, error)
 	Troubled(ctx context.Context, k store.IntegrationKey, only store.Only, after store.TroubleCursor, limit int) ([]*store.Delivery, error)
-	States(ctx context.Context, k store.IntegrationKey) (map[store.DeliveryState]int64, error)
+	States(ctx context.Context, k store.IntegrationKey) (store.Standings, error)
 	StartRetry(ctx context.Context, k store.IntegrationKey, only store.Only, changes ...store.Change) error
 	AddEffects(ctx context.Context, l store.Lease, k store.IntegrationKey, effects []store.Effect) error
 	Effects(ctx context.Context, k store.IntegrationKey, since consent.Time) ([]store.Effect, error)

@@ -123,10 +123,24 @@ func troubleTowardsDidomi(b *bench) {
 		b.same("who", len(found), 1)
 		b.same("it is", []any{found[0].Person, found[0].Target}, []any{due[0].Person, store.TargetDidomi})
 	}
+	counts, err := b.States(b.Context(), k)
+	b.must(err)
+	b.same("counted", counts, store.Standings{Failed: 3, Unmatched: 1, FailedToDidomi: 1})
 	found, err := b.Troubled(b.Context(), k, store.Only{State: store.Failed, Reason: "invalid: x"}, store.TroubleCursor{}, 10)
 	b.must(err)
 	b.same("of Actito", len(found), 2)
-	b.must(b.MakeDue(b.Context(), due[0].DeliveryKey, store.BackfilledRefusal, b.now()))
+	// A retry of theirs makes them due towards Didomi alone.
+	only := store.Only{Target: store.TargetDidomi, State: store.Failed, Reason: "invalid: x"}
+	b.must(b.StartRetry(b.Context(), k, only))
+	r := b.running()[0]
+	b.same("the retry", r.Only, only)
+	r.State = store.ReprojectionDone
+	b.must(b.AdvanceReprojection(b.Context(), r, []store.Due{{
+		SubjectKey: store.SubjectKey{Organization: acme, Person: due[0].Person}, Class: store.BackfilledRefusal, ConsentAt: b.now(), At: b.now(),
+	}}))
+	counts, err = b.States(b.Context(), k)
+	b.must(err)
+	b.same("counted after it", counts, store.Standings{Failed: 3, Unmatched: 1})
 	again, err := b.NextDue(b.Context(), k, store.TargetDidomi, store.BackfilledRefusal, 10)
 	b.must(err)
 	b.same("due again", len(again), 1)
@@ -138,7 +152,7 @@ func stateCounts(b *bench) {
 	b.begin(b.lease("node"), b.delivery(k, "f"))
 	got, err := b.States(b.Context(), k)
 	b.must(err)
-	b.same("states", got, map[store.DeliveryState]int64{store.InFlight: 1, store.Failed: 3, store.Unmatched: 1})
+	b.same("states", got, store.Standings{InFlight: 1, Failed: 3, Unmatched: 1})
 }
 
 func retryStarts(b *bench) {
@@ -151,6 +165,8 @@ func retryStarts(b *bench) {
 	b.must(err)
 	b.same("retry", r, store.Reprojection{IntegrationKey: k, State: store.ReprojectionCounting, StartedAt: noon, Only: only})
 	b.same("recorded", len(b.recorded(acme, "i")), 1)
+	b.kind(b.StartRetry(b.Context(), k, store.Only{State: store.Unmatched}, changeOf(acme, "i", "retried")), consent.Conflict) // it is not done
+	b.same("not recorded either", len(b.recorded(acme, "i")), 1)
 	r.State = store.ReprojectionAsking
 	b.must(b.AdvanceReprojection(b.Context(), r, nil))
 	b.must(b.StartRetry(b.Context(), k, store.Only{State: store.Unmatched})) // instead of one that waits
