@@ -150,8 +150,8 @@ func (v *Verifier) records(l *store.AuditLink, views []RecordView, genuine bool)
 		there[r.Position] = true
 		records = append(records, r)
 	}
-	for p := l.First; p <= min(l.Last, l.First+mostRecords); p++ {
-		if !there[p] {
+	for n := range min(l.Last-l.First, mostRecords) + 1 {
+		if p := l.First + n; !there[p] {
 			v.problem(l.Number, p, "it was removed from the chain")
 		}
 	}
