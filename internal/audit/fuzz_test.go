@@ -5,13 +5,16 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"consentsync/internal/store"
 )
 
 // Whoever does not hold the key can make no other chain than ours that verifies:
 // against the key and a checkpoint that were noted down, whatever is in a file,
 // nothing wrong is found only if it is what was sealed.
 func FuzzVerify(f *testing.F) {
-	header, links := chained(ours, 2, 1)
+	var last store.ID // the same ids in each process that takes part
+	header, links := chainedBy(ours, func() store.ID { last[0]++; return last }, 2, 1)
 	var file bytes.Buffer
 	lines := json.NewEncoder(&file)
 	for _, line := range []any{header, links[0], links[1]} {

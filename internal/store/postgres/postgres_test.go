@@ -71,7 +71,7 @@ func TestTextsThatCannotBeAskedFor(t *testing.T) {
 	t.Parallel()
 	e := ready(t, migrated(t))
 	for _, id := range []string{"a\x00b", "\xff"} {
-		if _, err := e.WebhookClient(t.Context(), id); consent.KindOf(err) != consent.Invalid {
+		if _, _, err := e.Feature(t.Context(), id); err == nil || consent.KindOf(err) != consent.Invalid {
 			t.Errorf("%q is answered with %v", id, err)
 		}
 	}
