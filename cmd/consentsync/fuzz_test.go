@@ -16,7 +16,7 @@ import (
 // subscriptions alone.
 func FuzzExportFile(f *testing.F) {
 	for _, seed := range []string{
-		"email,News,Offers\nana@example.com,1,0\n", "\xef\xbb\xbfemail;subscriptions#News\n\"a;\"\"b\";yes\n", "email\tNews\n\ta\n", "News,email\n1,a\n\"", "email,News,News\n", "email,News\na,1,2\nb\nc,perhaps\n", "",
+		"email,News,Offers\nana@example.com,1,0\n", "\xef\xbb\xbfemail;subscriptions#News\n\"a;\"\"b\";yes\n", "email\tNews\n\ta\n", "News,email\n1,a\n\"", "email,News,News\n", "email,News\na,1,2\nb\nc,perhaps\n", "email,News\n\xe9,1\n", "",
 	} {
 		f.Add([]byte(seed))
 	}
