@@ -10,6 +10,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"consentsync/internal/actito"
 )
@@ -48,6 +49,9 @@ func readExport(r io.Reader, uniqueKey string, subscriptions []string) (*export,
 	header, err := e.read()
 	if err != nil {
 		return nil, fmt.Errorf("row 1: there is no header: %w", cutOff(err))
+	}
+	if !utf8.ValidString(strings.Join(header, "")) {
+		return nil, errors.New("row 1: the header is not UTF-8: export the table in that encoding")
 	}
 	e.width = len(header)
 	for n, name := range header {
@@ -164,8 +168,11 @@ func (e *export) row() ([]byte, error) {
 	if len(record) != e.width {
 		return nil, &errRow{line: line, reason: fmt.Sprintf("it has %d cells, the header %d", len(record), e.width)}
 	}
-	if record[e.key] == "" {
+	switch key := record[e.key]; {
+	case key == "":
 		return nil, &errRow{line: line, reason: "the unique key is empty"}
+	case !utf8.ValidString(key): // it would pass for somebody else's
+		return nil, &errRow{line: line, reason: "the unique key is not UTF-8: export the table in that encoding"}
 	}
 	says := map[string]bool{}
 	for n, name := range e.columns {

@@ -35,6 +35,7 @@ type commands struct {
 	Copy        copyCommand        `cmd:"" help:"Move everything from a data directory to PostgreSQL, or back."`
 	Backup      backupCommand      `cmd:"" help:"Back up a data directory, also while a server runs on it."`
 	Restore     restoreCommand     `cmd:"" help:"Bring a backup back, with every integration paused."`
+	Compact     compactCommand     `cmd:"" help:"Write the database of a data directory anew, without traces of what was removed."`
 	Audit       auditCommand       `cmd:"" help:"Export and verify the audit chain."`
 	Demo        demoCommand        `cmd:"" help:"Run everything with both ends simulated and traffic flowing."`
 	Simulator   simulatorCommand   `cmd:"" help:"Run a simulated Actito to try a configuration against."`

@@ -98,7 +98,7 @@ func TestGuessingGetsSlower(t *testing.T) {
 	if err := a.try("ana", "home", now); err != nil {
 		t.Errorf("who comes from elsewhere is refused: %v", err)
 	}
-	a.succeeded("ana", "home")
+	a.succeeded("ana", "home", now)
 	if err := a.try("bob", "evil", now); err != nil {
 		t.Errorf("another address is refused: %v", err)
 	}
@@ -122,6 +122,30 @@ func TestSucceedingIsFree(t *testing.T) {
 		if err := a.try("ana", "home", now); err != nil {
 			t.Fatal(err)
 		}
-		a.succeeded("ana", "home")
+		a.succeeded("ana", "home", now)
+	}
+	// Not even while somebody guesses from everywhere, whom it does not help.
+	for i := range freeEmail {
+		if err := a.try("bob", string(rune(i)), now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a.try("bob", "home", now) == nil {
+		t.Error("who guesses from everywhere does not wait")
+	}
+	now = now.Add(time.Second)
+	if err := a.try("bob", "home", now); err != nil {
+		t.Fatal(err)
+	}
+	a.succeeded("bob", "home", now)
+	if err := a.try("bob", "elsewhere", now); err != nil {
+		t.Errorf("somebody waits for another who has signed in: %v", err)
+	}
+	a.untried("bob", "elsewhere", now)
+	if err := a.try("bob", "elsewhere", now); err != nil {
+		t.Errorf("somebody waits for what could not be tried: %v", err)
+	}
+	if a.try("bob", "home", now) == nil {
+		t.Error("the failures of before are forgotten")
 	}
 }

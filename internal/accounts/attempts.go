@@ -30,10 +30,18 @@ func (a *attempts) try(email, from string, now time.Time) error {
 	return a.Try(now, pair, alone)
 }
 
-// succeeded takes back that an attempt was counted, and forgets the failures
-// before it from the same place.
-func (a *attempts) succeeded(email, from string) {
+// succeeded takes back that the attempt of a time was counted, and forgets the
+// failures before it from the same place.
+func (a *attempts) succeeded(email, from string, at time.Time) {
 	pair, alone := limits(email, from)
 	a.Forget(pair)
-	a.TakeBack(alone)
+	a.TakeBack(at, alone)
+}
+
+// untried takes back that the attempt of a time was counted, since it could not
+// be made.
+func (a *attempts) untried(email, from string, at time.Time) {
+	pair, alone := limits(email, from)
+	a.TakeBack(at, pair)
+	a.TakeBack(at, alone)
 }

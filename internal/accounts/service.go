@@ -86,11 +86,13 @@ var errWrong = consent.Errorf(consent.Unauthorized, "accounts", "the e-mail addr
 // the attempt comes from.
 func (s *Service) SignIn(ctx context.Context, email, password, from string) (secret string, err error) {
 	email = normalize(email)
-	if err := s.attempts.try(email, from, s.now()); err != nil {
+	at := s.now()
+	if err := s.attempts.try(email, from, at); err != nil {
 		return "", err
 	}
 	u, err := s.store.UserByEmail(ctx, email)
 	if err != nil && consent.KindOf(err) != consent.NotFound {
+		s.attempts.untried(email, from, at)
 		return "", err
 	}
 	hash := ""
@@ -100,7 +102,7 @@ func (s *Service) SignIn(ctx context.Context, email, password, from string) (sec
 	if !passwordFits(password, hash) {
 		return "", errWrong
 	}
-	s.attempts.succeeded(email, from)
+	s.attempts.succeeded(email, from, at)
 	return s.start(ctx, u.ID)
 }
 
@@ -210,13 +212,14 @@ func (s *Service) actor(ctx context.Context, u *store.User) (*Actor, error) {
 // ChangePassword sets a new password for who knows the old one, and ends all
 // sessions but the one with this secret.
 func (s *Service) ChangePassword(ctx context.Context, a *Actor, secret, old, password, from string) error {
-	if err := s.attempts.try(a.Email, from, s.now()); err != nil {
+	at := s.now()
+	if err := s.attempts.try(a.Email, from, at); err != nil {
 		return err
 	}
 	if !passwordFits(old, a.Password) {
 		return incoming.RefuseField("old_password", "is not the password that you have now")
 	}
-	s.attempts.succeeded(a.Email, from)
+	s.attempts.succeeded(a.Email, from, at)
 	if err := checkPassword(password, a.Email); err != nil {
 		return err
 	}

@@ -134,3 +134,36 @@ func FuzzAnswers(f *testing.F) {
 		_, _ = v5{}.parseProfile(body)
 	})
 }
+
+// Whatever a list of webhooks says, each has an id that leads to it and to nothing
+// else, and what looks masked counts as unknown.
+func FuzzWebhooks(f *testing.F) {
+	for _, seed := range []string{
+		`[{"id":7,"on":"PROFILE_TABLE","onElementId":"3","eventType":"CREATE","targetUrl":"https://us.example/","isActive":true,"headers":{"X-Secret":"****"}}]`,
+		`{"data":{"webhooks":[{"id":"a","webhook":{"targetUrl":"https://us.example/","eventType":"updated_subscriptions","headers":[{"name":"X","value":"v"}]}}]}}`,
+		`{"webhookSubscriptions":[]}`, `{"id":"12"}`, `"12"`, `{"webhook":{"webhook":{"webhook":{}}}}`, `null`,
+	} {
+		f.Add([]byte(seed), "https://api.actito.com/webhooks/v4/entity/acme/webhookSubscription/12")
+	}
+	f.Fuzz(func(t *testing.T, body []byte, location string) {
+		if id := (v4webhook{}).parseCreated(http.Header{"Location": {location}}, body); strings.ContainsAny(id, "/?# \r\n") {
+			t.Errorf("the webhook is %q", id)
+		}
+		list, err := v4webhook{}.parseList(body)
+		if err != nil {
+			return
+		}
+		for _, w := range list {
+			path := v4webhook{}.remove("acme", w.ID).path
+			u, err := url.Parse("https://api.actito.com" + path)
+			if w.ID == "" || err != nil || u.Host != "api.actito.com" || u.RawQuery != "" || u.Fragment != "" || strings.Count(u.EscapedPath(), "/") != 6 {
+				t.Errorf("the webhook %q is at %s, %v", w.ID, path, err)
+			}
+			for name, value := range w.Headers {
+				if looksMasked(value) {
+					t.Errorf("the header %q is known as %q", name, value)
+				}
+			}
+		}
+	})
+}

@@ -100,3 +100,8 @@ func openToMark(ctx context.Context, c RestoreConfig) (markable, error) {
 func Backup(ctx context.Context, dir, file string) (sqlite.Contents, error) {
 	return sqlite.Backup(ctx, dir, file)
 }
+
+// Compact writes the database of a data directory anew; see sqlite.Compact.
+func Compact(ctx context.Context, dir string) (before, after int64, err error) {
+	return sqlite.Compact(ctx, dir)
+}

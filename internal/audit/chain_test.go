@@ -16,7 +16,10 @@ var (
 )
 
 // chained makes a chain of links with so many changes each, as it is exported.
-func chained(s *Signer, links ...int) (Header, []Link) {
+func chained(s *Signer, links ...int) (Header, []Link) { return chainedBy(s, store.NewID, links...) }
+
+// chainedBy makes one whose records have the ids that newID gives.
+func chainedBy(s *Signer, newID func() store.ID, links ...int) (Header, []Link) {
 	h := store.AuditHead{Organization: "acme"}
 	hasher := store.NewHasher([]byte("a key for tests"))
 	var all []Link
@@ -24,7 +27,7 @@ func chained(s *Signer, links ...int) (Header, []Link) {
 		records := make([]store.AuditRecord, n)
 		views := make([]RecordView, n)
 		for i := range records {
-			c := store.Change{Organization: "acme", ID: store.NewID(), Action: "x"}
+			c := store.Change{Organization: "acme", ID: newID(), Action: "x"}
 			records[i] = store.AuditRecord{Kind: store.AuditChange, ID: c.ID, Change: &c}
 			form, _ := hasher.Sealed(&records[i])
 			records[i].Digest = store.SealDigest(form)
@@ -159,6 +162,9 @@ func TestAnExportThatWasTamperedWith(t *testing.T) {
 		t.Errorf("a shorter chain is one, too: %v", r.Problems)
 	}
 	has(t, verified(shorter, cut, h.Head), "link 3: it is not there: the chain ends with link 1")
+	// Whoever holds the key can make another chain of the same length.
+	same, anew := chained(ours, 3, 2, 2)
+	has(t, verified(same, anew, h.Head), "link 3: it is another link than the checkpoint tells that was noted down")
 	noted, err := ParseCheckpoint(h.Head.String())
 	if err != nil || verified(h, links, noted).Problems == nil || len(verified(h, links, noted).Problems) > 0 {
 		t.Errorf("a checkpoint that was noted down: %v", err)

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"slices"
@@ -23,6 +24,7 @@ type Personal struct {
 	Events             []Proven     `json:"events"`
 	Calls              []Proven     `json:"calls"`
 	Messages           []OwnMessage `json:"messages"` // the newest first
+	Mentions           OwnMentions  `json:"mentions"`
 	Complete           bool         `json:"complete"`
 }
 
@@ -85,14 +87,20 @@ func (s *Service) Personal(ctx context.Context, organization, userID string) (*P
 	if err != nil {
 		return nil, err
 	}
-	messages, err := s.messages(ctx, organization, key)
+	people := s.subjects(organization, key, person)
+	messages, err := s.messages(ctx, organization, people)
+	if err != nil {
+		return nil, err
+	}
+	mentions, err := s.Store.Mentions(ctx, organization, people, userID, mostProven)
 	if err != nil {
 		return nil, err
 	}
 	p := &Personal{
 		OrganizationID: organization, OrganizationUserID: userID, At: consent.TimeOf(s.Now()), CatchingUp: !caughtUp,
 		DidomiUserIDs: []string{}, Choices: []OwnChoice{}, Texts: []OwnText{}, Profiles: []OwnProfile{}, Events: []Proven{}, Calls: []Proven{},
-		Messages: messages, Complete: len(t.Events) < mostProven && len(t.Calls) < mostProven && len(messages) < mostProven,
+		Messages: messages, Mentions: mentioned(&mentions),
+		Complete: len(t.Events) < mostProven && len(t.Calls) < mostProven && len(messages) < mostProven && !mentions.Full(mostProven),
 	}
 	for id := range person.DidomiUsers {
 		p.DidomiUserIDs = append(p.DidomiUserIDs, id)
@@ -112,11 +120,16 @@ func (s *Service) Personal(ctx context.Context, organization, userID string) (*P
 	return p, nil
 }
 
-func (s *Service) messages(ctx context.Context, organization string, key store.PersonKey) ([]OwnMessage, error) {
-	found, err := s.Store.MessagesOf(ctx, organization, key, mostProven)
-	if err != nil {
-		return nil, err
+func (s *Service) messages(ctx context.Context, organization string, people []store.PersonKey) ([]OwnMessage, error) {
+	var found []*store.Message
+	for _, p := range people {
+		some, err := s.Store.MessagesOf(ctx, organization, p, mostProven)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, some...)
 	}
+	slices.SortFunc(found, func(a, b *store.Message) int { return bytes.Compare(b.ID[:], a.ID[:]) })
 	all := make([]OwnMessage, len(found))
 	for n, m := range found {
 		all[n] = OwnMessage{ID: m.ID, EmailType: m.Type, State: m.State, Reason: m.Reason, InteractionID: m.Interaction, CreatedAt: m.CreatedAt}

@@ -125,12 +125,17 @@ func (s *Service) trace(ctx context.Context, organization, userID string) (key s
 	if err != nil {
 		return key, t, err
 	}
-	subjects := []store.PersonKey{key}
-	for id := range person.DidomiUsers {
-		subjects = append(subjects, s.Hasher.Person(organization, consent.Subject{DidomiUserID: id}))
-	}
-	t, err = s.Store.Trace(ctx, organization, subjects, mostProven)
+	t, err = s.Store.Trace(ctx, organization, s.subjects(organization, key, person), mostProven)
 	return key, t, err
+}
+
+// subjects are a person and the Didomi users linked to them.
+func (s *Service) subjects(organization string, key store.PersonKey, person *store.Person) []store.PersonKey {
+	all := []store.PersonKey{key}
+	for id := range person.DidomiUsers {
+		all = append(all, s.Hasher.Person(organization, consent.Subject{DidomiUserID: id}))
+	}
+	return all
 }
 
 func (s *Service) provenEvent(ctx context.Context, organization string, e *store.Event) (Proven, error) {

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"consentsync/internal/changes"
@@ -20,6 +21,8 @@ type Store interface {
 	DeliveriesOf(ctx context.Context, organization string, p store.PersonKey) ([]*store.Delivery, error)
 	// MessagesOf lists the messages to somebody, the newest first.
 	MessagesOf(ctx context.Context, organization string, p store.PersonKey, limit int) ([]*store.Message, error)
+	// Mentions reads what else stands about somebody, at most limit of each kind.
+	Mentions(ctx context.Context, organization string, people []store.PersonKey, userID string, limit int) (store.Mentions, error)
 	Trace(ctx context.Context, organization string, subjects []store.PersonKey, limit int) (store.Trace, error)
 	Privacy(ctx context.Context, organization string) (store.Privacy, error)
 	SetPrivacy(ctx context.Context, organization string, p store.Privacy, changes ...store.Change) error
@@ -80,7 +83,7 @@ func (s *Service) ChangePrivacy(ctx context.Context, organization string, in Pri
 	problems := map[string]string{}
 	for kind, days := range in.RetentionDays {
 		if _, known := is.RetentionDays[kind]; !known {
-			problems["retention_days."+string(kind)] = "must be one of payloads, events, calls, loads, changes, audit"
+			problems["retention_days."+string(kind)] = fmt.Sprintf("must be one of %v", store.AllKept)
 		} else if days < 0 || days > mostDays {
 			problems["retention_days."+string(kind)] = "must be a number of days from 1 to 36500, or 0 for ever"
 		}

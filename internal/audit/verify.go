@@ -57,11 +57,11 @@ type Verifier struct {
 	report Report
 	last   store.AuditLink
 
-	gone     map[store.Kept]int64 // the newest of each kind that retention must have removed
-	erased   map[string]Problem   // where a person's record is erased first
-	proved   store.Horizons       // what sealed records say of retention
-	erasures map[string]bool      // whom sealed records say to be erased
-	heads    map[int64]store.Hex  // what the checkpoints to be met are
+	gone     map[store.Kept]int64  // the newest of each kind that retention must have removed
+	erased   map[string]Problem    // where a person's record is erased first
+	proved   store.Horizons        // what sealed records say of retention
+	erasures map[string]bool       // whom sealed records say to be erased
+	heads    map[int64][]store.Hex // what the checkpoints to be met are
 }
 
 // NewVerifier checks against a key and against checkpoints that were noted
@@ -70,14 +70,15 @@ type Verifier struct {
 func NewVerifier(h Header, key PublicKey, noted ...Checkpoint) *Verifier {
 	v := &Verifier{
 		key: key, noted: noted, report: Report{Header: h, Problems: []Problem{}},
-		gone: map[store.Kept]int64{}, erased: map[string]Problem{}, proved: store.Horizons{}, erasures: map[string]bool{}, heads: map[int64]store.Hex{},
+		gone: map[store.Kept]int64{}, erased: map[string]Problem{}, proved: store.Horizons{}, erasures: map[string]bool{}, heads: map[int64][]store.Hex{},
 	}
 	if len(key) == 0 {
 		v.key = h.PublicKey
 	}
 	for _, c := range append(slices.Clone(noted), h.Head) {
 		if c.Number > 0 {
-			v.heads[c.Number] = c.Hash
+			// The head of the export is not to be taken for one that was noted down.
+			v.heads[c.Number] = append(v.heads[c.Number], c.Hash)
 		}
 	}
 	return v
@@ -126,12 +127,10 @@ func (v *Verifier) Link(view *Link) {
 		v.problem(l.Number, 0, "its signature was not made with the key %s: the checkpoint is forged", v.key.Name())
 		genuine = false
 	}
-	if want, noted := v.heads[l.Number]; noted {
-		if !bytes.Equal(want, l.Hash[:]) {
-			v.problem(l.Number, 0, "it is another link than the checkpoint tells that was noted down, or than the head of the chain")
-		}
-		delete(v.heads, l.Number)
+	if slices.ContainsFunc(v.heads[l.Number], func(want store.Hex) bool { return !bytes.Equal(want, l.Hash[:]) }) {
+		v.problem(l.Number, 0, "it is another link than the checkpoint tells that was noted down, or than the head of the chain")
 	}
+	delete(v.heads, l.Number)
 	v.records(&l, view.Records, genuine)
 	v.report.Links++
 	v.last = l
@@ -150,8 +149,8 @@ func (v *Verifier) records(l *store.AuditLink, views []RecordView, genuine bool)
 		there[r.Position] = true
 		records = append(records, r)
 	}
-	for p := l.First; p <= min(l.Last, l.First+mostRecords); p++ {
-		if !there[p] {
+	for n := range min(l.Last-l.First, mostRecords) + 1 {
+		if p := l.First + n; !there[p] {
 			v.problem(l.Number, p, "it was removed from the chain")
 		}
 	}

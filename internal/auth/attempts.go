@@ -18,7 +18,8 @@ type Attempts struct {
 
 type failures struct {
 	n     int
-	until time.Time
+	last  time.Time // when the latest was
+	until time.Time // when the wait that it cost is over
 }
 
 // Limit says what failures are counted by, and what they cost.
@@ -71,6 +72,14 @@ func (a *Attempts) Try(now time.Time, limits ...Limit) error {
 	return nil
 }
 
+// wait gives what the n-th failure costs.
+func (l Limit) wait(n int) time.Duration {
+	if n < l.Free {
+		return 0
+	}
+	return min(l.Longest, time.Second<<min(n-l.Free, 20))
+}
+
 // Failed counts an attempt as failed.
 func (a *Attempts) Failed(now time.Time, limits ...Limit) {
 	a.mu.Lock()
@@ -88,10 +97,7 @@ func (a *Attempts) failed(now time.Time, limits []Limit) {
 			a.fails[key] = f
 		}
 		f.n++
-		f.until = now
-		if over := f.n - l.Free; over >= 0 {
-			f.until = now.Add(min(l.Longest, time.Second<<min(over, 20)))
-		}
+		f.last, f.until = now, now.Add(l.wait(f.n))
 	}
 }
 
@@ -118,11 +124,21 @@ func (a *Attempts) Forget(l Limit) {
 	delete(a.fails, Hash(l.By))
 }
 
-// TakeBack takes back that an attempt was counted ahead.
-func (a *Attempts) TakeBack(l Limit) {
+// TakeBack takes back that the attempt of a time was counted ahead, and the wait
+// that it cost: whatever wait there was before was over, or it had not been made.
+func (a *Attempts) TakeBack(at time.Time, l Limit) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if f := a.fails[Hash(l.By)]; f != nil {
-		f.n--
+	f := a.fails[Hash(l.By)]
+	if f == nil {
+		return
+	}
+	if f.n--; f.n <= 0 {
+		delete(a.fails, Hash(l.By))
+		return
+	}
+	f.until = f.last
+	if !f.last.Equal(at) { // others have failed since
+		f.until = f.last.Add(l.wait(f.n))
 	}
 }

@@ -10,7 +10,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"consentsync/internal/consent"
@@ -347,4 +350,56 @@ func TestMasterKeyFromElsewhereIsChanged(t *testing.T) {
 	if _, err := OpenKeyring(t.Context(), stored, key(1)); err == nil {
 		t.Error("the master key before still opens")
 	}
+}
+
+// What names a key that nobody has costs a look at the keys once a second, and
+// whoever asks after another node has made a key finds it.
+func TestMadeUpKeysAreLookedForOnceASecond(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		stored := &counted{memory: &memory{}}
+		here, err := OpenKeyring(t.Context(), stored, key(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		there, err := OpenKeyring(t.Context(), stored, key(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored.reads.Store(0)
+		made := append([]byte{sealedNumbered, 0, 0, 0, 9}, make([]byte, 40)...)
+		start := time.Now()
+		var all sync.WaitGroup
+		for range 100 {
+			all.Go(func() {
+				for range 3 {
+					if _, err := here.Sealer.Open(made); err == nil {
+						t.Error("what was made up opens")
+					}
+				}
+			})
+		}
+		all.Wait()
+		if reads, took := stored.reads.Load(), time.Since(start); reads > 4 || took > 4*time.Second {
+			t.Errorf("%d reads in %v", reads, took)
+		}
+		rotator := NewRotator(RotatorOptions{Store: stored, Ring: there, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+		if err := rotator.Rotate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := here.Sealer.Open(there.Sealer.Seal([]byte("secret"))); err != nil {
+			t.Errorf("what was sealed with a key of another node: %v", err)
+		}
+	})
+}
+
+// counted counts the reads of the keys.
+type counted struct {
+	*memory
+	reads atomic.Int32
+}
+
+func (c *counted) SecretKeys(ctx context.Context) ([]store.SecretKey, error) {
+	c.reads.Add(1)
+	return c.memory.SecretKeys(ctx)
 }

@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 )
 
 // The forms of a sealed secret. What it was sealed with stands at its beginning:
@@ -34,6 +35,7 @@ const (
 type Sealer struct {
 	// refresh reads the keys anew; nil where there is but one.
 	refresh func() error
+	asked   lookout
 
 	mu      sync.RWMutex
 	keys    map[uint32]cipher.AEAD
@@ -119,7 +121,7 @@ func (s *Sealer) Open(sealed []byte, context ...string) ([]byte, error) {
 	}
 	aead := s.key(number)
 	if aead == nil && s.refresh != nil {
-		if err := s.refresh(); err != nil {
+		if err := s.asked.look(s.refresh); err != nil {
 			return nil, err
 		}
 		aead = s.key(number)
@@ -133,6 +135,46 @@ func (s *Sealer) Open(sealed []byte, context ...string) ([]byte, error) {
 		return nil, errors.New("a sealed secret cannot be opened: it is not what was sealed here, or the master key is another than the one that it was sealed with")
 	}
 	return secret, nil
+}
+
+// lookEvery is how often keys are looked for at most. What comes sealed from
+// outside, such as a cookie, may name any key, and must not cost a read each.
+const lookEvery = time.Second
+
+// lookout makes many who look for a key do so at once, and not too often. Its
+// zero value is ready.
+type lookout struct {
+	mu   sync.Mutex
+	next *looking // that has not begun, so that whoever asks now may wait for it
+	last time.Time
+}
+
+type looking struct {
+	done chan struct{}
+	err  error // may be read once done is closed
+}
+
+// look calls read, or waits for somebody else's call that begins after now.
+func (o *lookout) look(read func() error) error {
+	o.mu.Lock()
+	l := o.next
+	if l == nil {
+		l = &looking{done: make(chan struct{})}
+		o.next = l
+		go o.run(l, lookEvery-time.Since(o.last), read)
+	}
+	o.mu.Unlock()
+	<-l.done
+	return l.err
+}
+
+func (o *lookout) run(l *looking, wait time.Duration, read func() error) {
+	<-time.After(wait) // none where it is over
+	o.mu.Lock()
+	o.next, o.last = nil, time.Now()
+	o.mu.Unlock()
+	l.err = read()
+	close(l.done)
 }
 
 // additional is what a secret is bound to: its context, and which key it is of,

@@ -54,16 +54,15 @@ type Console struct {
 	assets  *assets
 	mux     routes.Mux
 	handler http.Handler
-	// streams holds one for each stream that is open; closing is closed when they
-	// have to end, by close.
-	streams chan struct{}
+	streams streams
+	// closing is closed when streams have to end, by close.
 	closing chan struct{}
 	close   func()
 }
 
 // New makes the console.
 func New(o Options) (*Console, error) {
-	c := &Console{Options: o, assets: newAssets(), streams: make(chan struct{}, mostStreams), closing: make(chan struct{})}
+	c := &Console{Options: o, assets: newAssets(), closing: make(chan struct{})}
 	c.close = sync.OnceFunc(func() { close(c.closing) })
 	var err error
 	if c.pages, err = c.parse(); err != nil {

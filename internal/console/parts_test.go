@@ -3,7 +3,9 @@ package console
 import (
 	"cmp"
 	"errors"
+	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -108,4 +110,24 @@ func TestChart(t *testing.T) {
 	if c := drawEffects(&integration.OverviewView{}, now); len(c.Rows) != 0 {
 		t.Errorf("an empty chart has %d rows", len(c.Rows))
 	}
+}
+
+// Nobody is sent to another site after signing in, whatever the address says.
+func FuzzLocalAddress(f *testing.F) {
+	for _, seed := range []string{"/o/acme?a=b#c", "//evil.example", `/\evil.example`, "/%2f/evil.example", "/\t/evil.example", "https:evil.example", "/a?next=//b", "", "\xff"} {
+		f.Add(seed)
+	}
+	here, err := url.Parse("https://us.example/login")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, address string) {
+		to := local(address)
+		if strings.HasPrefix(to, "//") || strings.ContainsAny(to, "\\\r\n\t") {
+			t.Errorf("%q leads to %q", address, to)
+		}
+		if u, err := here.Parse(to); err != nil || u.Scheme != here.Scheme || u.Host != here.Host || u.User != nil {
+			t.Errorf("%q leads to %v, %v", address, u, err)
+		}
+	})
 }

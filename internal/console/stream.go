@@ -5,10 +5,12 @@ import (
 	"cmp"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"consentsync/internal/accounts"
 	"consentsync/internal/consent"
+	"consentsync/internal/reply"
 )
 
 // reading gives what a part of a page is drawn from, and a mark of how it looks.
@@ -19,9 +21,44 @@ const (
 	streamEvery = 2 * time.Second
 	// streamWrite bounds how long a browser may take to take it.
 	streamWrite = 10 * time.Second
-	// mostStreams bounds how many there are at a time.
-	mostStreams = 500
+	// mostStreams bounds how many there are at a time, mostOwnStreams those of one
+	// user, so that nobody takes those of all.
+	mostStreams    = 500
+	mostOwnStreams = 10
 )
+
+// streams counts those that are open, by user. The zero value is ready.
+type streams struct {
+	mu  sync.Mutex
+	all int
+	own map[string]int
+}
+
+// open counts one more of a user, until close is called; RateLimited or Transient
+// with the reason if there are too many.
+func (s *streams) open(user string) (closed func(), err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.own[user] >= mostOwnStreams:
+		return nil, consent.Errorf(consent.RateLimited, "console", "you have %d pages open that keep themselves up to date: close some", mostOwnStreams)
+	case s.all >= mostStreams:
+		return nil, consent.Errorf(consent.Transient, "console", "too many pages are open here: reload this one later")
+	}
+	if s.own == nil {
+		s.own = map[string]int{}
+	}
+	s.all++
+	s.own[user]++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.all--
+		if s.own[user]--; s.own[user] == 0 {
+			delete(s.own, user)
+		}
+	}, nil
+}
 
 // stream keeps a part of a page up to date by server-sent events. Each look is a
 // visit of its own: the stream ends when the session does, or the role, and does
@@ -29,11 +66,15 @@ const (
 // sent.
 func (c *Console) stream(page, part string, read reading) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case c.streams <- struct{}{}:
-			defer func() { <-c.streams }()
-		default:
-			http.Error(w, "too many pages are open: reload this one later", http.StatusServiceUnavailable)
+		v, err := c.visit(r, c.Accounts.Peek)
+		if err == nil && v.Actor != nil { // to nobody it ends at once
+			var closed func()
+			if closed, err = c.streams.open(v.Actor.ID); err == nil {
+				defer closed()
+			}
+		}
+		if err != nil {
+			reply.Error(w, err)
 			return
 		}
 		s := &eventStream{w, http.NewResponseController(w)}

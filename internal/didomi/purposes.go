@@ -67,6 +67,15 @@ func (c *Client) purposesPage(ctx context.Context, skip int) ([]Purpose, error) 
 	if err != nil {
 		return nil, err
 	}
+	page, ok := parsePurposes(answer)
+	if !ok {
+		return nil, consent.Errorf(consent.Transient, purposesOp, "Didomi's answer is not a list of purposes")
+	}
+	return page, nil
+}
+
+// parsePurposes reads a page of them.
+func parsePurposes(answer []byte) (page []Purpose, ok bool) {
 	var list struct {
 		Data []struct {
 			ID          string            `json:"id"`
@@ -76,9 +85,8 @@ func (c *Client) purposesPage(ctx context.Context, skip int) ([]Purpose, error) 
 		} `json:"data"`
 	}
 	if json.Unmarshal(answer, &list) != nil {
-		return nil, consent.Errorf(consent.Transient, purposesOp, "Didomi's answer is not a list of purposes")
+		return nil, false
 	}
-	var page []Purpose
 	for _, p := range list.Data {
 		name := p.Description["en"]
 		for _, language := range slices.Sorted(maps.Keys(p.Description)) {
@@ -86,5 +94,5 @@ func (c *Client) purposesPage(ctx context.Context, skip int) ([]Purpose, error) 
 		}
 		page = append(page, Purpose{cmp.Or(p.Namespaces.Didomi, p.Namespaces.Custom, p.ID), name, cmp.Or(p.Type, "purpose")})
 	}
-	return page, nil
+	return page, true
 }

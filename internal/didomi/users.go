@@ -69,18 +69,27 @@ func (c *Client) list(ctx context.Context, req call) (page []json.RawMessage, ne
 	if err != nil {
 		return nil, "", err
 	}
-	if json.Unmarshal(answer, &page) == nil {
-		return page, "", nil
+	page, next, ok := parseList(answer)
+	if !ok {
+		return nil, "", consent.Errorf(consent.Transient, req.op, "Didomi's answer is not a list")
+	}
+	return page, next, nil
+}
+
+// parseList reads the answer of a list; next is empty at the end.
+func parseList(answer []byte) (page []json.RawMessage, next string, ok bool) {
+	if json.Unmarshal(answer, &page) == nil && page != nil {
+		return page, "", true
 	}
 	var list struct {
 		Data   []json.RawMessage `json:"data"`
 		Cursor json.RawMessage   `json:"cursor"`
 	}
 	if json.Unmarshal(answer, &list) != nil || list.Data == nil {
-		return nil, "", consent.Errorf(consent.Transient, req.op, "Didomi's answer is not a list")
+		return nil, "", false
 	}
 	if json.Unmarshal(list.Cursor, &next) != nil && len(list.Cursor) > 0 && string(list.Cursor) != "null" {
 		next = string(list.Cursor)
 	}
-	return list.Data, next, nil
+	return list.Data, next, true
 }

@@ -2,15 +2,18 @@ package e2e_test
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"consentsync/internal/app"
 	"consentsync/internal/audit"
+	"consentsync/internal/backfill"
 	"consentsync/internal/simulator"
 	"consentsync/internal/store/pgtest"
 )
@@ -57,12 +60,15 @@ func TestProofAndErasure(t *testing.T) {
 func proofAndErasure(b *bundle) {
 	const email, planted = "planted.person@example.com", "Plantagenet"
 	query := "?organization_id=" + organization
-	b.integrate(nil)
+	id := b.integrate(mails)
+	b.email("consents-user-created", simulator.SampleConfirmation, object{"links": welcomeLink["links"]})
 	b.send(simulator.EventCreated(organization, simulator.Event{
-		ID: "planted-event", OrganizationUserID: email, DidomiUserID: "planted-user", CreatedAt: time.Now().Add(-time.Hour),
+		ID: "planted-event", OrganizationUserID: email, DidomiUserID: "planted-user", CreatedAt: time.Now().Add(-time.Minute),
 		Purposes: simulator.Choices{"newsletter": yes(), "promotions": no()}, Metadata: map[string]any{"firstName": planted},
 	}))
 	b.eventually("synced", func() bool { return b.person(email).status() == "synced" })
+	b.eventually("a message is sent", func() bool { return len(b.messages("sent")) == 1 })
+	b.plantInFiles(id, email)
 
 	var proof audit.Proof
 	b.looks("all is sealed", func() bool {
@@ -74,7 +80,12 @@ func proofAndErasure(b *bundle) {
 		}
 		return len(proof.Data) >= 2
 	})
-	first, last := proof.Data[0], proof.Data[len(proof.Data)-1]
+	first := proof.Data[0]
+	calls := slices.DeleteFunc(slices.Clone(proof.Data), func(x audit.Proven) bool { return x.Mapping == 0 }) // but for the message, which follows none
+	if len(calls) == 0 {
+		b.t.Fatalf("no call follows a mapping: %+v", proof.Data)
+	}
+	last := calls[len(calls)-1]
 	if first.EventID != "planted-event" || len(first.Said) != 2 || !strings.Contains(first.Payload, planted) || first.Outcome != "applied" {
 		b.t.Errorf("the event is proved as %+v", first)
 	}
@@ -88,7 +99,8 @@ func proofAndErasure(b *bundle) {
 	}
 	var all audit.Personal
 	b.must(http.MethodGet, "/v1/users/"+email+"/export"+query, "", http.StatusOK, &all)
-	if len(all.Choices) != 2 || len(all.Texts) == 0 || len(all.Profiles) != 1 || len(all.Events) != 1 || all.DidomiUserIDs[0] != "planted-user" {
+	if len(all.Choices) != 2 || len(all.Texts) == 0 || len(all.Profiles) != 1 || len(all.Events) != 1 || all.DidomiUserIDs[0] != "planted-user" ||
+		len(all.Messages) != 1 || len(all.Mentions.Differences) != 1 {
 		b.t.Errorf("the data of a person is %+v", all)
 	}
 
@@ -114,7 +126,8 @@ func proofAndErasure(b *bundle) {
 	})
 	if b.cfg.Database == "" {
 		b.stop()
-		for _, secret := range []string{email, planted, "planted-event", "planted-user"} {
+		succeeds(b.t, "compact", "--data", b.cfg.Data)
+		for _, secret := range []string{email, planted, "planted-event", "planted-user", "planted-row"} {
 			b.nowhere(secret)
 		}
 		b.start()
@@ -133,6 +146,29 @@ func proofAndErasure(b *bundle) {
 		r := b.verified()
 		return len(r.Problems) == 0 && r.Records > 5
 	})
+}
+
+// plantInFiles has a row about somebody refused by an import, and another, in
+// which Actito says otherwise than we know, be an example of a reconciliation.
+func (b *bundle) plantInFiles(id, email string) {
+	b.t.Helper()
+	part := b.rows(b.importing("planted"), "planted.json", 0, object{"id": "planted-row", "user": object{"organization_user_id": email}, "consents": "all"})
+	if len(part.Refused) != 1 {
+		b.t.Errorf("of the import became %+v", part)
+	}
+	path := "/v1/marketplace/integrations/" + id + "/reconciliations"
+	var v backfill.ReconciliationView
+	b.must(http.MethodPost, path, fmt.Sprintf(`{"as_of":%q,"policy":"report","columns":["Newsletter"]}`, time.Now().Format(time.RFC3339Nano)), http.StatusCreated, &v)
+	path += "/" + v.ID
+	b.must(http.MethodPost, path+"/rows?from=0&fingerprint=x", fmt.Sprintf(`{"key":%q,"subscriptions":{"Newsletter":false}}`, email), http.StatusOK, nil)
+	b.must(http.MethodPost, path+"/end", "", http.StatusAccepted, nil)
+	b.eventually("compared", func() bool {
+		b.must(http.MethodGet, path, "", http.StatusOK, &v)
+		return v.State == "done"
+	})
+	if len(v.Report.Examples) != 1 {
+		b.t.Errorf("the reconciliation has found %+v", v.Report)
+	}
 }
 
 // nowhere checks that no file of the data directory has a text in it.

@@ -3,7 +3,6 @@ package events
 import (
 	"bytes"
 	"encoding/json"
-	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -43,49 +42,71 @@ func MaskPayload(body []byte) json.RawMessage {
 	if err := dec.Decode(&tree); err != nil {
 		return json.RawMessage(`null`)
 	}
-	masked, err := json.Marshal(mask(tree, nil))
+	masked, err := json.Marshal(mask(tree, place{}))
 	if err != nil {
 		return json.RawMessage(`null`)
 	}
 	return masked
 }
 
-func mask(v any, path []string) any {
+func mask(v any, at place) any {
 	switch v := v.(type) {
 	case map[string]any:
 		for name, inner := range v {
-			v[name] = mask(inner, append(slices.Clip(path), strings.Split(strings.ToLower(name), "__")...))
+			v[name] = mask(inner, at.in(name))
 		}
 		return v
 	case []any:
 		for i := range v {
-			v[i] = mask(v[i], path)
+			v[i] = mask(v[i], at)
 		}
 		return v
 	case bool, nil:
-		if within(path, "metadata") {
+		if at.metadata {
 			return dots
 		}
 		return v
 	}
-	if harmless(path) {
+	if at.harmless() {
 		return v
 	}
 	return dots
 }
 
-// harmless tells whether the value at a path may be shown to everybody.
-func harmless(path []string) bool {
-	if len(path) == 0 || within(path, "metadata") || within(path, "user") || within(path, "new_user") {
+// place is where a value stands: what of its path decides. It is not the path
+// itself, of which a message can make far more than it has bytes.
+type place struct {
+	depth                    int
+	last, before             string // the last name of the path, and the one before
+	metadata, user, consents bool   // it is somewhere within
+}
+
+// in gives the place of a member, whose name may be several joined with __.
+func (p place) in(name string) place {
+	for part := range strings.SplitSeq(strings.ToLower(name), "__") {
+		p.depth, p.before, p.last = p.depth+1, p.last, part
+		switch part {
+		case "metadata":
+			p.metadata = true
+		case "user", "new_user":
+			p.user = true
+		case "consents":
+			p.consents = true
+		}
+	}
+	return p
+}
+
+// harmless tells whether the value there may be shown to everybody.
+func (p place) harmless() bool {
+	if p.metadata || p.user {
 		return false
 	}
-	switch last := path[len(path)-1]; last {
+	switch p.last {
 	case "type", "regulation", "created_at", "updated_at", "status", "organization_id", "version", "is_consents_subscribed":
 		return true
 	case "id": // of the event, and of what was answered
-		return within(path, "consents") || len(path) == 1 || path[len(path)-2] == "entity" || path[len(path)-2] == "event"
+		return p.consents || p.depth == 1 || p.before == "entity" || p.before == "event"
 	}
 	return false
 }
-
-func within(path []string, name string) bool { return slices.Contains(path, name) }

@@ -1,8 +1,13 @@
 package events
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -62,4 +67,68 @@ func TestMaskSamples(t *testing.T) {
 			t.Errorf("%s: an address is shown: %s", file, got)
 		}
 	}
+}
+
+// A message that is deep, or has long names, takes no more memory than it should.
+// It runs alone, since what all tests take is counted.
+func TestMaskingADeepMessage(t *testing.T) {
+	const depth = 5000
+	name := strings.Repeat("a__", 30)
+	body := []byte(strings.Repeat(`{"`+name+`":`, depth) + `"Smith"` + strings.Repeat("}", depth))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	masked := MaskPayload(body)
+	runtime.ReadMemStats(&after)
+	if bytes.Contains(masked, []byte("Smith")) || !bytes.Contains(masked, []byte(name)) {
+		t.Errorf("it is shown as %.200s", masked)
+	}
+	if took := after.TotalAlloc - before.TotalAlloc; took > 100<<20 {
+		t.Errorf("%d bytes took %d bytes of memory", len(body), took)
+	}
+}
+
+// What is shown has the form of the message, is masked no further when it is
+// masked again, and tells nothing that stands where people's data stand.
+func FuzzMaskPayload(f *testing.F) {
+	for _, seed := range []string{
+		`{"type":"event.created","parameters":{"entity":{"id":"e1","user":{"metadata":{"a":1}},"consents":{"purposes":[{"id":"p","enabled":true}]}}}}`,
+		`{"parameters__entity__user__id":"x","entity__id":"y","USER":{"type":7}}`, `[1,null,{"id":"a"}]`, `"x"`, "\xff", `{"a":1e999}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		masked := MaskPayload(body)
+		if again := MaskPayload(masked); !json.Valid(masked) || !bytes.Equal(again, masked) {
+			t.Errorf("%q is shown as %s, and that as %s", body, masked, again)
+		}
+		if !json.Valid(body) {
+			return
+		}
+		for _, place := range []string{`{"user":%s}`, `{"metadata":%s}`, `{"parameters__entity__user":%s}`} {
+			within := MaskPayload(fmt.Appendf(nil, place, body))
+			var tree any
+			if json.Unmarshal(within, &tree) != nil || told(tree) {
+				t.Errorf("%q is shown as %s", body, within)
+			}
+		}
+	})
+}
+
+// told tells whether there is a text or a number in a tree but for dots.
+func told(tree any) bool {
+	switch v := tree.(type) {
+	case map[string]any:
+		for _, inner := range v {
+			if told(inner) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(v, told)
+	case string:
+		return v != dots
+	case float64:
+		return true
+	}
+	return false
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
+	"golang.org/x/sync/singleflight"
 
 	"consentsync/internal/auth"
 	"consentsync/internal/consent"
@@ -37,9 +38,16 @@ type Options struct {
 // Provider asks an OpenID Connect provider.
 type Provider struct {
 	Options
-	mu    sync.Mutex
-	found *oidc.Provider
+	asking singleflight.Group
+	mu     sync.Mutex
+	found  *oidc.Provider
+	failed error     // why it was not found when it was asked last
+	again  time.Time // when to ask after that
 }
+
+// askAgain is how long a provider that did not answer is left alone, so that a
+// crowd that wants to sign in does not wait for it one by one.
+const askAgain = 5 * time.Second
 
 // New makes a provider. It is asked what it is when somebody first signs in, so
 // that it need not be there before.
@@ -158,22 +166,49 @@ func refuse(message string, cause error) error {
 	return &consent.Error{Kind: consent.Unauthorized, Op: "signon", Message: message, Err: cause}
 }
 
-// config gives what the provider told of itself, which is asked for until it
-// answers.
+// config gives what the provider told of itself.
 func (p *Provider) config(ctx context.Context) (*oauth2.Config, *oidc.Provider, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.found == nil {
-		// Its keys are fetched later under this context, which is why it is not
-		// that of a request.
-		found, err := oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), p.Client), p.Issuer)
-		if err != nil {
-			return nil, nil, &consent.Error{Kind: consent.Transient, Op: "signon", Message: p.Name + " cannot be reached: try again later, or sign in with a password", Err: err}
+	found, err := p.discovered()
+	if found == nil && err == nil {
+		// It is asked once for all who wait, and not under the context of one of
+		// them: its keys are fetched under it later, too.
+		asked := p.asking.DoChan("", func() (any, error) { return p.discover(context.WithoutCancel(ctx)) })
+		select {
+		case r := <-asked:
+			found, _ = r.Val.(*oidc.Provider)
+			err = r.Err
+		case <-ctx.Done():
+			err = context.Cause(ctx)
 		}
-		p.found = found
+	}
+	if err != nil {
+		return nil, nil, &consent.Error{Kind: consent.Transient, Op: "signon", Message: p.Name + " cannot be reached: try again later, or sign in with a password", Err: err}
 	}
 	return &oauth2.Config{
-		ClientID: p.ClientID, ClientSecret: p.ClientSecret, RedirectURL: p.RedirectURL, Endpoint: p.found.Endpoint(),
+		ClientID: p.ClientID, ClientSecret: p.ClientSecret, RedirectURL: p.RedirectURL, Endpoint: found.Endpoint(),
 		Scopes: []string{oidc.ScopeOpenID, "email", "profile"},
-	}, p.found, nil
+	}, found, nil
+}
+
+// discovered gives what the provider told, or why it did not a moment ago;
+// neither if it is to be asked.
+func (p *Provider) discovered() (*oidc.Provider, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.found == nil && p.Now().Before(p.again) {
+		return nil, p.failed
+	}
+	return p.found, nil
+}
+
+// discover asks the provider, unless somebody has just done so.
+func (p *Provider) discover(ctx context.Context) (*oidc.Provider, error) {
+	if found, err := p.discovered(); found != nil || err != nil {
+		return found, err
+	}
+	found, err := oidc.NewProvider(oidc.ClientContext(ctx, p.Client), p.Issuer)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.found, p.failed, p.again = found, err, p.Now().Add(askAgain)
+	return found, err
 }

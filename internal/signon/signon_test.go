@@ -1,9 +1,12 @@
 package signon
 
 import (
+	"context"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -124,15 +127,45 @@ func TestWhoDoesNotSignIn(t *testing.T) {
 	}
 }
 
+// A provider that is down is asked once for a crowd, then left alone for some
+// seconds, and who gives up waiting does not wait.
 func TestAProviderThatIsDown(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.us.Issuer = "http://127.0.0.1:1"
-	if _, _, err := b.us.Begin(t.Context(), "", ""); consent.KindOf(err) != consent.Transient {
-		t.Errorf("it is %v", err)
+	var asked atomic.Int32
+	answer := make(chan struct{})
+	down := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		<-answer
+		w.WriteHeader(http.StatusBadGateway)
+	}))
+	t.Cleanup(down.Close)
+	b.us.Issuer = down.URL
+	begin := func(ctx context.Context) error {
+		_, _, err := b.us.Begin(ctx, "", "")
+		return err
+	}
+	crowd := make(chan error)
+	for range 20 {
+		go func() { crowd <- begin(t.Context()) }()
+	}
+	hasty, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := begin(hasty); consent.KindOf(err) != consent.Transient {
+		t.Errorf("who gives up is told %v", err)
+	}
+	close(answer)
+	for range 20 {
+		if err := <-crowd; consent.KindOf(err) != consent.Transient {
+			t.Errorf("it is %v", err)
+		}
 	}
 	b.us.Issuer = b.at.URL
-	if _, _, err := b.us.Begin(t.Context(), "", ""); err != nil {
+	if err := begin(t.Context()); consent.KindOf(err) != consent.Transient || asked.Load() != 1 {
+		t.Errorf("%d have asked it; then it is %v", asked.Load(), err)
+	}
+	b.skip = askAgain
+	if err := begin(t.Context()); err != nil {
 		t.Errorf("when it is there again: %v", err)
 	}
 }

@@ -20,10 +20,16 @@ const (
 	KeptLoads    Kept = "loads" // bulk loads that have ended
 	KeptChanges  Kept = "changes"
 	KeptChain    Kept = "audit" // the digests of the audit chain, and its links
+	// KeptRefusals are why rows of imports were refused, of imports of which
+	// nothing came since.
+	KeptRefusals Kept = "refusals"
+	// KeptReconciliations are reconciliations that are not comparing, with their
+	// examples and whatever rows they were given.
+	KeptReconciliations Kept = "reconciliations"
 )
 
 // AllKept lists them, in the order in which they are removed.
-var AllKept = []Kept{KeptPayloads, KeptEvents, KeptCalls, KeptLoads, KeptChanges, KeptChain}
+var AllKept = []Kept{KeptPayloads, KeptEvents, KeptCalls, KeptLoads, KeptRefusals, KeptReconciliations, KeptChanges, KeptChain}
 
 // Privacy is how an organization wants data to be kept.
 type Privacy struct {

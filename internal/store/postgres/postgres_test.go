@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"consentsync/internal/consent"
 	"consentsync/internal/store/pgtest"
 	"consentsync/internal/store/storetest"
 )
@@ -62,4 +63,16 @@ func open(t *testing.T, address string, opts Options) *Engine {
 		}
 	})
 	return e
+}
+
+// A text that PostgreSQL cannot hold, wherever it comes from, is its sender's
+// fault and not ours.
+func TestTextsThatCannotBeAskedFor(t *testing.T) {
+	t.Parallel()
+	e := ready(t, migrated(t))
+	for _, id := range []string{"a\x00b", "\xff"} {
+		if _, _, err := e.Feature(t.Context(), id); err == nil || consent.KindOf(err) != consent.Invalid {
+			t.Errorf("%q is answered with %v", id, err)
+		}
+	}
 }

@@ -61,6 +61,9 @@ var old = map[store.Kept]struct{ where, key string }{
 	store.KeptLoads:    {`loads WHERE organization = $1 AND ended_at < $2 AND ended_at > 0 AND state = 'done'`, "integration, id"},
 	store.KeptChanges:  {`changes WHERE organization = $1 AND id < $2 AND action NOT IN ('` + store.PersonErased + `', '` + store.RetentionKept + `')`, "id"},
 	store.KeptChain:    {`audit_links WHERE organization = $1 AND number < $2`, "number"},
+	store.KeptRefusals: {`import_refusals WHERE organization = $1 AND import IN (SELECT id FROM imports WHERE organization = $1 AND updated_at < $2)`, "import, file, number"},
+
+	store.KeptReconciliations: {`reconciliations WHERE organization = $1 AND id < $2 AND state <> 'comparing'`, "integration, id"},
 }
 
 // oldArgs are the arguments of a question about what is old.
@@ -69,7 +72,7 @@ func oldArgs(organization string, kind store.Kept, before int64) []any {
 	switch kind {
 	case store.KeptCalls:
 		return []any{organization, before, first[:]}
-	case store.KeptLoads, store.KeptChain:
+	case store.KeptLoads, store.KeptChain, store.KeptRefusals:
 		return []any{organization, before}
 	}
 	return []any{organization, first[:]}
@@ -83,7 +86,10 @@ func (e *Engine) AnyOld(ctx context.Context, organization string, kind store.Kep
 
 const (
 	removePayloadsSQL = `DELETE FROM payloads WHERE organization = $1 AND id = ANY(ARRAY(SELECT id FROM events WHERE organization = $1 AND id < $2 ORDER BY id LIMIT $3))`
-	removeRecordsSQL  = `DELETE FROM audit_records WHERE organization = $1 AND position = ANY(ARRAY(
+	removeHeldSQL     = `DELETE FROM held_blocks WHERE ctid = ANY(ARRAY(
+		SELECT h.ctid FROM reconciliations r JOIN held_blocks h ON h.organization = r.organization AND h.integration = r.integration AND h.run = r.id
+		WHERE r.organization = $1 AND r.id < $2 AND r.state <> 'comparing' LIMIT $3))`
+	removeRecordsSQL = `DELETE FROM audit_records WHERE organization = $1 AND position = ANY(ARRAY(
 		SELECT position FROM audit_records WHERE organization = $1
 		AND position < coalesce((SELECT first FROM audit_links WHERE organization = $1 AND number = $2), 0) ORDER BY position LIMIT $3))`
 )
@@ -99,6 +105,11 @@ func (e *Engine) RemoveOld(ctx context.Context, organization string, kind store.
 		switch kind {
 		case store.KeptEvents:
 			if _, err := tx.Exec(ctx, removePayloadsSQL, args...); err != nil {
+				return err
+			}
+		case store.KeptReconciliations:
+			tag, err := tx.Exec(ctx, removeHeldSQL, args...)
+			if n = tag.RowsAffected(); err != nil || n > 0 {
 				return err
 			}
 		case store.KeptChain:
@@ -195,9 +206,9 @@ func (e *Engine) Erase(ctx context.Context, x store.Erasure, change func([]store
 			if err != nil {
 				return err
 			}
+			b.Queue(forgetErasureSQL, x.Organization, s.Key[:])
 			b.Queue(`UPDATE people SET user_id = '', didomi_id = '', didomi_users = '', state = $3 WHERE organization = $1 AND person = $2`, x.Organization, s.Key[:], state)
 		}
-		b.Queue(forgetErasureSQL, x.Organization, x.Person[:])
 		if err := queueChanges(&b, []store.Change{change(people)}); err != nil {
 			return err
 		}

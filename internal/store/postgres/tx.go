@@ -133,8 +133,11 @@ func classify(err error) error {
 	var pg *pgconn.PgError
 	switch {
 	case errors.As(err, &pg):
-		if pg.Code == "23505" {
+		switch pg.Code {
+		case "23505":
 			return &consent.Error{Kind: consent.Conflict, Op: "postgres", Message: "it is there already", Err: err}
+		case "22021", "22P05":
+			return &consent.Error{Kind: consent.Invalid, Op: "postgres", Message: "a text in it has a NUL in it, or is not UTF-8: leave that out", Err: err}
 		}
 		if !passes(pg.Code) {
 			return err

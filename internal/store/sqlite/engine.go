@@ -149,6 +149,9 @@ func dsn(path, mode string, cacheKiB int, busy time.Duration) string {
 	pragmas := []string{
 		fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()), "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)",
 		fmt.Sprintf("cache_size(-%d)", cacheKiB), "temp_store(MEMORY)",
+		// What is deleted or written anew is overwritten: an erasure would
+		// otherwise leave what an update or the inbox has left before.
+		"secure_delete(1)",
 		// The background does it sooner; this bounds the log if it cannot. The
 		// file keeps that size: to cut it and have it grow again costs each sync
 		// an update of the file system's journal.

@@ -60,11 +60,20 @@ var oldSQL = map[store.Kept]string{
 	store.KeptLoads:    `loads WHERE organization = ?1 AND state = 'done' AND ended_at < ?3 AND ended_at > 0`,
 	store.KeptChanges:  `changes WHERE organization = ?1 AND id < ?2 AND action NOT IN ('` + store.PersonErased + `', '` + store.RetentionKept + `')`,
 	store.KeptChain:    `audit_links WHERE organization = ?1 AND number < ?3`,
+	store.KeptRefusals: `import_refusals WHERE organization = ?1 AND import IN (SELECT id FROM imports WHERE organization = ?1 AND updated_at < ?3)`,
+
+	store.KeptReconciliations: `reconciliations WHERE organization = ?1 AND id < ?2 AND state <> 'comparing'`,
 }
 
 var oldKeys = map[store.Kept]string{
 	store.KeptPayloads: "id", store.KeptEvents: "id", store.KeptCalls: "person, id", store.KeptLoads: "integration, id", store.KeptChanges: "id", store.KeptChain: "number",
+	store.KeptRefusals: "import, file, number", store.KeptReconciliations: "integration, id",
 }
+
+// oldHeldSQL are the rows of the reconciliations that are old; ?4 bounds them.
+const oldHeldSQL = `DELETE FROM held_blocks WHERE organization = ?1 AND (integration, run, slice, number) IN (
+	SELECT h.integration, h.run, h.slice, h.number FROM reconciliations r CROSS JOIN held_blocks h ON h.organization = r.organization AND h.integration = r.integration AND h.run = r.id
+	WHERE r.organization = ?1 AND r.id < ?2 AND r.state <> 'comparing' LIMIT ?4)`
 
 // AnyOld tells whether there is something of a kind from before a horizon.
 func (e *Engine) AnyOld(ctx context.Context, organization string, kind store.Kept, before int64) (any bool, err error) {
@@ -88,6 +97,10 @@ func (e *Engine) RemoveOld(ctx context.Context, organization string, kind store.
 		switch kind {
 		case store.KeptEvents:
 			if _, err := remove(`DELETE FROM payloads WHERE organization = ?1 AND id IN (SELECT id FROM ` + oldSQL[kind] + ` ORDER BY id LIMIT ?4)`); err != nil {
+				return err
+			}
+		case store.KeptReconciliations:
+			if n, err = remove(oldHeldSQL); err != nil || n > 0 {
 				return err
 			}
 		case store.KeptChain:
@@ -128,11 +141,6 @@ const forgetErasureSQL = `DELETE FROM erasures WHERE organization = ? AND person
 // NotFound if nothing is known of them; Conflict while it cannot be done yet.
 func (e *Engine) Erase(ctx context.Context, x store.Erasure, change func([]store.PersonKey) store.Change) (n int, err error) {
 	err = e.inTx(ctx, func(tx *sql.Tx) error {
-		// What is deleted is overwritten, too.
-		if _, err := tx.ExecContext(ctx, `PRAGMA secure_delete = ON`); err != nil {
-			return err
-		}
-		defer tx.ExecContext(context.WithoutCancel(ctx), `PRAGMA secure_delete = OFF`) //nolint:errcheck // it costs a little if it stays
 		subjects, userID, err := e.toErase(ctx, tx, &x)
 		if err != nil {
 			return err
@@ -168,8 +176,10 @@ func (e *Engine) Erase(ctx context.Context, x store.Erasure, change func([]store
 		if err := e.acceptTx(tx).SaveSubjects(ctx, subjects); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, forgetErasureSQL, x.Organization, x.Person[:]); err != nil {
-			return err
+		for _, p := range people {
+			if _, err := tx.ExecContext(ctx, forgetErasureSQL, x.Organization, p[:]); err != nil {
+				return err
+			}
 		}
 		return record(ctx, tx, []store.Change{change(people)})
 	})

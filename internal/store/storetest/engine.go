@@ -125,6 +125,7 @@ type People interface {
 	ComparePage(ctx context.Context, k store.IntegrationKey, between store.Keys, limit int) ([]*store.Compared, error)
 	Delivery(ctx context.Context, k store.DeliveryKey) (*store.Delivery, error)
 	DeliveriesOf(ctx context.Context, organization string, p store.PersonKey) ([]*store.Delivery, error)
+	Mentions(ctx context.Context, organization string, people []store.PersonKey, userID string, limit int) (store.Mentions, error)
 	MessagesOf(ctx context.Context, organization string, p store.PersonKey, limit int) ([]*store.Message, error)
 	Trace(ctx context.Context, organization string, subjects []store.PersonKey, limit int) (store.Trace, error)
 	Payload(ctx context.Context, organization string, id store.ID) (salt [16]byte, body []byte, err error)
@@ -252,7 +253,7 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) Engine) {
 		"due": due, "loads": loads, "ends of loads": loadEnds, "news": news, "messages": mailing, "queues": queues, "compared": compared, "calls": calls, "fence": fence, "reads": reads, "leases": leases,
 		"integrations": integrations, "reprojections": reprojections, "accounts": accounts, "credentials": credentials, "sealing": sealing, "users": users, "setups": setups, "changes": recorded,
 		"imports": imports, "catch-ups": catchUps, "reconciliations": reconciliations,
-		"audit": audited, "erasure": erasing, "event lists": eventLists, "troubles": troubles, "concurrency": concurrency,
+		"audit": audited, "erasure": erasing, "personal data": personal, "event lists": eventLists, "troubles": troubles, "concurrency": concurrency,
 	} {
 		t.Run(area, func(t *testing.T) {
 			t.Parallel()

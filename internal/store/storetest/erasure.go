@@ -19,6 +19,7 @@ var erasing = group{
 	"nobody is erased while something is under way":         erasedLater,
 	"Didomi's deletions erase where that is wanted":         erasedByDidomi,
 	"what is kept long enough goes, and the chain verifies": retained,
+	"what files and comparisons say of people goes, too":    retainedFiles,
 	"settings of privacy come back":                         privacyKept,
 }
 
@@ -291,6 +292,48 @@ func retained(b *bench) {
 	b.same("the chain begins later", r.Oldest > 1, true)
 	b.same("who chose that is known by the choice of retention alone", len(b.recorded(acme, "")) > 0, true)
 	b.same("state is kept", len(b.says(acme, "ana")), 2)
+}
+
+func retainedFiles(b *bench) {
+	k := b.integrate(acme, "i")
+	b.must(b.SetFeature(b.Context(), acme, true))
+	i := b.opened(acme, "export")
+	s := step(i, 0)
+	s.Rows, s.Refused = 1, []store.ImportRefusal{{File: "a", Row: 1, Reason: "user.ana is no user"}}
+	b.takeRows(s)
+	rows := []store.HeldRow{{Person: b.person(acme, "ana"), Cells: "1"}}
+	abandoned := b.reconcile(k)
+	b.must(b.StageHeld(b.Context(), abandoned, rows))
+	comparing := b.reconcile(k)
+	b.must(b.StageHeld(b.Context(), comparing, rows))
+	comparing.State = store.ReconciliationComparing
+	b.must(b.SaveReconciliation(b.Context(), comparing, store.ReconciliationStep{}))
+
+	pass := func() {
+		b.Helper()
+		b.must(b.keeper(10 * 24 * time.Hour).Pass(b.Context()))
+		b.seal(10 * 24 * time.Hour)
+		b.must(b.keeper(10 * 24 * time.Hour).Pass(b.Context()))
+	}
+	left := func() []int {
+		b.Helper()
+		refused, err := b.ImportRefusals(b.Context(), i.ImportKey, store.RefusalCursor{}, 10)
+		b.must(err)
+		runs, err := b.Reconciliations(b.Context(), k, 10)
+		b.must(err)
+		return []int{len(refused), len(runs), len(b.staged(abandoned)), len(b.staged(comparing))}
+	}
+	pass()
+	b.same("kept for ever, as nothing is set", left(), []int{1, 2, 1, 1})
+	b.must(b.SetPrivacy(b.Context(), acme, store.Privacy{RetentionDays: map[store.Kept]int{store.KeptRefusals: 2000, store.KeptReconciliations: 20}}))
+	pass()
+	b.same("not old enough", left(), []int{1, 2, 1, 1})
+	b.must(b.SetPrivacy(b.Context(), acme, store.Privacy{RetentionDays: map[store.Kept]int{store.KeptRefusals: 5, store.KeptReconciliations: 5}}))
+	pass()
+	b.same("what is old, and not under way, is gone", left(), []int{0, 1, 0, 1})
+	got, err := b.Import(b.Context(), i.ImportKey)
+	b.must(err)
+	b.same("that it was refused is known", got.Refused, int64(1))
 }
 
 func privacyKept(b *bench) {
