@@ -11,10 +11,7 @@ import (
 type serveCommand struct{ app.Config }
 
 func (s *serveCommand) Run(ctx context.Context, std streams) error {
-	s.AdminToken = os.Getenv("CONSENTSYNC_ADMIN_TOKEN")
-	s.MasterKey = os.Getenv("CONSENTSYNC_MASTER_KEY")
-	s.OIDCClientSecret = os.Getenv("CONSENTSYNC_OIDC_CLIENT_SECRET")
-	s.Notify.SMTPPassword = os.Getenv("CONSENTSYNC_NOTIFY_SMTP_PASSWORD")
+	s.TakeSecrets(os.Getenv)
 	s.Version, s.Commit = version, commit
 	return app.Run(ctx, s.Config, s.Logger(std.err), func(a *app.App) {
 		std.sayf("consentsync %s listens on %s\n", version, a.URL())
