@@ -218,18 +218,21 @@ var (
 func calls(line string) [][]string {
 	var all [][]string
 	var one []string
-	calling := false
+	calling, first := false, true
 	for _, word := range append(shellWord.FindAllString(line, -1), ";") {
 		switch {
 		case endsCall.MatchString(word):
 			if calling {
 				all = append(all, one)
 			}
-			calling, one = false, nil
+			calling, first, one = false, true, nil
 		case calling:
-			one = append(one, word)
-		case word == "consentsync" || word == "bin/consentsync":
-			calling = true
+			if word != "…" { // and so on
+				one = append(one, word)
+			}
+		default:
+			calling = first && (word == "consentsync" || word == "bin/consentsync")
+			first = false
 		}
 	}
 	return all
