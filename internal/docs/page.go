@@ -10,7 +10,9 @@ import (
 // page is a page of Markdown in the making.
 type page struct{ strings.Builder }
 
-func (p *page) line(format string, args ...any) { fmt.Fprintf(p, format+"\n", args...) }
+func (p *page) line(format string, args ...any) {
+	_, _ = fmt.Fprintf(p, format+"\n", args...) // a builder takes everything
+}
 
 // para writes a paragraph or more, and an empty line after it.
 func (p *page) para(text string) {

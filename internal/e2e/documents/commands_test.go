@@ -68,7 +68,7 @@ func TestCommandsOfPages(t *testing.T) {
 			id := in.integrate("examples/integration-full.json")
 			in.tell(simulator.EventCreated(organization, simulator.Event{
 				ID: "e1", DidomiUserID: "d1", OrganizationUserID: "anna@example.com", CreatedAt: time.Now(),
-				Purposes: simulator.Choices{"newsletter": ptr(true)}, Metadata: map[string]any{"firstName": "Anna"},
+				Purposes: simulator.Choices{"newsletter": new(true)}, Metadata: map[string]any{"firstName": "Anna"},
 			}))
 			dir := in.workplace()
 			backup := filepath.Join(dir, "backup")
@@ -85,8 +85,6 @@ func TestCommandsOfPages(t *testing.T) {
 		t.Errorf("only %d pages have commands that are run", ran)
 	}
 }
-
-func ptr(b bool) *bool { return &b }
 
 // TestReadme follows the README: the simulated Actito, the server, the
 // integration and the first consent, which has to reach the profile.

@@ -2,6 +2,7 @@ package documents_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -46,7 +47,7 @@ func TestDocumentedSettingsAreThoseThatAreChecked(t *testing.T) {
 	refused := func(name string, value any) {
 		t.Helper()
 		_, err := with(name, value)
-		if e, ok := err.(*consent.Error); !ok || e.Fields["properties."+name] == "" {
+		if e, ok := errors.AsType[*consent.Error](err); !ok || e.Fields["properties."+name] == "" {
 			t.Errorf("%s of %v: %v, want a refusal that names it", name, value, err)
 		}
 	}
