@@ -201,7 +201,7 @@ func hasRoute(doc *openapi3.T, method, path string) bool {
 			have = have[len(have)-len(parts):]
 		}
 		if item.GetOperation(method) != nil && slices.EqualFunc(have, parts, func(h, p string) bool {
-			return h == p || strings.HasPrefix(h, "{")
+			return h == p || strings.HasPrefix(h, "{") && (!cut || strings.HasPrefix(p, "{"))
 		}) {
 			return true
 		}
