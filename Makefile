@@ -4,7 +4,7 @@ VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 TOOL    = go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test watch check lint fmt fmt-check fuzz vuln bench soak screens release reproducible sbom assumptions
+.PHONY: help build run test watch check lint fmt fmt-check fuzz vuln bench soak screens docs release reproducible sbom assumptions newuser
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,3 +60,9 @@ assumptions: ## docs/assumptions.md, from the tables in the code
 screens: ## pictures of the console's pages, into docs/screens
 	mkdir -p docs/screens
 	CONSENTSYNC_SCREENS=$(CURDIR)/docs/screens go test -count=1 -timeout 14m ./internal/e2e/browser
+
+docs: ## docs/configuration.md and docs/api.md, which follow from the code
+	CONSENTSYNC_WRITE_DOCS=1 go test -count=1 -run '^TestWrittenDocuments$$' ./cmd/consentsync
+
+newuser: ## follow the README on a clean clone and tell how long each step takes
+	scripts/newuser

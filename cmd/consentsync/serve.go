@@ -25,10 +25,6 @@ func (s *serveCommand) Run(ctx context.Context, std streams) error {
 
 // complete adds to a configuration what never is a flag.
 func complete(c *app.Config) {
-	c.AdminToken = os.Getenv("CONSENTSYNC_ADMIN_TOKEN")
-	c.MasterKey = os.Getenv("CONSENTSYNC_MASTER_KEY")
-	c.OIDCClientSecret = os.Getenv("CONSENTSYNC_OIDC_CLIENT_SECRET")
-	c.TracesHeaders = os.Getenv("OTEL_EXPORTER_OTLP_HEADERS")
-	c.Notify.SMTPPassword = os.Getenv("CONSENTSYNC_NOTIFY_SMTP_PASSWORD")
+	c.TakeSecrets(os.Getenv)
 	c.Version, c.Commit = version, commit
 }

@@ -66,6 +66,18 @@ var everywhere = map[string]accounts.Role{
 	"POST /v1/doctor":                            accounts.Administrator,
 }
 
+// Takes gives the role that a route takes, and whether it has to be one in all
+// organizations.
+func Takes(pattern string) (needed accounts.Role, overAll bool) {
+	if needed, ok := everywhere[pattern]; ok {
+		return needed, true
+	}
+	if needed, ok := least[pattern]; ok {
+		return needed, false
+	}
+	return accounts.Administrator, false
+}
+
 // admit tells who calls, if they may: Unauthorized for who is nobody, NotFound
 // for who must not know whether there is such a thing, Forbidden for who has
 // too small a role in the organization.
@@ -74,7 +86,8 @@ func (a *API) admit(r *http.Request) (*accounts.Actor, accounts.Role, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	if needed, ok := everywhere[r.Pattern]; ok {
+	needed, overAll := Takes(r.Pattern)
+	if overAll {
 		if role := who.Role(store.Everywhere); !role.Includes(needed) {
 			return nil, "", consent.Errorf(consent.Forbidden, "api", "this takes the role %s in all organizations", needed)
 		}
@@ -87,10 +100,6 @@ func (a *API) admit(r *http.Request) (*accounts.Actor, accounts.Role, error) {
 	role := who.Role(organization)
 	if role == "" {
 		return nil, "", missing
-	}
-	needed, ok := least[r.Pattern]
-	if !ok {
-		needed = accounts.Administrator
 	}
 	if !role.Includes(needed) {
 		return nil, "", consent.Errorf(consent.Forbidden, "api", "this takes the role %s; the key has the role %s", needed, role)

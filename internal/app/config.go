@@ -65,12 +65,51 @@ type Config struct {
 	Version string `kong:"-"`
 	Commit  string `kong:"-"`
 
-	// AdminToken, MasterKey, OIDCClientSecret and TracesHeaders are secrets: they come from the environment,
-	// never from the command line, where others could see them.
+	// AdminToken, MasterKey, OIDCClientSecret and TracesHeaders are among the Secrets.
 	AdminToken       string `kong:"-"`
 	MasterKey        string `kong:"-"`
 	OIDCClientSecret string `kong:"-"`
 	TracesHeaders    string `kong:"-"`
+}
+
+// Secret is a setting that is taken from the environment alone, never from the
+// command line, where others could see it.
+type Secret struct {
+	Variable, Help string
+
+	field func(*Config) *string
+}
+
+// Secrets are all of them.
+var Secrets = []Secret{
+	{
+		"CONSENTSYNC_ADMIN_TOKEN", "The platform administrator's token. Without it one is made at first start, in `admin-token` of the data directory.",
+		func(c *Config) *string { return &c.AdminToken },
+	},
+	{
+		"CONSENTSYNC_MASTER_KEY", "The key that protects the secrets at rest: 32 bytes in base64. Without it, and without a file or a command that gives it, " +
+			"one is made at first start, in `master-key` of the data directory.",
+		func(c *Config) *string { return &c.MasterKey },
+	},
+	{
+		"CONSENTSYNC_OIDC_CLIENT_SECRET", "The secret of our client at the OpenID Connect provider; none for a public client.",
+		func(c *Config) *string { return &c.OIDCClientSecret },
+	},
+	{
+		"CONSENTSYNC_NOTIFY_SMTP_PASSWORD", "The password of `--notify-smtp-user` at the mail server.",
+		func(c *Config) *string { return &c.Notify.SMTPPassword },
+	},
+	{
+		"OTEL_EXPORTER_OTLP_HEADERS", "Headers for the collector of traces, such as its key: `name=value`, several with commas between.",
+		func(c *Config) *string { return &c.TracesHeaders },
+	},
+}
+
+// TakeSecrets takes them from the environment.
+func (c *Config) TakeSecrets(getenv func(string) string) {
+	for _, s := range Secrets {
+		*s.field(c) = getenv(s.Variable)
+	}
 }
 
 // Validate names the flag that cannot be used, and what to do.
