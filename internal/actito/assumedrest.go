@@ -101,7 +101,7 @@ var assumedOfWebhooks = []assumption.Of[sight]{
 var assumedOfMessages = []assumption.Of[sight]{
 	one(assumption.Assumption{
 		ID: "actito.mail", Sure: assumption.Documented, Sources: []string{docMail}, Where: []string{"internal/actito/v4mail.go"},
-		Assumed: "`POST …/entity/{entity}/transactionalmail/{campaign}/contact` sends a message and makes or changes the profile.",
+		Assumed: "`POST` to `…/entity/{entity}/transactionalmail/{campaign}/contact` sends a message and makes or changes the profile.",
 		ByHand:  "Configure a message and send a test to yourself (`POST /v1/marketplace/emails/{id}/test`).",
 	}, nil),
 	one(assumption.Assumption{
