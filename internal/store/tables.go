@@ -117,6 +117,7 @@ var NotCopied = map[string]string{
 	"licences.owner":      "the node that holds the lease",
 	"licences.expires_at": "the end of that lease",
 	"licences.held_since": "the beginning of that lease",
+	"held_rows":           "used no more: goes when the schema is contracted",
 	"compatibility":       "which programs can use the engine's own schema",
 	"deliveries.tried":    "follows from attempts",
 

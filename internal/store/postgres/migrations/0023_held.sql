@@ -1,11 +1,10 @@
 -- +goose Up
 -- +goose StatementBegin
 
--- The rows of an export are kept in blocks, until they were compared. A node that
--- does not know this would put rows where nobody looks. What is being compared has
--- to be started again.
-SELECT contract(23);
-DROP TABLE held_rows;
+-- The rows of an export are kept in blocks, until they were compared, and what is
+-- being compared has to be started again. held_rows, which is used no more, goes
+-- with a later contraction; a reconciliation that is begun while nodes of the version
+-- before run takes all profiles for missing.
 CREATE TABLE held_blocks (
   organization text COLLATE "C" NOT NULL,
   integration  text COLLATE "C" NOT NULL,
@@ -16,17 +15,10 @@ CREATE TABLE held_blocks (
   PRIMARY KEY (organization, integration, run, slice, number)
 );
 UPDATE reconciliations SET state = 'replaced', version = version + 1 WHERE state IN ('loading', 'comparing');
+DELETE FROM held_rows;
 -- +goose StatementEnd
 
 -- +goose Down
 -- +goose StatementBegin
 DROP TABLE held_blocks;
-CREATE TABLE held_rows (
-  organization text COLLATE "C" NOT NULL,
-  integration  text COLLATE "C" NOT NULL,
-  run          bytea NOT NULL,
-  person       bytea NOT NULL,
-  cells        text NOT NULL,
-  PRIMARY KEY (organization, integration, run, person)
-);
 -- +goose StatementEnd
