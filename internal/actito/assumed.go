@@ -13,7 +13,7 @@ import (
 
 // Where Actito's own words are, and code that calls it.
 const (
-	docToken   = "https://developers.actito.com/docs/integration-framework/apis/authentication/api-key" //nolint:gosec // an address
+	docAuth    = "https://developers.actito.com/docs/integration-framework/apis/authentication/api-key"
 	docReorg   = "http://cdn3.actito.com/fe/actito-documentation/docs/API-reference-reorganization"
 	docQuick   = "https://developers.actito.com/docs/use-cases/quick-start"
 	docTables  = "https://developers.actito.com/docs/use-cases/data-model-management/profile-tables"
@@ -49,7 +49,7 @@ func one(a assumption.Assumption, check func(*sight) assumption.Verdict) assumpt
 
 var assumedOfAccounts = []assumption.Of[sight]{
 	one(assumption.Assumption{
-		ID: "actito.token", Sure: assumption.Documented, Sources: []string{docToken}, Where: []string{"internal/actito/token.go"},
+		ID: "actito.token", Sure: assumption.Documented, Sources: []string{docAuth}, Where: []string{"internal/actito/token.go"},
 		Assumed: "`GET /auth/token` with the bare API key in `Authorization` answers an object with `accessToken`.",
 		How:     "asks for a token.",
 	}, func(s *sight) assumption.Verdict {
@@ -59,7 +59,7 @@ var assumedOfAccounts = []assumption.Of[sight]{
 		return s.token.Judged(func(answer any) assumption.Verdict { return assumption.Holds("it answers %s", assumption.Form(answer)) })
 	}),
 	one(assumption.Assumption{
-		ID: "actito.token-life", Sure: assumption.Documented, Sources: []string{docToken}, Where: []string{"internal/actito/token.go"},
+		ID: "actito.token-life", Sure: assumption.Documented, Sources: []string{docAuth}, Where: []string{"internal/actito/token.go"},
 		Assumed:   "A token lives for 15 minutes, and the answer says so in `expiresIn`, as the text `900s`.",
 		Otherwise: "A number is taken for seconds, anything else for 15 minutes; a token that ends sooner costs one 401.",
 		How:       "asks for a token.",
