@@ -60,9 +60,13 @@ func (r *release) image(p platform, binary []byte) ([]byte, error) {
 		return nil, err
 	}
 	return r.tar([]entry{
-		{name: "blobs/", mode: 0o755}, {name: "blobs/sha256/", mode: 0o755},
-		{blob(configText), 0o644, configText}, {blob(layer), 0o644, layer}, {blob(manifest), 0o644, manifest},
-		{"index.json", 0o644, index}, {"manifest.json", 0o644, dockers},
+		{name: "blobs/", mode: 0o755},
+		{name: "blobs/sha256/", mode: 0o755},
+		{blob(configText), 0o644, configText},
+		{blob(layer), 0o644, layer},
+		{blob(manifest), 0o644, manifest},
+		{"index.json", 0o644, index},
+		{"manifest.json", 0o644, dockers},
 		{"oci-layout", 0o644, []byte(`{"imageLayoutVersion":"1.0.0"}`)},
 	})
 }
