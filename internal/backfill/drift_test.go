@@ -109,11 +109,12 @@ func TestDrift(t *testing.T) {
 // met once, and whoever is on one side alone is counted.
 func TestReconciliationMeetsEverybodyOnce(t *testing.T) {
 	t.Parallel()
+	const some = reconcilePage / 2
 	db, h := opened(t)
 	i := connect(t, db, "acme")
 	settleReprojection(t, db, i)
 	var batch []store.Inbound
-	for n := range 3*reconcilePage + 7 {
+	for n := range 3*some + 7 {
 		batch = append(batch, person("acme", n))
 	}
 	if _, err := db.Accept(t.Context(), batch); err != nil {
@@ -125,7 +126,7 @@ func TestReconciliationMeetsEverybodyOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const first, last = reconcilePage, 6 * reconcilePage
+	const first, last = some, 6 * some
 	for from := first; from < last; from += 1000 {
 		if v, err = c.Take(t.Context(), k, v.ID, HeldPart{From: int64(from - first), Body: heldLines(from, min(last, from+1000))}); err != nil {
 			t.Fatal(err)
@@ -144,8 +145,8 @@ func TestReconciliationMeetsEverybodyOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := v.Report
-	if v.State != store.ReconciliationDone || r.People != 3*reconcilePage+7 || r.Profiles != 2*reconcilePage+7 || r.UnknownProfiles != last-3*reconcilePage-7 ||
-		r.ChangedSince != 2*reconcilePage+7 || len(r.UnknownSubscriptions) != 1 {
+	if v.State != store.ReconciliationDone || r.People != 3*some+7 || r.Profiles != 2*some+7 || r.UnknownProfiles != last-3*some-7 ||
+		r.ChangedSince != 2*some+7 || len(r.UnknownSubscriptions) != 1 {
 		t.Errorf("it came to %+v", v)
 	}
 	if more, err := db.ForgetHeld(t.Context(), k, store.ID{}, 1); err != nil || more {
