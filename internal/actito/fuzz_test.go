@@ -131,6 +131,6 @@ func FuzzAnswers(f *testing.F) {
 				}
 			}
 		}
-		_, _ = v5{}.parseProfile(body)
+		_, _ = parseProfile(body)
 	})
 }

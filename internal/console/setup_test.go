@@ -19,7 +19,7 @@ func TestSetupValuesAndBack(t *testing.T) {
 	const full = `{"type_id": "actito", "upsert_mode": true, "enable_webhooks": true, "enable_emailing": true,
 		"properties": {"base_url": "https://api1.actito.com", "entity_id": "e", "table_name": "t", "user_unique_key": "k", "regulations": ["gdpr", "ccpa"],
 			"attributes": ["age", {"id": "a", "value": "user_country"}], "calls_per_minute": 80, "reserved_calls_per_minute": 7, "concurrency": 3, "licence": "l",
-			"etl_id": "77", "etl_updates_only": true, "bulk_after_seconds": 5, "bulk_withdrawals_after_seconds": 6},
+			"dialect": "v4", "profiles_path": "/v4", "etl_id": "77", "etl_updates_only": true, "bulk_after_seconds": 5, "bulk_withdrawals_after_seconds": 6},
 		"mappings": [{"id": "N", "value": "p"}, {"id": "O", "value": "q"}]}`
 	const plain = `{"type_id": "actito", "properties": {"base_url": "https://api.actito.com", "entity_id": "e", "table_name": "t", "user_unique_key": "k",
 		"regulations": ["gdpr"], "calls_per_minute": 90, "concurrency": 4}, "mappings": [{"id": "N", "value": "p"}]}`
