@@ -46,6 +46,33 @@ func TestSetupValuesAndBack(t *testing.T) {
 	}
 }
 
+// The dialect is a choice of two, in sight where it is not the usual one.
+func TestSetupShowsTheDialect(t *testing.T) {
+	t.Parallel()
+	c := &Console{}
+	pages, err := c.parse()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dialect, want := range map[store.Dialect][]string{
+		store.DialectV5: {`<details><summary>Version of Actito`, `<option value="v5" selected>`, `<option value="v4">`},
+		store.DialectV4: {`<details open><summary>Version of Actito`, `<option value="v5">`, `<option value="v4" selected>`},
+	} {
+		v := &integration.View{}
+		v.Properties.Dialect = dialect
+		d := &setupData{visit: &visit{}, Form: &Form{Values: valuesOf(v), Errors: map[string]string{}}, Setup: &integration.Setup{}}
+		var page strings.Builder
+		if err := pages["setup-options"].part(&page, "content", shown{visit: d.visit, Data: d}); err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range want {
+			if !strings.Contains(page.String(), part) {
+				t.Errorf("in %q the page has no %s", dialect, part)
+			}
+		}
+	}
+}
+
 // What the API refuses stands beside the line that it is about, also where lines
 // before it are empty.
 func TestSetupFieldsOfErrors(t *testing.T) {
