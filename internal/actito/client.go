@@ -37,9 +37,21 @@ type Attribute struct {
 	MinLength, MaxLength           int
 }
 
-// Ref names one profile by a unique key.
+// Dialect is a version of Actito's API for single profiles. The zero value is V5.
+type Dialect string
+
+// DialectV4 is the version that V5 replaces.
+const DialectV4 Dialect = "v4"
+
+// Ref names one profile by a unique key, and how it is spoken of.
 type Ref struct {
 	Entity, TableID, KeyAttribute, Key string
+	// TableName stands in the addresses of V4 in the place of the id.
+	TableName string
+	Dialect   Dialect
+	// Path is where the addresses of profiles begin, such as /profiles/v5; empty
+	// for where the dialect has them.
+	Path string
 	// Told, if set, is given Actito's own id of the profile where the answer to a
 	// write tells it.
 	Told func(profileID string)

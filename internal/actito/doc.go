@@ -47,6 +47,22 @@
 //     what the change was given and the profile's unique ids
 //     (https://developers.actito.com/docs/integration-framework/webhooks/events/data).
 //
+// Of V4's operations on single profiles, which V5 replaces, documented are: POST
+// on /profiles/v4/entity/{entity}/table/{name}/profile with the query
+// allowUpdate, and the same without a category
+// (https://developers.actito.com/docs/use-cases/datasync/api/profile-tables); that
+// its body has attributes, subscriptions, segmentations and a data collection
+// (https://cdn.actito.be/fe/actito-documentation-client/campaign/en/Creating_or_Updating_a_Single_Profile.html);
+// that a profile and all its subscriptions can be got
+// (http://cdn3.actito.com/fe/actito-documentation/es/docs/v4-profiles-1by1-calls).
+// Client code (https://github.com/actito/data-model-sdk) has the forms
+// {"name", "value"} and {"name", "subscribe"}, texts for values in answers,
+// {"profileId": 7} as the answer to a write, any 2xx as success, and a PUT with
+// only the attributes that change. Two other clients
+// (https://github.com/produpress/laravel-actito and the next) have GET on
+// .../profile/{key}/subscription, and POST and DELETE on
+// .../subscription/{name}, without a body.
+//
 // What is taken from public client code (https://github.com/shokme/laravel-actito):
 // {key} is written attribute=value, and the PUT on the collection of profiles
 // has the body {"key":{},"attributes":{},"subscriptions":{}}. The part with a load's
@@ -60,8 +76,13 @@
 // A parameter of a message has a list of values
 // (https://github.com/produpress/laravel-actito).
 //
-// What we guess, and the files v5*.go, v4*.go and newsdata.go alone hold, so
-// that a wrong guess is mended there:
+// What we guess, and the files v5*.go, v4*.go, parse.go and newsdata.go alone
+// hold, so that a wrong guess is mended there:
+//   - of V4: that PUT keeps the attributes that it is not given, and may make a
+//     profile that is missing; that values may be written as texts; which
+//     refusal says that a profile exists; what a 404 to a subscription means,
+//     which is why its profile is looked at; that an empty list of subscriptions
+//     in a profile's answer proves nothing; that no data collection is needed;
 //   - PATCH is on the profile's own URL, with {"attributes":{},"subscriptions":{}};
 //   - the create operation is a POST on the collection, with the body of the PUT,
 //     and 409 where the profile exists, or one with another unique value of it;

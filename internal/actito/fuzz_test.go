@@ -131,7 +131,7 @@ func FuzzAnswers(f *testing.F) {
 				}
 			}
 		}
-		_, _ = v5{}.parseProfile(body)
+		_, _ = parseProfile(body)
 	})
 }
 

@@ -61,7 +61,7 @@ func field(object map[string]any, keys ...string) any {
 	return nil
 }
 
-func sortedKeys(object map[string]any) []string {
+func sortedKeys[V any](object map[string]V) []string {
 	return slices.Sorted(maps.Keys(object))
 }
 

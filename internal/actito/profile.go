@@ -1,13 +1,33 @@
 package actito
 
 import (
+	"cmp"
 	"context"
-	"net/http"
 	"slices"
 
 	"consentsync/internal/consent"
-	"consentsync/internal/outbound"
 )
+
+// dialect is how a version of the API reads and writes one profile. What is
+// given to it was checked. Its methods are those of Client with the same names.
+type dialect interface {
+	read(ctx context.Context, c *Client, ref Ref) (Profile, error)
+	update(ctx context.Context, c *Client, ref Ref, change Change) error
+	create(ctx context.Context, c *Client, ref Ref, change Change) error
+}
+
+func (c *Client) dialect(ref Ref) dialect {
+	if ref.Dialect == DialectV4 {
+		return v4{}
+	}
+	return c.api
+}
+
+// path gives where the addresses of profiles begin.
+func (r Ref) path(usual string) string { return cmp.Or(r.Path, usual) }
+
+// key writes the profile's key as a segment of a path.
+func (r Ref) key() string { return segment(r.KeyAttribute) + "=" + segment(r.Key) }
 
 // Read gives what Actito holds about one profile. The error is NotFound when
 // Actito answers 404, which it also does for other reasons.
@@ -15,17 +35,14 @@ func (c *Client) Read(ctx context.Context, ref Ref) (Profile, error) {
 	if err := ref.check("actito.Read"); err != nil {
 		return Profile{}, err
 	}
-	req := c.api.read(ref)
-	body, err := c.call(ctx, req)
-	if err != nil {
-		return Profile{}, err
-	}
-	profile, err := c.api.parseProfile(body)
-	return profile, unreadable(req.op, err)
+	return c.dialect(ref).read(ctx, c, ref)
 }
 
 // Update changes what the change names, and nothing else. The error is
 // NotFound when there is no such profile.
+//
+// In V4 a change of several things takes several calls, withdrawals first. An
+// error after one of them was applied is Unclear.
 func (c *Client) Update(ctx context.Context, ref Ref, change Change) error {
 	if err := ref.check("actito.Update"); err != nil {
 		return err
@@ -33,11 +50,36 @@ func (c *Client) Update(ctx context.Context, ref Ref, change Change) error {
 	if len(change.Subscriptions)+len(change.Attributes) == 0 {
 		return consent.Errorf(consent.Invalid, "actito.Update", "the change is empty")
 	}
-	req, err := c.api.update(ref, change)
-	if err != nil {
-		return unwritable(req.op, err)
+	return c.dialect(ref).update(ctx, c, ref, change)
+}
+
+// Create makes a profile, or updates it if it exists.
+//
+// It uses the create operation. Where V5's does not exist (405, 501, or 404
+// although the profile is not there), the replacing PUT must do, which could
+// blank what somebody else wrote into a profile made in the same moment. So
+// the profile is read first, and updated if it is there by now; and it is read
+// back, and updated if a subscription differs from what was asked. What is
+// left is an import that makes the profile in the milliseconds between the
+// first read and the PUT: its values can be lost, and nobody can see it.
+//
+// Whether V4's takes subscriptions is inferred: they are read back, and those
+// that differ are written.
+func (c *Client) Create(ctx context.Context, ref Ref, change Change) error {
+	if err := ref.check("actito.Create"); err != nil {
+		return err
 	}
-	return c.write(ctx, req, ref)
+	return c.dialect(ref).create(ctx, c, ref, change)
+}
+
+// get makes a call that reads a profile.
+func (c *Client) get(ctx context.Context, req call) (Profile, error) {
+	body, err := c.call(ctx, req)
+	if err != nil {
+		return Profile{}, err
+	}
+	profile, err := parseProfile(body)
+	return profile, unreadable(req.op, err)
 }
 
 // write makes a call that changes a profile.
@@ -46,90 +88,10 @@ func (c *Client) write(ctx context.Context, req call, ref Ref) error {
 	if err != nil || ref.Told == nil {
 		return err
 	}
-	// V4 answered {"profileId": 7}; of V5 it is not known.
+	// V4 answers {"profileId": 7}; of V5 it is not known.
 	if answer, err := decodeObject(body); err == nil {
 		if id := text(field(answer, ProfileID)); id != "" {
 			ref.Told(id)
-		}
-	}
-	return nil
-}
-
-// Create makes a profile, or updates it if it exists.
-//
-// It uses the create operation. Where that does not exist (405, 501, or 404
-// although the profile is not there), the replacing PUT must do, which could
-// blank what somebody else wrote into a profile made in the same moment. So
-// the profile is read first, and updated if it is there by now; and it is read
-// back, and updated if a subscription differs from what was asked. What is
-// left is an import that makes the profile in the milliseconds between the
-// first read and the PUT: its values can be lost, and nobody can see it.
-func (c *Client) Create(ctx context.Context, ref Ref, change Change) error {
-	const op = "actito.Create"
-	if err := ref.check(op); err != nil {
-		return err
-	}
-	if c.noPost.Load() {
-		return c.replace(ctx, ref, change)
-	}
-	req, err := c.api.create(ref, change)
-	if err != nil {
-		return unwritable(op, err)
-	}
-	err = c.write(ctx, req, ref)
-	switch outbound.StatusOf(err) {
-	case http.StatusConflict:
-		updateErr := c.updateExisting(ctx, ref, change)
-		if consent.KindOf(updateErr) == consent.NotFound {
-			// What exists is another profile, with the same value in some
-			// other unique attribute.
-			return err
-		}
-		return updateErr
-	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
-		return c.replace(ctx, ref, change)
-	}
-	return err
-}
-
-// replace is Create without the create operation.
-func (c *Client) replace(ctx context.Context, ref Ref, change Change) error {
-	_, err := c.Read(ctx, ref)
-	if err == nil {
-		return c.updateExisting(ctx, ref, change)
-	}
-	if consent.KindOf(err) != consent.NotFound {
-		return err
-	}
-	req, err := c.api.replace(ref, change)
-	if err != nil {
-		return unwritable(req.op, err)
-	}
-	if err := c.write(ctx, req, ref); err != nil {
-		return err
-	}
-	// A 404 to the POST can have passing reasons. Only a PUT that worked where
-	// the POST did not shows that there is no POST.
-	c.noPost.Store(true)
-	if err := c.settle(ctx, ref, change); err != nil {
-		// The PUT was applied, so no error after it may say that nothing was.
-		return &consent.Error{
-			Kind: consent.Unclear, Op: req.op, Err: err, RetryAfter: consent.RetryAfter(err),
-			Message: "the profile was made with a replacing PUT, and could not be checked after it",
-		}
-	}
-	return nil
-}
-
-// settle reads a profile back and mends it if it is not as wanted.
-func (c *Client) settle(ctx context.Context, ref Ref, change Change) error {
-	back, err := c.Read(ctx, ref)
-	if err != nil {
-		return err
-	}
-	for name, want := range change.Subscriptions {
-		if back.Subscriptions[name] != want {
-			return c.updateExisting(ctx, ref, change)
 		}
 	}
 	return nil
@@ -144,11 +106,21 @@ func (c *Client) updateExisting(ctx context.Context, ref Ref, change Change) err
 	return c.Update(ctx, ref, change)
 }
 
+// after is an error that came once something had been applied, so that it may
+// not say that nothing was.
+func after(op, message string, err error) error {
+	return &consent.Error{Kind: consent.Unclear, Op: op, Err: err, RetryAfter: consent.RetryAfter(err), Message: message}
+}
+
 func (r Ref) check(op string) error {
 	if r.KeyAttribute == "" || r.Key == "" {
 		return consent.Errorf(consent.Invalid, op, "the profile's key is empty")
 	}
-	return checkSegments(op, "entity", r.Entity, "table", r.TableID)
+	table := r.TableID
+	if r.Dialect == DialectV4 {
+		table = r.TableName
+	}
+	return checkSegments(op, "entity", r.Entity, "table", table)
 }
 
 // checkSegments refuses names that cannot stand alone in a path: an empty one

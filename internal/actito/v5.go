@@ -3,8 +3,6 @@ package actito
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"maps"
 	"net/http"
 	"strings"
 )
@@ -25,14 +23,6 @@ func (d v5) path(category string, segments ...string) string {
 	return strings.Join(path, "/")
 }
 
-func (d v5) profiles(ref Ref) string {
-	return d.path("profiles", "entities", ref.Entity, "profile-tables", ref.TableID, "profiles")
-}
-
-func (d v5) profile(ref Ref) string {
-	return d.profiles(ref) + "/" + segment(ref.KeyAttribute) + "=" + segment(ref.Key)
-}
-
 func (d v5) entities() call {
 	return call{op: "actito.Entities", method: http.MethodGet, path: d.path("entities", "entities")}
 }
@@ -49,83 +39,6 @@ func (d v5) structure(entity, tableID string) call {
 		op: "actito.Structure", method: http.MethodGet,
 		path: d.path("profile-table-structure", "entities", entity, "profile-tables", tableID),
 	}
-}
-
-func (d v5) read(ref Ref) call {
-	return call{
-		op: "actito.Read", method: http.MethodGet, path: d.profile(ref), private: []string{ref.Key},
-	}
-}
-
-// v5Body is the body of every write. Of an update only what it holds changes.
-type v5Body struct {
-	Key           map[string]any  `json:"key,omitempty"`
-	Attributes    map[string]any  `json:"attributes,omitempty"`
-	Subscriptions map[string]bool `json:"subscriptions,omitempty"`
-}
-
-func (d v5) update(ref Ref, change Change) (call, error) {
-	return d.write("actito.Update", http.MethodPatch, d.profile(ref), ref,
-		v5Body{Attributes: change.Attributes, Subscriptions: change.Subscriptions})
-}
-
-func (d v5) create(ref Ref, change Change) (call, error) {
-	return d.write("actito.Create", http.MethodPost, d.profiles(ref), ref, whole(ref, change))
-}
-
-func (d v5) replace(ref Ref, change Change) (call, error) {
-	return d.write("actito.Create", http.MethodPut, d.profiles(ref), ref, whole(ref, change))
-}
-
-// whole is the body that makes a profile: the key stands beside the attributes
-// and among them.
-func whole(ref Ref, change Change) v5Body {
-	attributes := map[string]any{}
-	maps.Copy(attributes, change.Attributes)
-	// A number given for the key stays a number.
-	if given, ok := attributes[ref.KeyAttribute]; !ok || fmt.Sprint(given) != ref.Key {
-		attributes[ref.KeyAttribute] = ref.Key
-	}
-	return v5Body{
-		Key:        map[string]any{ref.KeyAttribute: attributes[ref.KeyAttribute]},
-		Attributes: attributes, Subscriptions: change.Subscriptions,
-	}
-}
-
-func (d v5) write(op, method, path string, ref Ref, body v5Body) (call, error) {
-	req := call{op: op, method: method, path: path, private: []string{ref.Key}}
-	var err error
-	if req.body, err = json.Marshal(body); err != nil {
-		return req, err
-	}
-	// What was sent is read from the JSON, so that types of any kind count.
-	sent, err := decodeObject(req.body)
-	if err == nil {
-		req.private = append(req.private, leaves(sent["attributes"])...)
-	}
-	return req, err
-}
-
-// leaves lists the strings and numbers in a value.
-func leaves(v any) []string {
-	switch v := v.(type) {
-	case map[string]any:
-		var all []string
-		for _, inner := range v {
-			all = append(all, leaves(inner)...)
-		}
-		return all
-	case []any:
-		var all []string
-		for _, inner := range v {
-			all = append(all, leaves(inner)...)
-		}
-		return all
-	}
-	if s := text(v); s != "" {
-		return []string{s}
-	}
-	return nil
 }
 
 func (d v5) parseEntities(body []byte) ([]Entity, error) {
@@ -255,56 +168,4 @@ func namesUnder(v any) []string {
 		}
 	}
 	return found
-}
-
-// The keys under which a subscription's value may stand.
-var subscriptionValue = []string{"subscribe", "subscribed", "value", "belongs"}
-
-// parseProfile reads a profile. An answer with neither attributes nor
-// subscriptions, or with a subscription that is neither on nor off, is refused:
-// taken for an answer it would confirm a withdrawal that nobody applied.
-func (d v5) parseProfile(body []byte) (Profile, error) {
-	answer, err := decodeObject(body)
-	if err != nil {
-		return Profile{}, err
-	}
-	object, ok := inside(answer, "attributes", "subscriptions")
-	if !ok {
-		return Profile{}, errors.New("the answer holds neither attributes nor subscriptions")
-	}
-	attributes, ok := pairs(field(object, "attributes"), nil, "value", "values")
-	if !ok {
-		return Profile{}, errors.New("the attributes are in no known form")
-	}
-	profile := Profile{Subscriptions: map[string]bool{}, Attributes: map[string]any{}}
-	for name, value := range attributes {
-		profile.Attributes[name] = plain(value)
-	}
-	told := field(object, "subscriptions")
-	subscriptions, ok := pairs(told, true, subscriptionValue...)
-	if !ok {
-		return Profile{}, errors.New("the subscriptions are in no known form")
-	}
-	if told == nil {
-		profile.Subscriptions = nil
-	}
-	for name, value := range subscriptions {
-		if value == nil {
-			continue
-		}
-		if inner, ok := value.(map[string]any); ok {
-			value = field(inner, subscriptionValue...)
-		}
-		on, ok := truth(value)
-		if !ok {
-			return Profile{}, errors.New("a subscription is neither on nor off")
-		}
-		profile.Subscriptions[name] = on
-	}
-	for _, v := range []any{field(attributes, ProfileID), field(object, ProfileID, "id"), field(answer, ProfileID, "id")} {
-		if profile.ProfileID = text(v); profile.ProfileID != "" {
-			break
-		}
-	}
-	return profile, nil
 }

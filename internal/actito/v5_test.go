@@ -168,7 +168,7 @@ func TestProfileShapes(t *testing.T) {
 		`{"Attributes":[{"name":"profileId","value":7},{"name":"name","value":"x"}],"Subscriptions":{"On":true,"Off":false}}`,
 		`{"profile":{` + attributes + `,"subscriptions":{"On":true,"Off":false}}}`,
 	} {
-		got, err := v5{}.parseProfile([]byte(body))
+		got, err := parseProfile([]byte(body))
 		if err != nil {
 			t.Errorf("%s: %v", body, err)
 			continue
@@ -198,7 +198,7 @@ func TestProfileDetails(t *testing.T) {
 			},
 		},
 	} {
-		got, err := v5{}.parseProfile([]byte(body))
+		got, err := parseProfile([]byte(body))
 		if err != nil {
 			t.Errorf("%s: %v", body, err)
 		}

@@ -63,7 +63,7 @@ func TestWebhookAgainstTheSimulator(t *testing.T) {
 	if err := c.ReplaceWebhook(t.Context(), simulator.SampleEntity, want); err != nil {
 		t.Fatal(err)
 	}
-	ref := Ref{simulator.SampleEntity, table.ID, "emailAddress", "jane@example.com", nil}
+	ref := Ref{Entity: simulator.SampleEntity, TableID: table.ID, KeyAttribute: "emailAddress", Key: "jane@example.com"}
 	if err := c.Create(t.Context(), ref, Change{Subscriptions: map[string]bool{"Newsletter": true, "SmsAlerts": true}}); err != nil {
 		t.Fatal(err)
 	}

@@ -37,8 +37,11 @@ func (t *Targets) Target(i *store.Integration) (deliver.Target, error) {
 	p := i.Settings.Properties
 	return &profiles{
 		client: t.Accounts.Client(p.BaseURL, secrets.PrivateAPIKey),
-		ref:    actito.Ref{Entity: p.EntityID, TableID: i.Snapshot.TableID, KeyAttribute: p.UserUniqueKey},
-		etl:    p.ETLID,
+		ref: actito.Ref{
+			Entity: p.EntityID, TableID: i.Snapshot.TableID, TableName: p.TableName, KeyAttribute: p.UserUniqueKey,
+			Dialect: actito.Dialect(p.Dialect), Path: p.ProfilesPath,
+		},
+		etl: p.ETLID,
 	}, nil
 }
 

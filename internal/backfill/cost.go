@@ -45,7 +45,8 @@ func (c *costs) retry() {
 
 // add counts a person.
 func (c *costs) add(i *store.Integration, p *store.Compared, d consent.Difference) {
-	least, most := calls(d, p.Known, c.proven), calls(d, p.Known, nil)
+	least, _ := calls(i, d, p.Known, c.proven)
+	_, most := calls(i, d, p.Known, nil)
 	switch {
 	case p.State == store.Unmatched: // and upsert_mode is on: looked for, then made
 		least, most = least+1, most+1
@@ -79,27 +80,21 @@ func (c *costs) add(i *store.Integration, p *store.Compared, d consent.Differenc
 	if withdraws {
 		set.withdrawals++
 	}
-	set.rest += calls(consent.Difference{Attributes: d.Attributes}, p.Known, nil) // follow one by one
+	_, rest := calls(i, consent.Difference{Attributes: d.Attributes}, p.Known, nil)
+	set.rest += rest // follow one by one
 }
 
-// calls tells how many writes close a difference where none is refused; proven
-// are the attributes that Actito has accepted of anybody (R17).
-func calls(d consent.Difference, known consent.Known, proven map[string]bool) (n int64) {
-	if d.Empty() {
-		return 0
+// calls tells how many calls close a difference where none is refused, at least
+// and at most; proven are the attributes that Actito has accepted of anybody
+// (R17).
+func calls(i *store.Integration, d consent.Difference, known consent.Known, proven map[string]bool) (least, most int64) {
+	for !d.Empty() {
+		now, _ := plan.Portion(i, d, known, nil, proven)
+		few, many := plan.Requests(i, now)
+		least, most = least+few, most+many
+		d = d.Without(now)
 	}
-	for {
-		now, rest := d.Portion(known, nil, proven)
-		n++
-		if !rest {
-			return n
-		}
-		left := maps.Clone(d.Attributes)
-		for name := range now.Attributes {
-			delete(left, name)
-		}
-		d = consent.Difference{Attributes: left}
-	}
+	return least, most
 }
 
 // end says how long it takes by each lane.

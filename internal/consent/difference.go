@@ -78,6 +78,18 @@ func (d Difference) Grants() bool {
 	return false
 }
 
+// Without gives the difference less the fields of another.
+func (d Difference) Without(o Difference) Difference {
+	d.Subscriptions, d.Attributes = maps.Clone(d.Subscriptions), maps.Clone(d.Attributes)
+	for name := range o.Subscriptions {
+		delete(d.Subscriptions, name)
+	}
+	for name := range o.Attributes {
+		delete(d.Attributes, name)
+	}
+	return d
+}
+
 // Differ compares what is wanted with what is known (R13). A withdrawal that
 // is newer than what is known is due again when that was last confirmed at
 // stale or before, since the CRM may have changed unseen; 0 trusts all that was

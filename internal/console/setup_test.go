@@ -19,7 +19,7 @@ func TestSetupValuesAndBack(t *testing.T) {
 	const full = `{"type_id": "actito", "upsert_mode": true, "enable_webhooks": true, "enable_emailing": true,
 		"properties": {"base_url": "https://api1.actito.com", "entity_id": "e", "table_name": "t", "user_unique_key": "k", "regulations": ["gdpr", "ccpa"],
 			"attributes": ["age", {"id": "a", "value": "user_country"}], "calls_per_minute": 80, "reserved_calls_per_minute": 7, "concurrency": 3, "licence": "l",
-			"etl_id": "77", "etl_updates_only": true, "bulk_after_seconds": 5, "bulk_withdrawals_after_seconds": 6,
+			"dialect": "v4", "profiles_path": "/v4", "etl_id": "77", "etl_updates_only": true, "bulk_after_seconds": 5, "bulk_withdrawals_after_seconds": 6,
 			"reconcile_reads_per_hour": 8, "reconcile_policy": "all"},
 		"mappings": [{"id": "N", "value": "p"}, {"id": "O", "value": "q"}]}`
 	const plain = `{"type_id": "actito", "properties": {"base_url": "https://api.actito.com", "entity_id": "e", "table_name": "t", "user_unique_key": "k",
@@ -43,6 +43,33 @@ func TestSetupValuesAndBack(t *testing.T) {
 		var enabled struct{ Enabled bool }
 		if err := json.Unmarshal(body, &enabled); err != nil || !enabled.Enabled {
 			t.Errorf("it is not enabled: %v", err)
+		}
+	}
+}
+
+// The dialect is a choice of two, in sight where it is not the usual one.
+func TestSetupShowsTheDialect(t *testing.T) {
+	t.Parallel()
+	c := &Console{}
+	pages, err := c.parse()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dialect, want := range map[store.Dialect][]string{
+		store.DialectV5: {`<details><summary>Version of Actito`, `<option value="v5" selected>`, `<option value="v4">`},
+		store.DialectV4: {`<details open><summary>Version of Actito`, `<option value="v5">`, `<option value="v4" selected>`},
+	} {
+		v := &integration.View{}
+		v.Properties.Dialect = dialect
+		d := &setupData{visit: &visit{}, Form: &Form{Values: valuesOf(v), Errors: map[string]string{}}, Setup: &integration.Setup{}}
+		var page strings.Builder
+		if err := pages["setup-options"].part(&page, "content", shown{visit: d.visit, Data: d}); err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range want {
+			if !strings.Contains(page.String(), part) {
+				t.Errorf("in %q the page has no %s", dialect, part)
+			}
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"consentsync/internal/consent"
 	"consentsync/internal/integration"
+	"consentsync/internal/store"
 )
 
 // The fields of the set-up have the names that the API has for them, so that what
@@ -31,7 +32,9 @@ var (
 		"properties.calls_per_minute", "properties.reserved_calls_per_minute", "properties.concurrency",
 		"properties.bulk_after_seconds", "properties.bulk_withdrawals_after_seconds", "properties.reconcile_reads_per_hour",
 	}
-	optionTexts   = []string{"properties.regulations", "properties.licence", "properties.etl_id", "properties.reconcile_policy"}
+	optionTexts = []string{
+		"properties.regulations", "properties.licence", "properties.etl_id", "properties.dialect", "properties.profiles_path", "properties.reconcile_policy",
+	}
 	mappingFields = []string{mappingID, mappingValue, metadataField, attributeID, attributeValue}
 )
 
@@ -56,6 +59,7 @@ func valuesOf(i *integration.View) url.Values {
 	v := url.Values{
 		"properties.base_url": {p.BaseURL}, "properties.entity_id": {p.EntityID}, "properties.table_name": {p.TableName}, "properties.user_unique_key": {p.UserUniqueKey},
 		"properties.regulations": {strings.Join(p.Regulations, ", ")}, "properties.licence": {p.Licence}, "properties.etl_id": {p.ETLID}, "properties.reconcile_policy": {string(p.ReconcilePolicy)}, metadataField: {"all"},
+		"properties.dialect": {textOf(p.Dialect)}, "properties.profiles_path": {p.ProfilesPath},
 	}
 	for name, on := range map[string]bool{
 		"upsert_mode": i.UpsertMode, "enable_webhooks": i.EnableWebhooks, "enable_emailing": i.EnableEmailing, "enabled": i.Enabled,
@@ -86,6 +90,11 @@ func valuesOf(i *integration.View) url.Values {
 		v.Add(attributeValue, a.Value)
 	}
 	return v
+}
+
+func textOf(d store.Dialect) string {
+	text, _ := d.MarshalText() // there always is one
+	return string(text)
 }
 
 // wrongNumbers says which fields hold none though they have to.

@@ -24,6 +24,14 @@ type job struct {
 	readOnly    bool               // only the delayed read is due (R16)
 }
 
+// after gives the class of what follows once d is in effect.
+func (j *job) after(d consent.Difference) store.Class {
+	if j.whole.Without(d).Withdraws() {
+		return j.Class
+	}
+	return store.Ordinary
+}
+
 // profile names the Actito profile that the job is about: one call at a time
 // is under way for it, whatever integration it serves (R14).
 func (j *job) profile() string { return profileOf(j.integration, j.userID) }
@@ -146,7 +154,7 @@ func (a *attempt) settle(ctx context.Context, d consent.Difference, err error) {
 		f.Known = f.Known.Confirm(d, a.clock())
 		f.Attempts = 0
 		if a.job.rest {
-			f.State, f.Class = store.Pending, store.Ordinary
+			f.State, f.Class = store.Pending, a.job.after(d)
 		}
 		if f.Readback > 0 {
 			a.readBack(ctx)

@@ -255,7 +255,7 @@ func (c *courier) prepare(ctx context.Context, i *store.Integration, target Targ
 		if d.HoldGrants {
 			j.whole = j.whole.WithoutGrants()
 		}
-		j.send, j.rest = j.whole.Portion(d.Known, h.distrusted(), h.proven)
+		j.send, j.rest = plan.Portion(i, j.whole, d.Known, h.distrusted(), h.proven)
 	})
 	j.projection.LeftOut = append(j.projection.LeftOut, d.Known.Refusals(j.projection)...)
 	return j, nil

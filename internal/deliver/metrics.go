@@ -126,10 +126,11 @@ func (m *metrics) called(operation, outcome string) {
 }
 
 // finished counts how an attempt ended, and tells whether what it sent came into
-// effect.
+// effect: all of it, or the last of the withdrawals, after which the rest follows.
 func (m *metrics) finished(j *job, f *store.Finish, now consent.Time) bool {
 	m.finishes.WithLabelValues(string(f.State)).Inc()
-	if f.State != store.Synced || f.LastError != "" {
+	withdrawn := f.State == store.Pending && j.send.Withdraws() && !j.whole.Without(j.send).Withdraws()
+	if f.State != store.Synced && !withdrawn || f.LastError != "" {
 		return false
 	}
 	m.delay.WithLabelValues(kindOf(j.send.Withdraws())).Observe(now.Sub(j.DueAt).Seconds())

@@ -57,6 +57,8 @@ func TestBadIntegrationsAreRefused(t *testing.T) {
 		"unknown table":          {func(in object) { properties(in)["table_name"] = "Nothing" }, "properties.table_name", simulator.SampleTable().Name},
 		"key not in the table":   {func(in object) { properties(in)["user_unique_key"] = "nick" }, "properties.user_unique_key", "emailAddress"},
 		"key not unique":         {func(in object) { properties(in)["user_unique_key"] = "shop" }, "properties.user_unique_key", "not unique"},
+		"no such dialect":        {func(in object) { properties(in)["dialect"] = "v6" }, "properties.dialect", `"v5" or "v4"`},
+		"no such path":           {func(in object) { properties(in)["profiles_path"] = "profiles/v4/" }, "properties.profiles_path", "/profiles/v4"},
 		"no such subscription":   {mapping("Gazette", "consents_purposes_g_enabled"), "mappings[1].id", "Newsletter, Promotions, SmsAlerts, PartnerOffers"},
 		"mapped twice":           {mapping("Newsletter", "consents_purposes_g_enabled"), "mappings[1].id", "mapped"},
 		"mapped twice, but case": {mapping("NEWSLETTER", "consents_purposes_g_enabled"), "mappings[1].id", ""},

@@ -10,6 +10,7 @@ package integration
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -132,6 +133,7 @@ func (in *input) validate(allowPrivate bool) error {
 	if len(in.Mappings) == 0 {
 		fields["mappings"] = "at least one subscription has to be mapped"
 	}
+	in.validateDialect(fields)
 	in.validateNumbers(fields)
 	in.validateRegulations(fields)
 	if in.EnableWebhooks {
@@ -154,6 +156,20 @@ func validateDidomi(a *Authentication, fields map[string]string) {
 		fields["authentication.didomi_api_secret"] = together
 	}
 }
+
+func (in *input) validateDialect(fields map[string]string) {
+	p := &in.Properties
+	if p.Dialect != store.DialectV5 && p.Dialect != store.DialectV4 {
+		fields["properties.dialect"] = `must be "v5" or "v4"`
+	}
+	if !profilesPath.MatchString(p.ProfilesPath) {
+		fields["properties.profiles_path"] = "must be where the addresses of profiles begin, such as /profiles/v4 or /v4, without / at its end"
+	}
+}
+
+// profilesPath fits nothing, or segments that need no encoding and do not lead
+// upwards.
+var profilesPath = regexp.MustCompile(`^(/[A-Za-z0-9_-]+)*$`)
 
 func (in *input) validateNumbers(fields map[string]string) {
 	p := &in.Properties

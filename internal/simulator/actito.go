@@ -102,9 +102,9 @@ type ActitoOptions struct {
 	KeepCalls int
 }
 
-// Actito is an in-memory Actito that speaks the V5 dialect over HTTP. It is
-// safe for concurrent use. Writes are atomic: a refused one changes nothing.
-// Nothing waits for a webhook to be told.
+// Actito is an in-memory Actito over HTTP. It speaks V5, of single profiles V4
+// too, and V4 where there is no V5. It is safe for concurrent use. Writes are
+// atomic: a refused one changes nothing. Nothing waits for a webhook to be told.
 //
 // URLs are those of the reorganised API, with a category before the version
 // (http://cdn3.actito.com/fe/actito-documentation/docs/API-reference-reorganization);

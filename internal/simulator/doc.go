@@ -32,6 +32,13 @@
 //   - how fast latency grows above 100 calls a minute;
 //   - that a call goes on when its client has left.
 //
+// V4's operations on single profiles are answered too, as far as V5 replaces
+// them. What documentation and public client code say of them is in the package
+// actito. Guessed are that values are texts or null, that an answer lists the
+// subscriptions that are on, 404 for a subscription that the table, or a profile
+// that is to lose it, does not have, and 409 for a profile that may not be
+// updated.
+//
 // Of the loads of files by ETLs, the call that begins one, the rules for files
 // and the number of loads a day are documented. Guessed are:
 //

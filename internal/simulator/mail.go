@@ -155,15 +155,25 @@ func (q *request) readMail(body []byte) {
 	}
 }
 
-// findTable tells in which table a message changes a profile.
+// findTable tells the id of the table that a request is about where its address
+// does not: that of a message's campaign, or of the name that V4 writes.
 func (a *Actito) findTable(q *request) {
-	if q.kind != KindMail {
-		return
-	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if c := a.campaign(q); c != nil {
-		q.table = c.TableID
+	switch {
+	case q.kind == KindMail:
+		if c := a.campaign(q); c != nil {
+			q.table = c.TableID
+		}
+	case q.older.is:
+		if e := a.entity(q.entity); e != nil {
+			for _, t := range e.tables {
+				if t.Name == q.table && !t.removed {
+					q.table = t.ID
+					return
+				}
+			}
+		}
 	}
 }
 

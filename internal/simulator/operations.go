@@ -16,6 +16,10 @@ func (a *Actito) perform(q *request) outcome {
 		return refused(q.refusal)
 	}
 	out, err := outcome{}, error(nil)
+	if q.older.is {
+		out, err = a.performOlder(q)
+		return refusedFor(out, err)
+	}
 	switch q.kind {
 	case KindToken:
 		return a.access.issue(q, a.opts.Now())
@@ -48,6 +52,10 @@ func (a *Actito) perform(q *request) outcome {
 	case KindWebhooks, KindWebhook, KindCreateWebhook, KindReplaceWebhook, KindDeleteWebhook:
 		out, err = a.serveWebhooks(q)
 	}
+	return refusedFor(out, err)
+}
+
+func refusedFor(out outcome, err error) outcome {
 	if no, ok := errors.AsType[*refusal](err); ok {
 		return refused(no)
 	}

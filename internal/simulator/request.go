@@ -26,6 +26,11 @@ const (
 	KindCreate    Kind = "create"
 	KindReplace   Kind = "replace"
 	KindDelete    Kind = "delete"
+
+	// KindSubscriptions reads a profile's subscriptions, in V4 alone, where each
+	// is also written with a KindUpdate of its own.
+	KindSubscriptions Kind = "subscriptions"
+
 	KindTrigger   Kind = "trigger"   // a file for an ETL
 	KindExecution Kind = "execution" // what became of it
 	KindRowErrors Kind = "row-errors"
@@ -67,7 +72,7 @@ func (k Kind) right() string {
 	switch k {
 	case KindTables, KindStructure:
 		return RightReadTables
-	case KindRead:
+	case KindRead, KindSubscriptions:
 		return RightReadProfiles
 	case KindUpdate, KindCreate, KindReplace, KindDelete:
 		return RightWriteProfiles
@@ -131,6 +136,7 @@ type request struct {
 	campaign      string // of a message
 	sms           bool
 	mail          mailForm
+	older         older
 	// refusal is set when the request makes no sense.
 	refusal *refusal
 }
@@ -155,6 +161,8 @@ func readRequest(r *http.Request, maxFile int64) *request {
 	case q.refusal != nil:
 	case (q.kind.hasBody() || q.kind.hasWebhook() || q.kind == KindMail) && err != nil:
 		q.refusal = refuse(http.StatusBadRequest, "the body cannot be read")
+	case q.kind.hasBody() && q.older.is:
+		q.readOlder(body)
 	case q.kind.hasBody():
 		q.readBody(body)
 	case q.kind.hasWebhook():
@@ -177,7 +185,7 @@ func (q *request) route() {
 	case slices.Equal(parts, []string{"auth", "token"}):
 		q.choose(map[string]Kind{http.MethodGet: KindToken})
 		return
-	case q.routeWebhooks(parts), q.routeMails(parts):
+	case q.routeWebhooks(parts), q.routeMails(parts), q.routeOlder(parts):
 		return
 	}
 	category := ""

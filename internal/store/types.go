@@ -207,12 +207,48 @@ type Settings struct {
 	EnableEmailing bool              `json:"enable_emailing"`
 }
 
+// Dialect is the version of Actito's API in which single profiles are read and
+// written. As text it is never empty.
+type Dialect string
+
+// The dialects.
+const (
+	DialectV5 Dialect = "" // the zero value, also of what was stored before there were two
+	DialectV4 Dialect = "v4"
+)
+
+// Apart tells whether a write carries one subscription or the attributes, and
+// never more at once.
+func (d Dialect) Apart() bool { return d == DialectV4 }
+
+const textOfV5 = "v5"
+
+// MarshalText writes the dialect.
+func (d Dialect) MarshalText() ([]byte, error) {
+	if d == DialectV5 {
+		return []byte(textOfV5), nil
+	}
+	return []byte(d), nil
+}
+
+// UnmarshalText reads a dialect, also one that does not exist.
+func (d *Dialect) UnmarshalText(text []byte) error {
+	if *d = Dialect(text); *d == textOfV5 {
+		*d = DialectV5
+	}
+	return nil
+}
+
 // Properties are the settings that belong to Actito.
 type Properties struct {
-	EntityID       string           `json:"entity_id"`
-	TableName      string           `json:"table_name"`
-	UserUniqueKey  string           `json:"user_unique_key"`
-	BaseURL        string           `json:"base_url"`
+	EntityID      string  `json:"entity_id"`
+	TableName     string  `json:"table_name"`
+	UserUniqueKey string  `json:"user_unique_key"`
+	BaseURL       string  `json:"base_url"`
+	Dialect       Dialect `json:"dialect"`
+	// ProfilesPath is where the addresses of profiles begin; empty for where the
+	// dialect has them.
+	ProfilesPath   string           `json:"profiles_path,omitempty"`
 	Regulations    []string         `json:"regulations"`
 	Attributes     []AttributeEntry `json:"attributes,omitzero"` // nil is all metadata, empty is none
 	CallsPerMinute int              `json:"calls_per_minute"`
