@@ -15,7 +15,7 @@ const needsProfile = "reads the profile that `--profile` names. "
 
 var assumedOfProfiles = []assumption.Of[sight]{
 	one(assumption.Assumption{
-		ID: "actito.profile-key", Sure: assumption.SeenInCode, Sources: []string{codeShokme, codePet}, Where: []string{"internal/actito/v5.go"},
+		ID: "actito.profile-key", Sure: assumption.SeenInCode, Sources: []string{codeShokme, codePet}, Where: []string{"internal/actito/v5profile.go"},
 		Assumed: "A profile's address ends in `attribute=value`, with a unique attribute.",
 		How:     needsProfile, ByHand: needsAProfile,
 	}, func(s *sight) assumption.Verdict {
@@ -41,18 +41,18 @@ var assumedOfProfiles = []assumption.Of[sight]{
 		})
 	}),
 	one(assumption.Assumption{
-		ID: "actito.profile", Sure: assumption.Inferred, Sources: []string{docV5, codeShokme}, Where: []string{"internal/actito/v5.go"},
+		ID: "actito.profile", Sure: assumption.Inferred, Sources: []string{docV5, codeShokme}, Where: []string{"internal/actito/v5profile.go"},
 		Assumed:   "A profile is told as `{\"attributes\": {name: value}, \"subscriptions\": {name: true or false}}`.",
 		Otherwise: "Lists of names and values, as V4 has them, are read too; anything else is refused rather than taken for a confirmation.",
 		How:       needsProfile, ByHand: needsAProfile,
 	}, checkProfile),
 	one(assumption.Assumption{
-		ID: "actito.profile-subscriptions", Sure: assumption.Guess, Where: []string{"internal/actito/v5.go"},
+		ID: "actito.profile-subscriptions", Sure: assumption.Guess, Where: []string{"internal/actito/v5profile.go"},
 		Assumed: "A profile tells every subscription of its table; one that it leaves out is off.",
 		How:     needsProfile, ByHand: needsAProfile,
 	}, checkProfileSubscriptions),
 	one(assumption.Assumption{
-		ID: "actito.profile-id", Sure: assumption.SeenInCode, Sources: []string{codeSDK, codePet}, Where: []string{"internal/actito/v5.go", "internal/deliver/hear.go"},
+		ID: "actito.profile-id", Sure: assumption.SeenInCode, Sources: []string{codeSDK, codePet}, Where: []string{"internal/actito/v5profile.go", "internal/deliver/hear.go"},
 		Assumed: "A profile tells its `profileId`, and can be read by it as `profileId=7`.",
 		How:     needsProfile, ByHand: needsAProfile,
 	}, func(s *sight) assumption.Verdict {
@@ -133,7 +133,7 @@ const needsWrites = "with `--write-to`, sets a subscription of that profile to w
 
 var assumedOfWrites = []assumption.Of[sight]{
 	one(assumption.Assumption{
-		ID: "actito.patch", Sure: assumption.Inferred, Sources: []string{docWS, docChanges, codeShokme}, Where: []string{"internal/actito/v5.go"},
+		ID: "actito.patch", Sure: assumption.Inferred, Sources: []string{docWS, docChanges, codeShokme}, Where: []string{"internal/actito/v5profile.go"},
 		Assumed: "`PATCH` on a profile's own address, with `{\"attributes\": {}, \"subscriptions\": {}}`, changes what it names and keeps everything else.",
 		How:     needsWrites, ByHand: "Give `--write-to` the key of a profile made for tests.",
 	}, checkPatch),
@@ -157,20 +157,26 @@ var assumedOfWrites = []assumption.Of[sight]{
 		How:     "with `--write-to`, sends one to that profile. ", ByHand: "Give `--write-to` the key of a profile made for tests.",
 	}, checkUnfit),
 	one(assumption.Assumption{
-		ID: "actito.create", Sure: assumption.Guess, Sources: []string{docChanges}, Where: []string{"internal/actito/v5.go", "internal/actito/profile.go"},
+		ID: "actito.create", Sure: assumption.Guess, Sources: []string{docChanges}, Where: []string{"internal/actito/v5profile.go", "internal/actito/profile.go"},
 		Assumed:   "`POST` on a table's profiles, with `{\"key\": {}, \"attributes\": {}, \"subscriptions\": {}}`, makes a profile, and is answered with 409 where it exists.",
 		Otherwise: "Where it is not there, the `PUT` is used, between two reads.",
 		ByHand:    "In a test table, switch on `upsert_mode`, let a new person consent, and look at their trace.",
 	}, nil),
 	one(assumption.Assumption{
-		ID: "actito.replace", Sure: assumption.SeenInCode, Sources: []string{codeShokme, docWS}, Where: []string{"internal/actito/v5.go"},
+		ID: "actito.replace", Sure: assumption.SeenInCode, Sources: []string{codeShokme, docWS}, Where: []string{"internal/actito/v5profile.go"},
 		Assumed: "`PUT` on a table's profiles makes or replaces the profile that `key` names.",
 		ByHand:  "Only used where there is no create operation; the trace of a new person shows which was.",
 	}, nil),
 	one(assumption.Assumption{
-		ID: "actito.null", Sure: assumption.Guess, Where: []string{"internal/actito/v5.go"},
+		ID: "actito.null", Sure: assumption.Guess, Where: []string{"internal/actito/v5profile.go"},
 		Assumed: "`null` clears an attribute.",
 		ByHand:  "In a test table, set a text in Didomi, clear it, and look at the profile in Actito.",
+	}, nil),
+	one(assumption.Assumption{
+		ID: "actito.v4-profiles", Sure: assumption.SeenInCode, Sources: []string{docV5, codeSDK, codeProdu, codeShokme}, Where: []string{"internal/actito/v4profile.go"},
+		Assumed:   "Where `properties.dialect` is `v4`: a subscription is turned on by `POST` and off by `DELETE` on an address of its own, and `PUT` with some attributes keeps the others. [v4.md](v4.md#what-we-know-and-how-sure-we-are) has it line by line.",
+		Otherwise: "A `PUT` that replaces would clear attributes: they can be left out of what is sent.",
+		ByHand:    "As [v4.md](v4.md#try-it-first) says, in a table for tests.",
 	}, nil),
 	one(assumption.Assumption{
 		ID: "actito.dates", Sure: assumption.Inferred, Sources: []string{docFiles}, Where: []string{"internal/consent/attribute.go"},
