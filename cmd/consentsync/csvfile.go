@@ -110,7 +110,7 @@ func (e *errRow) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.re
 func (e *export) next() ([]byte, error) {
 	last := e.last
 	row, err := e.row()
-	if broken, ok := errors.AsType[*errRow](last); err == io.EOF && ok && (e.end.is != '\n' || broken.quoted) {
+	if broken, ok := errors.AsType[*errRow](last); errors.Is(err, io.EOF) && ok && (e.end.is != '\n' || broken.quoted) {
 		err = cutOff(io.ErrUnexpectedEOF) // the last row is broken, and does not end
 	}
 	e.last = err
@@ -150,7 +150,11 @@ func (e *export) row() ([]byte, error) {
 		return nil, &errRow{line: line, reason: "the unique key is not UTF-8: export the table in that encoding"}
 	}
 	says := map[string]bool{}
-	for n, name := range e.columns {
+	for n := range e.width { // in their order, so that the same row is always told of alike
+		name, is := e.columns[n]
+		if !is {
+			continue
+		}
 		cell := strings.ToLower(strings.TrimSpace(record[n]))
 		on, known := cellWords[cell]
 		switch {
