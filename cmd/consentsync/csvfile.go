@@ -175,7 +175,11 @@ func (e *export) row() ([]byte, error) {
 		return nil, &errRow{line: line, reason: "the unique key is not UTF-8: export the table in that encoding"}
 	}
 	says := map[string]bool{}
-	for n, name := range e.columns {
+	for n := range e.width { // in their order, so that the same row is always told of alike
+		name, is := e.columns[n]
+		if !is {
+			continue
+		}
 		cell := strings.ToLower(strings.TrimSpace(record[n]))
 		on, known := cellWords[cell]
 		switch {

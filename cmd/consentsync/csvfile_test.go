@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"runtime"
 	"strings"
@@ -26,10 +27,10 @@ func TestACutExport(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for err == nil || !strings.Contains(err.Error(), "cut off") && err != io.EOF {
+		for err == nil || !strings.Contains(err.Error(), "cut off") && !errors.Is(err, io.EOF) {
 			_, err = e.next()
 		}
-		if got := err != io.EOF; got != x.cut {
+		if got := !errors.Is(err, io.EOF); got != x.cut {
 			t.Errorf("%s: cut off is %v, want %v", name, got, x.cut)
 		}
 	}

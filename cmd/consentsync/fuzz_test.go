@@ -29,7 +29,7 @@ func FuzzExportFile(f *testing.F) {
 			row, err := e.next()
 			broken, isRow := errors.AsType[*errRow](err)
 			switch {
-			case err == io.EOF:
+			case errors.Is(err, io.EOF):
 				return rows, e.names(), nil
 			case isRow:
 				rows = append(rows, broken.Error())
