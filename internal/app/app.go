@@ -65,7 +65,7 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (_ *App, err error
 	a := &App{cfg: cfg, log: log, metrics: telemetry.NewRegistry(cmp.Or(cfg.Version, "unknown"), cfg.Commit)}
 	defer func() {
 		if err != nil {
-			a.close()
+			a.close(ctx)
 		}
 	}()
 	if err = a.openTraces(ctx); err != nil {
@@ -292,7 +292,7 @@ func (a *App) Stop(ctx context.Context) error {
 		a.committer.Close()
 		a.stop()
 		ended := errors.Join(a.tasks.Wait(), a.engine.Close())
-		a.flushTraces()
+		a.flushTraces(ctx)
 		return ended
 	})
 	return errors.Join(err, drained, late)
@@ -313,14 +313,14 @@ func within(d time.Duration, f func() error) (err, late error) {
 }
 
 // close undoes a start that failed.
-func (a *App) close() {
+func (a *App) close(ctx context.Context) {
 	if a.listener != nil {
 		_ = a.listener.Close()
 	}
 	if a.engine != nil {
 		_ = a.engine.Close()
 	}
-	a.flushTraces()
+	a.flushTraces(ctx)
 }
 
 // Run serves until ctx ends, or until something without which it cannot serve

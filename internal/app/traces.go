@@ -31,8 +31,8 @@ func (a *App) openTraces(ctx context.Context) (err error) {
 }
 
 // flushTraces exports the last spans. They are worth no error.
-func (a *App) flushTraces() {
-	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
+func (a *App) flushTraces(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 	defer cancel()
 	if err := a.traces.Close(ctx); err != nil {
 		a.log.WarnContext(ctx, "the last traces could not be exported", "error", err)

@@ -197,7 +197,7 @@ func spanOf(s sdk.ReadOnlySpan) *spans.Span {
 	return to
 }
 
-func nanoseconds(t time.Time) uint64 { return uint64(t.UnixNano()) } //nolint:gosec // after 1970
+func nanoseconds(t time.Time) uint64 { return uint64(t.UnixNano()) }
 
 func valuesOf(attributes []attribute.KeyValue) []*common.KeyValue {
 	list := make([]*common.KeyValue, len(attributes))
@@ -211,7 +211,7 @@ func valuesOf(attributes []attribute.KeyValue) []*common.KeyValue {
 		case attribute.FLOAT64:
 			v.Value = &common.AnyValue_DoubleValue{DoubleValue: a.Value.AsFloat64()}
 		default:
-			v.Value = &common.AnyValue_StringValue{StringValue: a.Value.Emit()}
+			v.Value = &common.AnyValue_StringValue{StringValue: a.Value.String()}
 		}
 		list[i] = &common.KeyValue{Key: string(a.Key), Value: &v}
 	}
