@@ -31,11 +31,13 @@ func TestProgressOfRetries(t *testing.T) {
 		{nil, []string{"Try everybody again who failed", "Tell Didomi all again that it refused"}, false},
 		{
 			&integration.ReprojectionView{State: store.ReprojectionCounting, People: 70, OnlyTarget: store.TargetDidomi, OnlyStatus: store.Failed, OnlyReason: "x"},
-			[]string{"towards Didomi (x): 70 people so far, about 30 to go", `max="100" value="70"`}, true,
+			[]string{"towards Didomi (x): 70 people so far, about 30 to go", `max="100" value="70"`},
+			true,
 		},
 		{
 			&integration.ReprojectionView{State: store.ReprojectionCounting, People: 300, OnlyStatus: store.Failed},
-			[]string{"300 people so far, about 700 to go", `max="1000" value="300"`}, true,
+			[]string{"300 people so far, about 700 to go", `max="1000" value="300"`},
+			true,
 		},
 		{&integration.ReprojectionView{State: store.ReprojectionGranting, Grants: 12, OnlyStatus: store.Failed}, []string{"Grants of 12 go out"}, true},
 		{&integration.ReprojectionView{State: store.ReprojectionAsking, Grants: 120, OnlyStatus: store.Failed}, []string{"of 120 people, and asks first"}, false},
