@@ -30,8 +30,11 @@ func TestR21WhatFollowsAWithdrawal(t *testing.T) {
 		"the first of two":         {whole, off("A"), store.LiveWithdrawal, false},
 		"the last, then a grant":   {whole.Without(off("A")), off("B"), store.Ordinary, true},
 		"all withdrawals together": {whole, off("A", "B"), store.Ordinary, true},
-		"a grant, then attributes": {consent.Difference{Attributes: map[string]any{"a": 1}, Subscriptions: map[string]bool{"C": true}},
-			consent.Difference{Subscriptions: map[string]bool{"C": true}}, store.Ordinary, false},
+		"a grant, then attributes": {
+			consent.Difference{Attributes: map[string]any{"a": 1}, Subscriptions: map[string]bool{"C": true}},
+			consent.Difference{Subscriptions: map[string]bool{"C": true}},
+			store.Ordinary, false,
+		},
 	} {
 		j := &job{Delivery: &store.Delivery{Class: store.LiveWithdrawal}, whole: x.whole, send: x.send}
 		if got := j.after(x.send); got != x.follows {
