@@ -81,22 +81,14 @@ type database struct {
 // which takes less long, and copied as consentsync copy does.
 func (b *bench) pgDatabase(ctx context.Context, server *pgtest.Server, actitoURL string, people int) (d database, err error) {
 	name := fmt.Sprintf("people%d", people)
-	d = database{url: server.URL(name), source: filled{dir: filepath.Join(b.dir, name), People: people}}
+	d = database{url: server.URL(name)}
 	if err := server.Exec(ctx, "postgres", `CREATE DATABASE `+name); err != nil {
 		return d, err
 	}
 	if err := server.Exec(ctx, name, `CREATE EXTENSION pg_stat_statements`); err != nil {
 		return d, fmt.Errorf("%w (Debian's package postgresql has it; elsewhere it may be one of its own, postgresql-contrib)", err)
 	}
-	p, err := b.serve(ctx, d.source.dir)
-	if err != nil {
-		return d, err
-	}
-	if err := errors.Join(setUpPaused(ctx, p, actitoURL, &d.source), p.stop()); err != nil {
-		return d, err
-	}
-	progress("filling a store with %d people", people)
-	if err := fill(ctx, d.source); err != nil {
+	if d.source, err = b.sourceOf(ctx, name, people, actitoURL); err != nil {
 		return d, err
 	}
 	progress("copying it to PostgreSQL")
@@ -104,7 +96,7 @@ func (b *bench) pgDatabase(ctx context.Context, server *pgtest.Server, actitoURL
 		return d, err
 	}
 	d.filled = d.source
-	d.dir += "-nodes"
+	d.dir = filepath.Join(b.dir, name+"-nodes")
 	key, err := os.ReadFile(filepath.Join(d.source.dir, "master-key"))
 	if err != nil {
 		return d, err
@@ -114,6 +106,24 @@ func (b *bench) pgDatabase(ctx context.Context, server *pgtest.Server, actitoURL
 	}
 	// As autovacuum would, some minutes later.
 	return d, server.Exec(ctx, name, `VACUUM ANALYZE`)
+}
+
+// sourceOf gives the SQLite database to be copied: the one that is kept, if it has as
+// many people.
+func (b *bench) sourceOf(ctx context.Context, name string, people int, actitoURL string) (filled, error) {
+	if b.data != "" && people == b.people {
+		return b.database(ctx)
+	}
+	f := filled{dir: filepath.Join(b.dir, name), People: people}
+	p, err := b.serve(ctx, f.dir)
+	if err != nil {
+		return f, err
+	}
+	if err := errors.Join(setUpPaused(ctx, p, actitoURL, &f), p.stop()); err != nil {
+		return f, err
+	}
+	progress("filling a store with %d people", people)
+	return f, fill(ctx, f)
 }
 
 // read reads one value.
