@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"slices"
@@ -116,7 +115,7 @@ func ScanStoredHeld(row Row) (h StoredHeld, err error) {
 }
 
 // compareHeld compares a row's key.
-func compareHeld(r HeldRow, key []byte) int { return cmp.Compare(string(r.Person[:]), string(key)) }
+func compareHeld(r HeldRow, key []byte) int { return bytes.Compare(r.Person[:], key) }
 
 // HeldUpTo divides sorted rows at a key: those up to it, and those after it; an
 // empty key is after all.

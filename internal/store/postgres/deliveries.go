@@ -38,7 +38,7 @@ const (
 	beginSQL = `UPDATE deliveries SET state = 'in_flight', class = 2, epoch = $5, known = $6, attempted_at = $7, next_at = 0, updated_at = $7, marks = 0
 		WHERE ` + oneDelivery
 	begunSQL = `SELECT EXISTS (SELECT 1 FROM deliveries WHERE ` + oneDelivery + ` AND state = 'in_flight' AND epoch = $5)
-		AND EXISTS (SELECT 1 FROM calls WHERE organization = $1 AND person = $4 AND id = $6 AND answered_at <= 0)`
+		AND EXISTS (SELECT 1 FROM calls WHERE organization = $1 AND person = $4 AND id = $6 AND answered_at + 0 <= 0)` // + 0: by its key, whatever is in flight
 	reopenSQL = `UPDATE deliveries SET state = 'pending', next_at = 0, version = version + 1
 		WHERE organization = $1 AND integration = $2 AND target = 'actito' AND state = 'unmatched' AND updated_at > $3 AND person = ANY(ARRAY(
 			SELECT person FROM deliveries WHERE organization = $1 AND integration = $2 AND target = 'actito' AND state = 'unmatched' AND updated_at > $3
