@@ -367,12 +367,13 @@ func (w *window) looksGood(name string) {
 	for _, look := range []struct {
 		scheme string
 		width  int64
-	}{{"light", 1200}, {"dark", 1200}, {"light", 360}} {
+		rules  string // that can come to something else than on the first look; empty for all
+	}{{"light", 1200, ""}, {"dark", 1200, `"color-contrast"`}, {"light", 360, `"color-contrast", "scrollable-region-focusable", "target-size"`}} {
 		call(w, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: look.scheme}},
 		})
 		w.run(chromedp.EmulateViewport(look.width, 800))
-		w.axe(fmt.Sprintf("%s, %s, %d wide", name, look.scheme, look.width))
+		w.axe(fmt.Sprintf("%s, %s, %d wide", name, look.scheme, look.width), look.rules)
 		if script[bool](w, `document.documentElement.scrollWidth > innerWidth`) {
 			w.Errorf("%s is wider than a screen of %d, by %s", name, look.width, script[string](w, wide))
 		}
@@ -391,7 +392,8 @@ func (w *window) looksGood(name string) {
 // wide tells of the deepest element that is wider than the screen.
 const wide = `[...document.querySelectorAll("main *")].filter(e => e.scrollWidth > e.clientWidth + 1 && !e.closest(".scroll")).map(e => e.outerHTML.slice(0, 200)).pop() ?? "something"`
 
-func (w *window) axe(where string) {
+// axe wants no finding of axe on the page, by rules or by all.
+func (w *window) axe(where, rules string) {
 	w.Helper()
 	if w.plain { // axe needs timers
 		w.scripts(true)
@@ -406,8 +408,14 @@ func (w *window) axe(where string) {
 			Summary string `json:"failureSummary"`
 		} `json:"nodes"`
 	}
-	script[bool](w, axe+"\n;true")
-	for _, v := range script[[]finding](w, `axe.run(document, {resultTypes: ["violations"]}).then(r => r.violations)`, chromedp.EvalAwaitPromise) {
+	if !script[bool](w, `!!window.axe`) {
+		script[bool](w, axe+"\n;true")
+	}
+	only := ""
+	if rules != "" {
+		only = `, runOnly: [` + rules + `]`
+	}
+	for _, v := range script[[]finding](w, `axe.run(document, {resultTypes: ["violations"]`+only+`}).then(r => r.violations)`, chromedp.EvalAwaitPromise) {
 		w.Errorf("%s: %s (%s): %s: %.300s %.300s", where, v.ID, v.Impact, v.Help, v.Nodes[0].HTML, v.Nodes[0].Summary)
 	}
 }
