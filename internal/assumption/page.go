@@ -27,11 +27,11 @@ func sentences(texts ...string) string { return strings.TrimSpace(strings.Join(t
 
 // sureness says how sure an assumption is, with links to what says so.
 func sureness(a *Assumption) string {
-	text := string(a.Sure)
+	text := []string{string(a.Sure)}
 	for i, source := range a.Sources {
-		text += fmt.Sprintf(" [[%d]](%s)", i+1, source)
+		text = append(text, fmt.Sprintf("[[%d]](%s)", i+1, source))
 	}
-	return text
+	return strings.Join(text, " ")
 }
 
 func files(where []string) string {

@@ -51,7 +51,7 @@ func TestCatchUpAfterAnErasure(t *testing.T) {
 		t.Fatal(err)
 	}
 	view := ana.View()
-	if len(view.Choices) != 1 || view.Choices[0].Choice.Purpose != "news" || !view.Choices[0].Enabled || view.Choices[0].EventID != "e4" {
+	if len(view.Choices) != 1 || view.Choices[0].Purpose != "news" || !view.Choices[0].Enabled || view.Choices[0].EventID != "e4" {
 		t.Errorf("ana chose %+v", view.Choices)
 	}
 	if _, err := db.Person(t.Context(), "acme", key("bob")); consent.KindOf(err) != consent.NotFound {

@@ -198,8 +198,12 @@ func TestReadsThatFail(t *testing.T) {
 		wait time.Duration
 		left int64 // passed over by then
 	}{
-		{consent.Transient, readsAgain, 0}, {consent.Transient, readsAgain, 0}, {consent.Transient, readsAgain, 1},
-		{consent.Forbidden, time.Hour, 1}, {consent.Conflict, lookForReads, 1}, {consent.Invalid, readsAgain, 2},
+		{consent.Transient, readsAgain, 0},
+		{consent.Transient, readsAgain, 0},
+		{consent.Transient, readsAgain, 1},
+		{consent.Forbidden, time.Hour, 1},
+		{consent.Conflict, lookForReads, 1},
+		{consent.Invalid, readsAgain, 2},
 	} {
 		p.err = consent.Errorf(x.kind, "test", "no")
 		tried := false

@@ -58,10 +58,10 @@ func unpack(block []byte, f func(r HeldRow, packed []byte)) error {
 		var r HeldRow
 		at := copy(r.Person[:], block)
 		size, n := binary.Uvarint(block[at:])
-		if n <= 0 || size > uint64(len(block)-at-n) {
+		if n <= 0 || size > uint64(len(block)-at-n) { //nolint:gosec // none of them is below 0
 			return errHeldBlock
 		}
-		end := at + n + int(size)
+		end := at + n + int(size) //nolint:gosec // at most the length of the block
 		r.Cells = string(block[at+n : end])
 		f(r, block[:end])
 		block = block[end:]

@@ -11,6 +11,10 @@ import (
 const (
 	setupsSQL = `SELECT organization, id, integration, title, actor, x'', updated_at, expires_at FROM setups WHERE organization = ? AND expires_at > ? ORDER BY id LIMIT ?`
 	setupSQL  = `SELECT ` + store.SetupColumns + ` FROM setups WHERE organization = ? AND id = ? AND expires_at > ?`
+
+	keepSetupSQL = `INSERT INTO setups (` + store.SetupColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET title = excluded.title, actor = excluded.actor, sealed = excluded.sealed,
+			updated_at = excluded.updated_at, expires_at = excluded.expires_at`
 )
 
 // Setups lists the set-ups of an organization that are not finished, the oldest
@@ -35,9 +39,7 @@ func (e *Engine) KeepSetup(ctx context.Context, s *store.Setup) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM setups WHERE organization = ? AND expires_at <= ?`, s.Organization, int64(consent.TimeOf(e.now()))); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `INSERT INTO setups (`+store.SetupColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET title = excluded.title, actor = excluded.actor, sealed = excluded.sealed,
-				updated_at = excluded.updated_at, expires_at = excluded.expires_at`,
+		_, err := tx.ExecContext(ctx, keepSetupSQL,
 			s.Organization, s.ID, s.Integration, s.Title, s.By, s.Sealed, int64(s.UpdatedAt), int64(s.ExpiresAt))
 		return err
 	})
