@@ -74,6 +74,14 @@ func (c *Call) Open() (v Verdict, ok bool) {
 	return Verdict{}, false
 }
 
+// Stranger gives the verdict of a call that was made with a made-up token.
+func (c *Call) Stranger() Verdict {
+	if c.Answer.Status == http.StatusUnauthorized {
+		return Holds("a made-up token is answered with 401")
+	}
+	return c.Judged(func(any) Verdict { return Fails("a made-up token is taken") })
+}
+
 // reasonOf gives the words of the reader of an answer, which name no value.
 func reasonOf(err error) string {
 	if e, ok := errors.AsType[*consent.Error](err); ok {
