@@ -33,12 +33,7 @@ func betweenEnds(t *testing.T, opts simulator.ActitoOptions, n int, subscribed b
 		i, err := w.engine.Integration(w.Context(), w.key)
 		w.must(err)
 		i.Settings.EnableWebhooks = true
-		i.Revision++
-		w.must(w.engine.UpdateIntegration(w.Context(), i))
-		r, _, err := w.engine.Reprojection(w.Context(), w.key)
-		w.must(err)
-		r.State = store.ReprojectionDone
-		w.must(w.engine.AdvanceReprojection(w.Context(), r, nil))
+		w.change(i)
 		trust := func(*store.Integration, string) (bool, error) { return true, nil }
 		committer := ingest.NewCommitter(w.engine, func() { w.due() }, w.now, slog.New(slog.DiscardHandler), nil)
 		defer committer.Close()

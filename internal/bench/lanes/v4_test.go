@@ -32,12 +32,7 @@ func inV4(t *testing.T, upsert bool, f func(w *world)) {
 			i.Snapshot.Subscriptions = append(i.Snapshot.Subscriptions, consent.Subscription{Name: name, Since: i.CreatedAt})
 		}
 		i.Snapshot.Attributes = []consent.Attribute{{Name: "firstName", Kind: consent.String}, {Name: "shop", Kind: consent.String}}
-		i.Revision++
-		w.must(w.engine.UpdateIntegration(w.Context(), i))
-		r, _, err := w.engine.Reprojection(w.Context(), w.key)
-		w.must(err)
-		r.State = store.ReprojectionDone
-		w.must(w.engine.AdvanceReprojection(w.Context(), r, nil))
+		w.change(i)
 		f(w)
 	})
 }

@@ -269,3 +269,14 @@ func (n inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, r.Context().Err()
 	}
 }
+
+// change stores a changed integration, for which nobody is to be compared again.
+func (w *world) change(i *store.Integration) {
+	w.Helper()
+	i.Revision++
+	w.must(w.engine.UpdateIntegration(w.Context(), i))
+	r, _, err := w.engine.Reprojection(w.Context(), w.key)
+	w.must(err)
+	r.State = store.ReprojectionDone
+	w.must(w.engine.AdvanceReprojection(w.Context(), r, nil))
+}
