@@ -49,7 +49,8 @@ func walk(ctx context.Context, people People, k store.IntegrationKey, after []by
 			}
 			g.Go(func() error {
 				defer close(parts)
-				return read(ctx, people, k, between, parts)
+				read(ctx, people, k, between, parts)
+				return nil
 			})
 		}
 		return nil
@@ -57,6 +58,9 @@ func walk(ctx context.Context, people People, k store.IntegrationKey, after []by
 	g.Go(func() error {
 		for parts := range ranges {
 			for p := range parts {
+				if p.err != nil {
+					return p.err
+				}
 				if err := f(p.people, p.end); err != nil {
 					return err
 				}
@@ -70,10 +74,13 @@ func walk(ctx context.Context, people People, k store.IntegrationKey, after []by
 	return g.Wait()
 }
 
-// part is a page, and up to where it holds everybody.
+// part is a page, and up to where it holds everybody; or why it cannot be read. The
+// error comes in the order of the pages: one that overtook them, or that they
+// overtook, would have those after the gap taken for the next.
 type part struct {
 	people []*store.Compared
 	end    []byte
+	err    error
 }
 
 // rangesAfter divides the keys after one into ranges of a width. Keys are keyed
@@ -104,23 +111,20 @@ func position(key []byte) uint64 {
 }
 
 // read reads a range, page by page.
-func read(ctx context.Context, people People, k store.IntegrationKey, between store.Keys, parts chan<- part) error {
+func read(ctx context.Context, people People, k store.IntegrationKey, between store.Keys, parts chan<- part) {
 	for {
 		page, err := people.ComparePage(ctx, k, between, walkPage)
-		if err != nil {
-			return err
-		}
-		p := part{page, between.Before}
+		p := part{page, between.Before, err}
 		if len(page) == walkPage {
 			p.end = page[walkPage-1].Key[:]
 		}
 		select {
 		case parts <- p:
 		case <-ctx.Done():
-			return ctx.Err()
+			return
 		}
-		if len(page) < walkPage {
-			return nil
+		if err != nil || len(page) < walkPage {
+			return
 		}
 		between.After = p.end
 	}

@@ -338,7 +338,7 @@ func TestReprojectionOfSeveralNodes(t *testing.T) {
 	putAll(t, c.bundle, people, map[string]bool{"Promotions": true})
 	id := c.integrate(func(in object) { in["mappings"] = in["mappings"].([]object)[:1] })
 	c.sendAll(events(people, time.Now(), simulator.Choices{"newsletter": yes(), "promotions": no()}))
-	c.within(45*time.Second, "everybody is served", func() bool { return c.allSynced(people) })
+	c.within(2*time.Minute, "everybody is served", func() bool { return c.allSynced(people) })
 	holds := c.mustHold()
 	for _, n := range c.nodes {
 		var list struct {
@@ -361,7 +361,7 @@ func TestReprojectionOfSeveralNodes(t *testing.T) {
 			c.at(n).change(id, `{"mappings":[{"id":"Newsletter","value":"consents_purposes_newsletter_enabled"},{"id":"Promotions","value":"consents_purposes_promotions_enabled"}]}`)
 		}
 	}
-	c.within(45*time.Second, "everybody is compared again", func() bool {
+	c.within(2*time.Minute, "everybody is compared again", func() bool {
 		return c.integration(id).Reprojection == nil && c.allSynced(people) &&
 			!slices.ContainsFunc(people, func(email string) bool { return c.on(email, "Promotions") })
 	})
