@@ -4,7 +4,7 @@ VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 TOOL    = go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test watch check lint fmt fmt-check fuzz vuln bench soak screens docs release reproducible sbom assumptions newuser
+.PHONY: help build run test watch check lint fmt fmt-check fuzz vuln bench soak screens docs release reproducible sbom newuser
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,9 +53,6 @@ release: ## binaries, packages and images for each platform, into dist
 
 reproducible: ## two builds of a release are the same bytes
 	go test -tags reproducible -count=1 ./internal/release
-
-assumptions: ## docs/assumptions.md, from the tables in the code
-	go test -count=1 -run TestPageOfAssumptions ./internal/doctor -args -update
 
 screens: ## pictures of the console's pages, into docs/screens
 	mkdir -p docs/screens

@@ -16,6 +16,7 @@ import (
 	"consentsync/internal/api"
 	"consentsync/internal/app"
 	"consentsync/internal/docs"
+	"consentsync/internal/doctor"
 	"consentsync/internal/store"
 )
 
@@ -62,7 +63,7 @@ func TestWrittenDocuments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]string{"docs/configuration.md": configuration, "docs/api.md": routes} {
+	for name, want := range map[string]string{"docs/configuration.md": configuration, "docs/api.md": routes, "docs/assumptions.md": doctor.Assumptions()} {
 		if os.Getenv("CONSENTSYNC_WRITE_DOCS") != "" {
 			if err := os.WriteFile(root+name, []byte(want), 0o644); err != nil {
 				t.Fatal(err)

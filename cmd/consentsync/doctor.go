@@ -153,9 +153,13 @@ func diagnosis(r *doctor.Report, width int) string {
 	for _, f := range r.Findings {
 		line(&b, width, string(f.Status), printable(f.About+": "+f.Says), printable(f.Do))
 	}
-	for _, a := range r.Assumptions {
-		if a.ID == r.Assumptions[0].ID {
-			fmt.Fprintf(&b, "\nWhat is assumed about both ends%s:\n\n", map[bool]string{true: ", for integration " + printable(a.IntegrationID)}[a.IntegrationID != ""])
+	for i, a := range r.Assumptions {
+		if i == 0 || a.IntegrationID != r.Assumptions[i-1].IntegrationID {
+			whose := ""
+			if a.IntegrationID != "" {
+				whose = ", for integration " + printable(a.IntegrationID)
+			}
+			fmt.Fprintf(&b, "\nWhat is assumed about both ends%s:\n\n", whose)
 		}
 		line(&b, width, string(a.Result), printable(fmt.Sprintf("%s (%s): %s", a.ID, a.Sure, a.Seen)), printable(a.Do))
 	}

@@ -80,6 +80,7 @@ func TestLookRefutes(t *testing.T) {
 	}{
 		{"actito.token-life", "/auth/token", "GET", replaced(`"900s"`, `3600`), "1h0m0s"},
 		{"actito.addresses", "/entities/v5/entities", "GET", status(404), "one without is"},
+		{"actito.unauthorized", "/entities/v5/entities", "GET", func(http.Header, int, string) (int, string) { return 200, `{"entities":[]}` }, "is taken"},
 		{"actito.entities", "/entities/v5/entities", "GET", replaced(`"acme"`, `"Acme Ltd"`), ""},
 		{"actito.lists-whole", "/profile-table-structure/v5/entities/acme/profile-tables", "GET", replaced(`{"profileTables"`, `{"nextPage":1,"profileTables"`), "nextPage"},
 		{"actito.structure", "/profile-tables/16", "GET", replaced(`"unique":true`, `"isKey":true`), "not told as unique"},

@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"consentsync/internal/accounts"
-	"consentsync/internal/doctor"
 )
 
 // addWebhookClient reads no more of a body than which kind is asked for: for
@@ -85,13 +84,4 @@ func (a *API) rotateKeys(r *http.Request) (int, any, error) {
 	}
 	v, err := a.Keys.View(r.Context())
 	return http.StatusAccepted, v, err
-}
-
-func (a *API) examine(r *http.Request) (int, any, error) {
-	var ask doctor.Ask
-	if err := readFields(r, &ask); err != nil {
-		return 0, nil, err
-	}
-	report, err := a.Doctor(r.Context(), ask)
-	return http.StatusOK, report, err
 }

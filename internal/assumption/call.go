@@ -23,16 +23,16 @@ type Call struct {
 // Watch makes a call and keeps its answer as it came.
 func Watch(ctx context.Context, do func(context.Context) error) Call {
 	var mu sync.Mutex
-	c := Call{Made: true}
+	var last outbound.Answer
 	err := do(outbound.WithWitness(ctx, func(a outbound.Answer) {
 		mu.Lock()
 		defer mu.Unlock()
-		c.Answer = a
+		last = a
 	}))
 	mu.Lock()
 	defer mu.Unlock()
 	// A witness that is late, since the caller gave up, must not write to what is given.
-	return Call{Made: true, Answer: c.Answer, Err: err}
+	return Call{Made: true, Answer: last, Err: err}
 }
 
 // JSON decodes the answer; ok is false where it is no JSON.

@@ -190,7 +190,7 @@ func (c *CatchUps) tellMissed(ctx context.Context) error {
 		if row.Version > 0 && row.MissedAt == 0 {
 			row.MissedAt = now
 			switch err := c.Store.SaveCatchUp(ctx, &row); {
-			case err != nil && consent.KindOf(err) == consent.Conflict:
+			case consent.KindOf(err) == consent.Conflict:
 				continue // the next time
 			case err != nil:
 				return err

@@ -1,7 +1,9 @@
 package backfill
 
 import (
+	"bytes"
 	"context"
+	"slices"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
@@ -35,9 +37,7 @@ func (c *Reconciler) page(ctx context.Context, i *store.Integration, r *store.Re
 		p.compare(person, row, there)
 	}
 	r.Report.UnknownProfiles += int64(len(rows))
-	if r.Cursor = end; len(end) == 0 {
-		r.Cursor = (store.Keys{}).End()
-	}
+	r.Cursor = store.Keys{Before: end}.End()
 	if err := c.Store.SaveReconciliation(ctx, r, p.step); err != nil {
 		return err
 	}
@@ -61,24 +61,45 @@ func heldAfter(key []byte) *heldRows {
 	return &heldRows{slice: int(key[0])}
 }
 
-// upTo gives the next rows, up to those of a key; an empty key is after all.
-func (h *heldRows) upTo(ctx context.Context, s ReconcileStore, r *store.Reconciliation, end []byte) (rows []store.HeldRow, err error) {
+// mostHeld is beyond how many rows no further slice is read, where few people are
+// known and the export has many.
+const mostHeld = 20_000
+
+// upTo gives the next rows, up to those of a key, or of one before it if there are
+// many; an empty key is after all.
+func (h *heldRows) upTo(ctx context.Context, s ReconcileStore, r *store.Reconciliation, end []byte) (rows []store.HeldRow, to []byte, err error) {
 	last := store.HeldSlices - 1
 	if len(end) > 0 {
 		last = int(end[0])
 	}
-	for ; h.slice <= last; h.slice++ {
+	for h.slice <= last {
 		more, err := s.HeldRows(ctx, r, h.slice)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if len(r.Cursor) > 0 {
 			_, more = store.HeldUpTo(more, r.Cursor)
 		}
 		h.rows = append(h.rows, more...)
+		if h.slice++; len(h.rows) > mostHeld && h.slice <= last {
+			rows, h.rows = h.rows, nil
+			return rows, []byte{byte(h.slice)}, nil
+		}
 	}
 	rows, h.rows = store.HeldUpTo(h.rows, end)
-	return rows, nil
+	return rows, end, nil
+}
+
+// upTo gives those of a page who are up to a key; an empty key is after all.
+func upTo(people []*store.Compared, key []byte) []*store.Compared {
+	if len(key) == 0 {
+		return people
+	}
+	n := slices.IndexFunc(people, func(c *store.Compared) bool { return bytes.Compare(c.Key[:], key) > 0 })
+	if n < 0 {
+		return people
+	}
+	return people[:n]
 }
 
 // finish ends a comparison with an export, and forgets the rows.
@@ -168,10 +189,7 @@ func (p *drifting) compare(c *store.Compared, row store.HeldRow, there bool) {
 // found has a person tried again who has a profile now (R20). Who wants something
 // on is counted first, which the policy has to allow.
 func (p *drifting) found(c *store.Compared) {
-	grants := false
-	for _, want := range consent.Project(c.Person.View(), p.rules).Subscriptions {
-		grants = grants || want.On
-	}
+	grants := consent.Project(c.Person.View(), p.rules).Grants()
 	if p.r.Policy == store.PolicyReport || grants && p.r.Policy != store.PolicyAll {
 		return
 	}

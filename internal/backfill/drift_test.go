@@ -105,6 +105,41 @@ func TestDrift(t *testing.T) {
 	}
 }
 
+// An export of many rows, of whom few are known, is compared in parts.
+func TestReconciliationOfALargeExport(t *testing.T) {
+	t.Parallel()
+	db, h := opened(t)
+	i := connect(t, db, "acme")
+	settleReprojection(t, db, i)
+	if _, err := db.Accept(t.Context(), []store.Inbound{person("acme", 1), person("acme", 2), person("acme", 3)}); err != nil {
+		t.Fatal(err)
+	}
+	c := &Reconciler{Store: db, Hasher: h, Holds: func(string) bool { return true }, Due: func() {}, Changed: func() {}}
+	k := store.IntegrationKey{Organization: "acme", ID: i.ID}
+	v, err := c.Start(t.Context(), k, ReconcileInput{AsOf: "2026-01-01T00:00:00Z", Policy: "report", Columns: []string{"News"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const rows = mostHeld + 2*mostPartRows
+	for from := 0; from < rows; from += mostPartRows {
+		if v, err = c.Take(t.Context(), k, v.ID, HeldPart{From: int64(from), Body: heldLines(from, from+mostPartRows)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := c.End(t.Context(), k, v.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.work(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if v, err = c.Get(t.Context(), k, v.ID); err != nil {
+		t.Fatal(err)
+	}
+	if r := v.Report; v.State != store.ReconciliationDone || r.People != 3 || r.Profiles != 3 || r.UnknownProfiles != rows-3 {
+		t.Errorf("it came to %+v", v)
+	}
+}
+
 // Pages of people and of rows end at different places: everybody and every row is
 // met once, and whoever is on one side alone is counted, though the comparison is
 // interrupted after every other page.

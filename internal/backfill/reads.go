@@ -1,6 +1,7 @@
 package backfill
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -129,8 +130,7 @@ type reader struct {
 	key    store.IntegrationKey
 	loaded bool
 	run    *store.Reconciliation // the last by reads; nil if there is none
-	next   []*store.Compared     // who follows, nil where nothing is to be read of them
-	tries  int                   // of the first of them, that failed
+	tries  int                   // of the next person, that failed
 	again  consent.Time          // not before this, after one that failed
 }
 
@@ -139,7 +139,7 @@ type reader struct {
 func (r *reader) step(ctx context.Context) (wait time.Duration, more bool, err error) {
 	i, err := r.Store.Integration(ctx, r.key)
 	switch {
-	case consent.KindOf(err) == consent.NotFound && err != nil:
+	case consent.KindOf(err) == consent.NotFound:
 		return 0, false, nil
 	case err != nil:
 		return 0, true, err
@@ -154,9 +154,7 @@ func (r *reader) step(ctx context.Context) (wait time.Duration, more bool, err e
 		return 0, true, err
 	}
 	turn := turnOfReads(r.run, now, i.Settings.Properties.ReconcileReadsPerHour)
-	if turn.wait == 0 {
-		turn.wait = max(0, r.again.Sub(now))
-	}
+	turn.wait = max(turn.wait, r.again.Sub(now))
 	switch {
 	case turn.end:
 		err = r.conclude(ctx, r.run)
@@ -170,9 +168,9 @@ func (r *reader) step(ctx context.Context) (wait time.Duration, more bool, err e
 		err = r.one(ctx, i, now)
 	}
 	if err != nil {
-		r.loaded, r.next = false, nil
+		r.loaded = false
 	}
-	if consent.KindOf(err) == consent.Conflict && err != nil {
+	if consent.KindOf(err) == consent.Conflict {
 		return lookForReads, true, nil // it was changed, or everybody is being compared
 	}
 	return 0, true, err
@@ -211,7 +209,7 @@ func (r *reader) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.run, r.next, r.loaded = nil, nil, true
+	r.run, r.loaded = nil, true
 	if n := slices.IndexFunc(all, (*store.Reconciliation).ByReads); n >= 0 {
 		r.run = all[n]
 	}
@@ -237,10 +235,7 @@ func (r *reader) begin(ctx context.Context, now consent.Time) error {
 // one reads the profile of the next person, compares it, and stores what follows
 // with the place.
 func (r *reader) one(ctx context.Context, i *store.Integration, now consent.Time) error {
-	r.run.Policy = store.PolicyWithdrawals
-	if p := i.Settings.Properties.ReconcilePolicy; p != "" {
-		r.run.Policy = p
-	}
+	r.run.Policy = cmp.Or(i.Settings.Properties.ReconcilePolicy, store.PolicyWithdrawals)
 	if err := r.uncounted(ctx, r.run); err != nil {
 		return err
 	}
@@ -250,7 +245,7 @@ func (r *reader) one(ctx context.Context, i *store.Integration, now consent.Time
 	}
 	row, there, at, err := r.read(ctx, i, person)
 	if err != nil {
-		return r.failed(ctx, now, err)
+		return r.failed(ctx, now, person.Key, err)
 	}
 	// Whatever was chosen or written since the read was begun counts.
 	is, err := r.Store.ComparePage(ctx, r.key, store.Keys{After: before(person.Key)}, 1)
@@ -275,7 +270,7 @@ func (r *reader) one(ctx context.Context, i *store.Integration, now consent.Time
 	if err := r.Store.SaveReconciliation(ctx, r.run, p.step); err != nil {
 		return err
 	}
-	r.next, r.tries = r.next[1:], 0
+	r.tries = 0
 	if len(p.step.Due)+len(p.step.Read) > 0 {
 		r.Due()
 	}
@@ -286,28 +281,22 @@ func (r *reader) one(ctx context.Context, i *store.Integration, now consent.Time
 // may be because it is not known yet, or because everybody was read: then the
 // reconciliation is concluded.
 func (r *reader) person(ctx context.Context, i *store.Integration) (*store.Compared, error) {
-	if len(r.next) == 0 {
-		page, err := r.Store.ComparePage(ctx, r.key, store.Keys{After: r.run.Cursor}, readsPage)
-		if err != nil {
-			return nil, err
-		}
-		if len(page) == 0 {
-			r.run.Cursor = nil
-			return nil, r.conclude(ctx, r.run)
-		}
-		rules := i.Rules()
-		for _, c := range page {
-			if readable(c, rules) {
-				r.next = append(r.next, c)
-			}
-		}
-		last := page[len(page)-1].Key
-		if len(r.next) == 0 {
-			r.run.Cursor = last[:] // stored with the next that is read
-			return nil, nil
-		}
+	page, err := r.Store.ComparePage(ctx, r.key, store.Keys{After: r.run.Cursor}, readsPage)
+	if err != nil {
+		return nil, err
 	}
-	return r.next[0], nil
+	if len(page) == 0 {
+		r.run.Cursor = nil
+		return nil, r.conclude(ctx, r.run)
+	}
+	rules := i.Rules()
+	for _, c := range page {
+		if readable(c, rules) {
+			return c, nil
+		}
+		r.run.Cursor = c.Key[:] // stored with the next that is read
+	}
+	return nil, nil
 }
 
 // readable tells whether reading somebody's profile tells anything: they chose, and
@@ -363,7 +352,7 @@ func (r *reader) row(i *store.Integration, person store.PersonKey, subscriptions
 
 // failed says when it is tried again after a read that failed, and passes over
 // somebody whose profile cannot be read.
-func (r *reader) failed(ctx context.Context, now consent.Time, err error) error {
+func (r *reader) failed(ctx context.Context, now consent.Time, person store.PersonKey, err error) error {
 	kind := consent.KindOf(err)
 	if kind == consent.Conflict || ctx.Err() != nil {
 		return err
@@ -373,12 +362,12 @@ func (r *reader) failed(ctx context.Context, now consent.Time, err error) error 
 	switch {
 	case kind == consent.Forbidden:
 		r.again = now.Add(time.Hour) // the integration's status tells of it
+	case kind == consent.Internal:
+		r.Log.ErrorContext(ctx, "a profile could not be read", "integration", r.key.ID, "error", err)
 	case kind == consent.Invalid, kind == consent.Transient && r.tries >= mostTries:
 		r.run.Report.People++
 		r.run.Report.Unreadable++
-		last := r.next[0].Key
-		r.run.Cursor = last[:]
-		r.next, r.tries = r.next[1:], 0
+		r.run.Cursor, r.tries = person[:], 0
 		return r.Store.SaveReconciliation(ctx, r.run, store.ReconciliationStep{})
 	}
 	return nil

@@ -299,17 +299,27 @@ func (c *Reconciler) work(ctx context.Context) error {
 
 // compare compares everybody who is left. Conflict if that is not to be done now.
 func (c *Reconciler) compare(ctx context.Context, r *store.Reconciliation) error {
+	if _, err := c.ours(ctx, r); err != nil {
+		return err // before anybody is read
+	}
 	held := heldAfter(r.Cursor)
 	err := walk(ctx, c.Store, r.IntegrationKey, r.Cursor, func(people []*store.Compared, end []byte) error {
-		i, err := c.ours(ctx, r)
-		if err != nil {
-			return err
+		for more := true; more; {
+			i, err := c.ours(ctx, r)
+			if err != nil {
+				return err
+			}
+			rows, to, err := held.upTo(ctx, c.Store, r, end)
+			if err != nil {
+				return err
+			}
+			some := upTo(people, to)
+			if err := c.page(ctx, i, r, some, rows, to); err != nil {
+				return err
+			}
+			people, more = people[len(some):], !bytes.Equal(to, end)
 		}
-		rows, err := held.upTo(ctx, c.Store, r, end)
-		if err != nil {
-			return err
-		}
-		return c.page(ctx, i, r, people, rows, end)
+		return nil
 	})
 	if err != nil {
 		return err
@@ -318,15 +328,16 @@ func (c *Reconciler) compare(ctx context.Context, r *store.Reconciliation) error
 }
 
 // ours gives the integration as it is now. Conflict if the reconciliation is not
-// ours to go on with: another node does, or everybody is being compared already.
+// ours to go on with: it is gone with its integration, another node does, or
+// everybody is being compared already.
 // What is to be turned on must not come between those whom that has counted (R23).
 func (c *Reconciler) ours(ctx context.Context, r *store.Reconciliation) (*store.Integration, error) {
 	i, err := c.Store.Integration(ctx, r.IntegrationKey)
-	if err != nil {
+	switch {
+	case err == nil && !c.Holds(i.Licence), err != nil && consent.KindOf(err) == consent.NotFound:
+		return nil, consent.Errorf(consent.Conflict, "backfill.reconcile", "another node goes on, or the integration is gone")
+	case err != nil:
 		return nil, err
-	}
-	if !c.Holds(i.Licence) {
-		return nil, consent.Errorf(consent.Conflict, "backfill.reconcile", "another node goes on")
 	}
 	return i, c.uncounted(ctx, r)
 }

@@ -121,7 +121,8 @@ func (d *troublesData) Reasons() field {
 	f := newField(d.Form, "reason", "Reason", "option=:any")
 	var had []string
 	for _, g := range d.Groups {
-		if had = append(had, g.Reason); slices.Index(had, g.Reason) == len(had)-1 {
+		if !slices.Contains(had, g.Reason) {
+			had = append(had, g.Reason)
 			f.Options = append(f.Options, option{g.Reason, g.Reason})
 		}
 	}

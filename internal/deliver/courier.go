@@ -48,7 +48,7 @@ type courier struct {
 	health    map[store.IntegrationKey]*health
 	loaders   map[store.IntegrationKey]*loader
 	listeners map[store.IntegrationKey]*listener
-	busy      map[string]bool // profiles with a call under way, and "" for a probe
+	busy      map[string]bool // what has a call under way: profiles, what seated names, "" for a probe, spareSeat
 	wanted    int             // places that are waited for beside the single lane
 	tally     plan.Tally
 	turns     [plan.Ranks]plan.Turns
@@ -174,10 +174,12 @@ func (c *courier) step(ctx, calls context.Context) (time.Duration, error) {
 		return poll, err
 	}
 	if t == nil {
-		if c.startSpare(calls) {
-			return 0, nil
+		run := c.spareCall()
+		if run == nil {
+			return poll, nil
 		}
-		return poll, nil
+		c.start(calls, &task{profile: spareSeat, run: func(ctx context.Context, _ consent.Time) { run(ctx) }})
+		return 0, nil
 	}
 	if !c.free() { // meanwhile a probe took the last place, or Actito asked for a wait
 		return 0, nil

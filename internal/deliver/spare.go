@@ -30,6 +30,12 @@ func (e *Engine) ReadSpare(ctx context.Context, i *store.Integration, userID str
 	done := make(chan struct{})
 	read := func(ctx context.Context) {
 		defer close(done)
+		defer func() {
+			if p := recover(); p != nil {
+				r.log.ErrorContext(ctx, "a spare read panicked", "panic", p)
+				err = consent.Errorf(consent.Internal, "deliver.ReadSpare", "an error of consentsync")
+			}
+		}()
 		held, at, err = r.readSpare(ctx, i, userID)
 	}
 	select {
@@ -43,31 +49,25 @@ func (e *Engine) ReadSpare(ctx context.Context, i *store.Integration, userID str
 	}
 }
 
-// startSpare starts a spare call if one waits and may be made now.
-func (c *courier) startSpare(calls context.Context) bool {
+// spareCall gives a spare call that waits and may be made now, and takes its place;
+// nil for none.
+func (c *courier) spareCall() func(context.Context) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	most := plan.CeilingOf(c.current)
 	force := c.pace.Now(c.clock())
 	spare := plan.Spare{
 		Saved: c.spend.limiter.TokensAt(c.now()), Burst: c.spend.limiter.Burst(), UnderWay: len(c.busy) + c.wanted, Width: force.Width, Slowed: force != most,
 	}
-	allowed := spare.Allowed() && !c.busy[spareSeat] && len(c.current) > 0
-	if allowed {
-		c.busy[spareSeat] = true // nobody else takes the place meanwhile
-	}
-	c.mu.Unlock()
-	if !allowed {
-		return false
+	if !spare.Allowed() || c.busy[spareSeat] || len(c.current) == 0 {
+		return nil
 	}
 	select {
 	case run := <-c.spares: // it is waited for, so it is run
-		c.start(calls, &task{profile: spareSeat, run: func(ctx context.Context, _ consent.Time) { run(ctx) }})
-		return true
+		c.busy[spareSeat] = true
+		return run
 	default:
-		c.mu.Lock()
-		delete(c.busy, spareSeat)
-		c.mu.Unlock()
-		return false
+		return nil
 	}
 }
 

@@ -1,14 +1,12 @@
 package didomi
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"net/url"
 
 	"consentsync/internal/assumption"
-	"consentsync/internal/consent"
 )
 
 // Look makes some eight calls that change nothing, and judges by their answers
@@ -16,8 +14,8 @@ import (
 // The client has to be a fresh one, as one that has a session already does not
 // show how it is had.
 func (c *Client) Look(ctx context.Context, regulation string) []assumption.Checked {
-	s := &sight{organization: c.organization}
-	c.lookAround(ctx, s, cmp.Or(regulation, consent.DefaultRegulation))
+	s := &sight{}
+	c.lookAround(ctx, s, regulation)
 	return assumption.Judge(assumed, s)
 }
 
@@ -26,8 +24,6 @@ func Assumed() []assumption.Assumption { return assumption.Plain(assumed) }
 
 // sight is what was seen.
 type sight struct {
-	organization string
-
 	session, stranger, users, secondPage assumption.Call
 	events, event, noEvent, purposes     assumption.Call
 

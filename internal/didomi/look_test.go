@@ -39,7 +39,7 @@ func looked(t *testing.T, secret string, alter func(r *http.Request, header http
 	}
 	server := outboundtest.Altered(t, sim, alter)
 	found := map[string]assumption.Checked{}
-	for _, c := range NewClient(direct(t), server.URL+"/v1", "acme", didomiKey, secret).Look(t.Context(), "") {
+	for _, c := range NewClient(direct(t), server.URL+"/v1", "acme", didomiKey, secret).Look(t.Context(), "gdpr") {
 		found[c.ID] = c
 		if text := c.Seen + c.Do; strings.Contains(text, "jane") || strings.Contains(text, didomiSecret) || strings.Contains(text, "event-0") {
 			t.Errorf("%s tells a value: %+v", c.ID, c)
@@ -97,6 +97,7 @@ func TestLookRefutes(t *testing.T) {
 		{"didomi.session-token", "/v1/sessions", answered(200, `{"access_token":"x"}`), "no JWT"},
 		{"didomi.session-life", "/v1/sessions", answered(200, `{"access_token":"e30.eyJpYXQiOjAsImV4cCI6NzIwMH0.x"}`), "2h0m0s"},
 		{"didomi.users", users, replaced(`"cursor":`, `"next":`), "no cursor"},
+		{"didomi.unauthorized", users, answered(200, `{"data":[]}`), "is taken"},
 		{"didomi.users", users, answered(200, `[]`), "bare list"},
 		{"didomi.users-page", users, replaced(`"data":[`, `"data":[{"id":"x"},`), "101 users"},
 		{"didomi.user", users, replaced(`"created_at"`, `"made_at"`), "lacks created_at"},

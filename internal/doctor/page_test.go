@@ -1,39 +1,15 @@
 package doctor
 
 import (
-	"flag"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"consentsync/internal/actito"
 	"consentsync/internal/assumption"
 	"consentsync/internal/didomi"
 )
-
-var update = flag.Bool("update", false, "write docs/assumptions.md anew")
-
-// The page says what the tables say.
-func TestPageOfAssumptions(t *testing.T) {
-	t.Parallel()
-	const file = "../../docs/assumptions.md"
-	want := Assumptions()
-	if *update {
-		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, string(got)); diff != "" {
-		t.Errorf("docs/assumptions.md is not as the tables say; make assumptions writes it: -want +got:\n%s", diff)
-	}
-}
 
 // Every assumption has a name of its own, says what backs it and where it is relied
 // upon, and how to find out.

@@ -49,7 +49,9 @@ func (s *Service) Examine(ctx context.Context, ask doctor.Ask, r *doctor.Report)
 				left++
 				continue
 			}
-			s.examine(ctx, i, ask, r)
+			if s.examine(ctx, i, ask, r); ctx.Err() != nil {
+				left++
+			}
 		}
 		if len(page) < examinePage || ctx.Err() != nil {
 			break
@@ -114,14 +116,18 @@ func (s *Service) ExamineFile(ctx context.Context, body []byte, ask doctor.Ask, 
 // examineEnds asks both ends what an integration needs of them, and gives the
 // table; ok is false where it could not be read.
 func (s *Service) examineEnds(ctx context.Context, about, organization string, in *input, r *doctor.Report) (table actito.Table, ok bool) {
+	whole := ctx
 	ctx, cancel := context.WithTimeout(ctx, examineTime)
 	defer cancel()
 	clocks := newClocks(s.Now)
 	client := s.Accounts.Fresh(in.Properties.BaseURL, in.Authentication.PrivateAPIKey)
 	table, err := tableOf(clocks.watch(ctx), client, in)
-	if err != nil {
+	switch {
+	case whole.Err() != nil:
+		return table, false // that our time was up is no fault of theirs: Examine says so
+	case err != nil:
 		r.Add(actitoFinding(about, in, err))
-	} else {
+	default:
 		ok = true
 		r.Add(doctor.Fine(about, "Actito gives a token at %s, and shows the table %s", in.Properties.BaseURL, in.Properties.TableName))
 		if err := checkAgainst(in, table); err != nil {
@@ -133,7 +139,11 @@ func (s *Service) examineEnds(ctx context.Context, about, organization string, i
 		return table, ok
 	}
 	clocks = newClocks(s.Now)
-	r.Add(s.didomiFinding(clocks.watch(ctx), about, organization, in))
+	found := s.didomiFinding(clocks.watch(ctx), about, organization, in)
+	if whole.Err() != nil {
+		return table, ok
+	}
+	r.Add(found)
 	r.Add(clocks.against(s.DidomiURL)...)
 	return table, ok
 }
@@ -222,6 +232,8 @@ func (s *Service) webhookFinding(about string, i *store.Integration) doctor.Find
 		return doctor.Bad(about, "Actito cannot tell of changes, since it is not known where it reaches this server", "Start with --public-url.")
 	case i.Webhook.Reason != "":
 		return doctor.Bad(about, "Actito does not tell of changes: "+i.Webhook.Reason, "See docs/two-way.md.")
+	case !s.webhookView(i).Registered:
+		return doctor.Doubtful(about, "Actito's webhooks are not registered yet", "That is tried again by itself. See docs/two-way.md.")
 	}
 	return doctor.Fine(about, "Actito's webhooks are registered")
 }
@@ -244,7 +256,6 @@ type clocks struct {
 	now func() time.Time
 
 	mu   sync.Mutex
-	read bool
 	ours time.Time
 	date time.Time
 	took time.Duration
@@ -261,7 +272,7 @@ func (c *clocks) watch(ctx context.Context) context.Context {
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.read, c.ours, c.date, c.took = true, c.now(), date, a.Took
+		c.ours, c.date, c.took = c.now(), date, a.Took
 	})
 }
 
@@ -269,7 +280,7 @@ func (c *clocks) watch(ctx context.Context) context.Context {
 func (c *clocks) against(address string) []doctor.Finding {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.read {
+	if c.date.IsZero() {
 		return nil
 	}
 	host := address

@@ -226,9 +226,3 @@ func ScanEffect(row Row) (e Effect, err error) {
 // MostTraced is among how many of a person's events those are looked for that were
 // traced.
 const MostTraced = 32
-
-// ScanTrace reads where in a trace an event was accepted.
-func ScanTrace(row Row) (trace []byte, err error) {
-	err = row.Scan(&trace)
-	return trace, err
-}

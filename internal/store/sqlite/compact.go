@@ -11,7 +11,8 @@ import (
 // Compact writes the database of dir anew, with nothing in it but what it holds.
 // Rows that are removed are overwritten at once, but SQLite leaves copies of rows
 // behind in the unused part of a page that it divides, until that part is used.
-// It takes as much space again meanwhile, and the directory for itself.
+// It takes as much space again meanwhile, and the directory for itself, and brings
+// the schema up to date, as every start does.
 func Compact(ctx context.Context, dir string) (before, after int64, err error) {
 	path := filepath.Join(dir, databaseFile)
 	was, err := os.Stat(path)

@@ -89,5 +89,5 @@ const tracesSQL = `SELECT trace FROM (SELECT trace, arrived_at FROM events INDEX
 // TracesOf gives where in traces a person's newest events were accepted, of those
 // that arrived since a time, as far as traces were made.
 func (e *Engine) TracesOf(ctx context.Context, organization string, p store.PersonKey, since consent.Time) ([][]byte, error) {
-	return query(ctx, e.read, store.ScanTrace, tracesSQL, organization, p[:], store.MostTraced, int64(since))
+	return query(ctx, e.read, scanBytes, tracesSQL, organization, p[:], store.MostTraced, int64(since))
 }

@@ -39,6 +39,11 @@ func (e *Engine) Person(ctx context.Context, organization string, key store.Pers
 	return store.NewPerson(own, users), nil
 }
 
+func scanBytes(row store.Row) (b []byte, err error) {
+	err = row.Scan(&b)
+	return b, err
+}
+
 func scanPerson(row store.Row) (k store.PersonKey, err error) {
 	var b []byte
 	err = row.Scan(&b)

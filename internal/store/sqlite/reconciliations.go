@@ -97,8 +97,7 @@ func (e *Engine) StageHeld(ctx context.Context, r *store.Reconciliation, rows []
 // HeldRows lists the rows of one of store.HeldSlices of a reconciliation, by
 // person.
 func (e *Engine) HeldRows(ctx context.Context, r *store.Reconciliation, slice int) ([]store.HeldRow, error) {
-	blocks, err := query(ctx, e.read, func(row store.Row) (b []byte, err error) { return b, row.Scan(&b) },
-		heldRowsSQL, r.Organization, r.ID, r.RunID[:], slice)
+	blocks, err := query(ctx, e.read, scanBytes, heldRowsSQL, r.Organization, r.ID, r.RunID[:], slice)
 	if err != nil {
 		return nil, err
 	}
