@@ -2,9 +2,6 @@ package deliver
 
 import (
 	"context"
-	"maps"
-	"slices"
-	"strings"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/deliver/plan"
@@ -53,13 +50,11 @@ func (b *builder) pages(ctx context.Context, f func([]*store.Delivery) (more boo
 	return nil
 }
 
-// columns gives the set of subscriptions that the most people of a sample
-// have to have written: a file has one set of columns, and every cell of it is
-// filled (R22). It gives none where too few people would share a file.
+// columns gives the subscriptions that the file has: those that serve most people
+// of a sample (R22). It gives none where too few people would share a file.
 func (b *builder) columns(ctx context.Context) ([]string, error) {
-	const sample = 1000
-	sets := make(map[string][]string)
-	counts := make(map[string]int)
+	const enough = 1000
+	var sample []plan.Cells
 	seen := 0
 	err := b.pages(ctx, func(page []*store.Delivery) (bool, error) {
 		for _, d := range page {
@@ -72,25 +67,28 @@ func (b *builder) columns(ctx context.Context) ([]string, error) {
 			}
 			seen++
 			if b.fits(j) {
-				names := slices.Sorted(maps.Keys(j.whole.Subscriptions))
-				name := strings.Join(names, "\x00")
-				sets[name] = names
-				counts[name]++
+				sample = append(sample, cells(j))
 			}
 		}
-		return seen < sample, nil
+		return seen < enough, nil
 	})
-	best := ""
-	for name, n := range counts {
-		if n > counts[best] || n == counts[best] && name < best {
-			best = name
-		}
-	}
+	best, people := plan.Columns(sample)
 	// A sample that is not the whole backlog stands for more than itself.
-	if seen < sample && counts[best] < plan.MinRows || counts[best]*10 < plan.MinRows {
+	if seen < enough && people < plan.MinRows || people*10 < plan.MinRows {
 		return nil, err
 	}
-	return sets[best], err
+	return best, err
+}
+
+// cells tells what a file could have of a person.
+func cells(j *job) plan.Cells {
+	c := plan.Cells{Differ: j.whole.Subscriptions, Off: make(map[string]bool)}
+	for name, want := range j.projection.Subscriptions {
+		if _, differs := c.Differ[name]; !differs && !want.On {
+			c.Off[name] = true
+		}
+	}
+	return c
 }
 
 // fits tells whether a person can go by bulk at all.
@@ -101,28 +99,16 @@ func (b *builder) fits(j *job) bool {
 	return plan.Loadable(b.i, j.Known)
 }
 
-// row gives what a person has in a file with these columns. What the file has
-// beyond the difference must be off already: to write a refusal once more does
-// no harm, to write a grant once more could undo a choice made in Actito.
-func (b *builder) row(j *job, columns []string) (store.Joining, bool) {
-	join := store.Joining{LoadRow: store.LoadRow{
-		Person: j.Person, UserID: j.userID, Version: j.Version, Class: j.Class, DueAt: j.DueAt, Rest: len(j.whole.Attributes) > 0,
-		Stranger: !j.Known.Confirmed() && !b.i.Settings.UpsertMode,
-	}}
-	sent := 0
-	for _, name := range columns {
-		on, differs := j.whole.Subscriptions[name]
-		want, wanted := j.projection.Subscriptions[name]
-		switch {
-		case differs:
-			sent++
-		case !wanted || want.On:
-			return join, false
-		}
-		join.On = append(join.On, on)
-	}
-	if sent < len(j.whole.Subscriptions) {
+// row gives what a person has in a file with these columns; ok is false for whom
+// they do not suit.
+func (b *builder) row(j *job, columns []string) (join store.Joining, ok bool) {
+	on, ok := cells(j).In(columns)
+	if !ok {
 		return join, false
+	}
+	join.LoadRow = store.LoadRow{
+		Person: j.Person, UserID: j.userID, Version: j.Version, Class: j.Class, DueAt: j.DueAt, On: on, Rest: len(j.whole.Attributes) > 0,
+		Stranger: !j.Known.Confirmed() && !b.i.Settings.UpsertMode,
 	}
 	join.Doubt = j.Known.Doubt(join.Difference(columns))
 	return join, true
