@@ -11,7 +11,7 @@ import (
 
 // Accept takes a batch of webhooks into one durable transaction.
 func (e *Engine) Accept(ctx context.Context, batch []store.Inbound) (receipts []store.Receipt, err error) {
-	err = e.inTx(ctx, func(tx *sql.Tx) error {
+	err = e.inTx(ctx, func(tx *transaction) error {
 		receipts, err = store.Accept(ctx, e.acceptTx(tx), e.hasher, batch, consent.TimeOf(e.now()))
 		return err
 	})
@@ -25,33 +25,15 @@ func (e *Engine) Accept(ctx context.Context, batch []store.Inbound) (receipts []
 // prepared statements that is as fast as any batch.
 type acceptTx struct {
 	e            *Engine
-	tx           *sql.Tx
-	bound        map[*sql.Stmt]prepared
+	tx           *transaction
 	integrations map[string][]string
 	emails       map[string][]*store.Email
 }
 
 var _ store.AcceptTx = (*acceptTx)(nil)
 
-func (e *Engine) acceptTx(tx *sql.Tx) *acceptTx {
-	return &acceptTx{e: e, tx: tx, bound: make(map[*sql.Stmt]prepared)}
-}
-
-// prepared is a statement that ends with the transaction it is bound to.
-type prepared interface {
-	ExecContext(ctx context.Context, args ...any) (sql.Result, error)
-	QueryContext(ctx context.Context, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, args ...any) *sql.Row
-}
-
-// in binds a prepared statement to the transaction.
-func (t *acceptTx) in(ctx context.Context, s *sql.Stmt) prepared {
-	b, ok := t.bound[s]
-	if !ok {
-		b = t.tx.StmtContext(ctx, s)
-		t.bound[s] = b
-	}
-	return b
+func (e *Engine) acceptTx(tx *transaction) *acceptTx {
+	return &acceptTx{e: e, tx: tx}
 }
 
 func (t *acceptTx) Remember(ctx context.Context, entries []store.LedgerEntry) ([]bool, error) {
@@ -66,8 +48,7 @@ func (t *acceptTx) Remember(ctx context.Context, entries []store.LedgerEntry) ([
 }
 
 func (t *acceptTx) remember(ctx context.Context, r *store.LedgerEntry) (bool, error) {
-	s := &t.e.stmts
-	res, err := t.in(ctx, s.remember).ExecContext(ctx, r.Organization, r.Entity[:], r.Content[:], r.Person[:], int64(r.SeenAt))
+	res, err := t.tx.ExecContext(ctx, rememberSQL, r.Organization, r.Entity[:], r.Content[:], r.Person[:], int64(r.SeenAt))
 	if err != nil {
 		return false, err
 	}
@@ -78,13 +59,13 @@ func (t *acceptTx) remember(ctx context.Context, r *store.LedgerEntry) (bool, er
 		return false, nil
 	}
 	var seen int64
-	if err := t.in(ctx, s.seenAt).QueryRowContext(ctx, r.Organization, r.Entity[:], r.Content[:]).Scan(&seen); err != nil {
+	if err := t.tx.QueryRowContext(ctx, seenAtSQL, r.Organization, r.Entity[:], r.Content[:]).Scan(&seen); err != nil {
 		return false, err
 	}
 	if !r.Always && r.SeenAt.Sub(consent.Time(seen)) < r.Forget {
 		return false, nil
 	}
-	_, err = t.in(ctx, s.seeAgain).ExecContext(ctx, int64(r.SeenAt), r.Organization, r.Entity[:], r.Content[:])
+	_, err = t.tx.ExecContext(ctx, seeAgainSQL, int64(r.SeenAt), r.Organization, r.Entity[:], r.Content[:])
 	return err == nil, err
 }
 
@@ -132,7 +113,7 @@ func (t *acceptTx) AnyBuried(ctx context.Context, organization string) (any bool
 func (t *acceptTx) LoadSubjects(ctx context.Context, keys []store.SubjectKey) ([]*store.Subject, error) {
 	var found []*store.Subject
 	for _, k := range keys {
-		s, err := loadSubject(ctx, t.in(ctx, t.e.stmts.loadSubject), k)
+		s, err := loadSubject(ctx, t.tx, k)
 		if err != nil {
 			return nil, err
 		}
@@ -143,11 +124,11 @@ func (t *acceptTx) LoadSubjects(ctx context.Context, keys []store.SubjectKey) ([
 	return found, nil
 }
 
-func loadSubject(ctx context.Context, stmt prepared, k store.SubjectKey) (*store.Subject, error) {
+func loadSubject(ctx context.Context, r reader, k store.SubjectKey) (*store.Subject, error) {
 	s := &store.Subject{Organization: k.Organization, Key: k.Person}
 	var state sql.RawBytes
 	var users string
-	rows, err := stmt.QueryContext(ctx, k.Organization, k.Person[:])
+	rows, err := r.QueryContext(ctx, loadSubjectSQL, k.Organization, k.Person[:])
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +159,7 @@ func (t *acceptTx) SaveSubjects(ctx context.Context, subjects []*store.Subject) 
 		if err != nil {
 			return err
 		}
-		if _, err := t.in(ctx, t.e.stmts.saveSubject).ExecContext(ctx, s.Organization, s.Key[:], s.OrganizationUserID, s.DidomiUserID, state, users); err != nil {
+		if _, err := t.tx.ExecContext(ctx, saveSubjectSQL, s.Organization, s.Key[:], s.OrganizationUserID, s.DidomiUserID, state, users); err != nil {
 			return err
 		}
 	}
@@ -187,15 +168,15 @@ func (t *acceptTx) SaveSubjects(ctx context.Context, subjects []*store.Subject) 
 
 func (t *acceptTx) InsertEvents(ctx context.Context, events []*store.Event) error {
 	for _, e := range events {
-		if _, err := t.in(ctx, t.e.stmts.insertEvent).ExecContext(ctx, e.Organization, e.ID[:], string(e.Type), e.EntityID, e.Person[:],
+		if _, err := t.tx.ExecContext(ctx, insertEventSQL, e.Organization, e.ID[:], string(e.Type), e.EntityID, e.Person[:],
 			e.Regulation, int64(e.ConsentAt), int64(e.ArrivedAt), string(e.Outcome), e.Commitment[:]); err != nil {
 			return err
 		}
-		if _, err := t.in(ctx, t.e.stmts.insertPayload).ExecContext(ctx, e.Organization, e.ID[:], e.Salt[:], blob(e.Payload)); err != nil {
+		if _, err := t.tx.ExecContext(ctx, insertPayloadSQL, e.Organization, e.ID[:], e.Salt[:], blob(e.Payload)); err != nil {
 			return err
 		}
 		if len(e.Trace) > 0 {
-			if _, err := t.in(ctx, t.e.stmts.traceEvent).ExecContext(ctx, e.Trace, e.Organization, e.ID[:]); err != nil {
+			if _, err := t.tx.ExecContext(ctx, traceEventSQL, e.Trace, e.Organization, e.ID[:]); err != nil {
 				return err
 			}
 		}
@@ -211,7 +192,7 @@ func (t *acceptTx) MarkDue(ctx context.Context, due []store.Due) ([]bool, error)
 			return nil, err
 		}
 		mark := func(id string, target store.Target, events int) error {
-			_, err := t.in(ctx, t.e.stmts.markDue).ExecContext(ctx, d.Organization, id, d.Person[:], int64(d.Class), int64(d.ConsentAt), int64(d.At),
+			_, err := t.tx.ExecContext(ctx, markDueSQL, d.Organization, id, d.Person[:], int64(d.Class), int64(d.ConsentAt), int64(d.At),
 				d.HoldGrants, events, string(target))
 			marked[i] = marked[i] || err == nil
 			return err
@@ -234,7 +215,7 @@ func (t *acceptTx) integrationsOf(ctx context.Context, organization string) ([]s
 	if ids, known := t.integrations[organization]; known {
 		return ids, nil
 	}
-	ids, err := scanStrings(t.in(ctx, t.e.stmts.integrationsOf).QueryContext(ctx, organization))
+	ids, err := scanStrings(t.tx.QueryContext(ctx, integrationsOfSQL, organization))
 	if err != nil {
 		return nil, err
 	}

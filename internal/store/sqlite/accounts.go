@@ -12,7 +12,7 @@ import (
 // SetFeature creates an organization where needed and says whether it may use
 // the Actito integration.
 func (e *Engine) SetFeature(ctx context.Context, organization string, actito bool, changes ...store.Change) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO organizations (organization, actito, created_at) VALUES (?, ?, ?)
 			ON CONFLICT DO UPDATE SET actito = excluded.actito`, organization, actito, int64(consent.TimeOf(e.now()))); err != nil {
 			return err

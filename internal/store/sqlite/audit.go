@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"time"
 
@@ -71,7 +70,7 @@ func (e *Engine) AuditHead(ctx context.Context, organization string) (*store.Aud
 // ClaimAudit gives the right to add to a chain to a node for a time, unless
 // another has it: ok tells. The head is as it is then.
 func (e *Engine) ClaimAudit(ctx context.Context, organization, node string, life time.Duration) (h *store.AuditHead, ok bool, err error) {
-	err = e.inTx(ctx, func(tx *sql.Tx) error {
+	err = e.inTx(ctx, func(tx *transaction) error {
 		now := consent.TimeOf(e.now())
 		res, err := tx.ExecContext(ctx, `INSERT INTO audit_heads (organization, number, position, hash, epoch, cursors, sealer, claimed_until)
 			VALUES (?1, 0, 0, x'', 1, '', ?2, ?3)
@@ -99,7 +98,7 @@ func (e *Engine) AppendAudit(ctx context.Context, h *store.AuditHead, l store.Au
 	if err != nil {
 		return err
 	}
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		now := int64(consent.TimeOf(e.now()))
 		res, err := tx.ExecContext(ctx, `UPDATE audit_heads SET number = ?, position = ?, hash = ?, cursors = ?
 			WHERE organization = ? AND number = ? AND epoch = ? AND claimed_until > ?`,

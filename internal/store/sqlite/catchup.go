@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 
 	"consentsync/internal/consent"
@@ -26,7 +25,7 @@ func (e *Engine) SaveCatchUp(ctx context.Context, c *store.CatchUp, changes ...s
 	if err != nil {
 		return err
 	}
-	err = e.inTx(ctx, func(tx *sql.Tx) error {
+	err = e.inTx(ctx, func(tx *transaction) error {
 		text, args := `UPDATE catch_ups SET version = version + 1, body = ?2 WHERE organization = ?1 AND version = ?3`, []any{c.Organization, body, c.Version}
 		if c.Version == 0 {
 			text, args = `INSERT INTO catch_ups (organization, version, body) VALUES (?1, 1, ?2) ON CONFLICT DO NOTHING`, args[:2]
@@ -48,7 +47,7 @@ func (e *Engine) SaveCatchUp(ctx context.Context, c *store.CatchUp, changes ...s
 
 // Recompare has everybody compared for every integration of an organization.
 func (e *Engine) Recompare(ctx context.Context, organization string) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		_, err := tx.ExecContext(ctx, recompareSQL, organization, int64(consent.TimeOf(e.now())))
 		return err
 	})

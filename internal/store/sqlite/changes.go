@@ -2,13 +2,12 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 
 	"consentsync/internal/store"
 )
 
 // record stores changes in the transaction that makes them.
-func record(ctx context.Context, tx *sql.Tx, changes []store.Change) error {
+func record(ctx context.Context, tx *transaction, changes []store.Change) error {
 	for _, c := range changes {
 		details, err := store.ToJSON(c.Details)
 		if err != nil {

@@ -22,7 +22,7 @@ func (e *Engine) Checkpoints(ctx context.Context) error {
 			if err := e.sync.failure(); err != nil {
 				return err
 			}
-			_, _ = e.checkpoint.ExecContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)")
+			_, _ = e.checkpoint.db.ExecContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)")
 		}
 	}
 }

@@ -23,7 +23,7 @@ func Compact(ctx context.Context, dir string) (before, after int64, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	_, err = e.write.ExecContext(ctx, `VACUUM`)
+	_, err = e.write.db.ExecContext(ctx, `VACUUM`)
 	if err = errors.Join(err, e.Close()); err != nil { // which brings the log into the file, and removes it
 		return 0, 0, err
 	}

@@ -21,39 +21,38 @@ const (
 // integration, by key, between two; an unknown integration has no deliveries. One
 // page is one reading of the database.
 func (e *Engine) ComparePage(ctx context.Context, k store.IntegrationKey, between store.Keys, limit int) ([]*store.Compared, error) {
-	tx, err := e.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer tx.Rollback() // nothing was written
-	rows, err := tx.QueryContext(ctx, comparePageSQL, k.ID, k.Organization, blob(between.After), between.End(), limit)
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer rows.Close()
 	var page []*store.Compared
-	for rows.Next() {
-		var r store.StoredComparison
-		var person, binary sql.RawBytes
-		if err := rows.Scan(&person, &r.UserID, &r.DidomiID, &binary, &r.Users, &r.State, &r.HoldGrants, &r.Readback, &r.Known, &r.LastError, &r.UpdatedAt); err != nil {
-			return nil, classify(err)
+	err := e.read.inTx(ctx, func(tx *transaction) (err error) {
+		page, err = query(ctx, tx, scanCompared(k.Organization), comparePageSQL, k.ID, k.Organization, blob(between.After), between.End(), limit)
+		if err != nil {
+			return err
 		}
-		r.Person, r.Binary = person, binary
-		page = append(page, r.Compared(k.Organization))
-	}
-	if err := rows.Err(); err != nil {
-		return nil, classify(err)
-	}
-	users, err := linkedUsers(ctx, tx, k.Organization, store.LinkedUsers(e.hasher, page))
+		users, err := linkedUsers(ctx, tx, k.Organization, store.LinkedUsers(e.hasher, page))
+		if err == nil {
+			store.Link(e.hasher, page, users)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, classify(err)
 	}
-	store.Link(e.hasher, page, users)
 	return page, nil
 }
 
+func scanCompared(organization string) func(store.Row) (*store.Compared, error) {
+	return func(row store.Row) (*store.Compared, error) {
+		var r store.StoredComparison
+		var person, binary sql.RawBytes
+		if err := row.Scan(&person, &r.UserID, &r.DidomiID, &binary, &r.Users, &r.State, &r.HoldGrants, &r.Readback, &r.Known, &r.LastError, &r.UpdatedAt); err != nil {
+			return nil, err
+		}
+		r.Person, r.Binary = person, binary
+		return r.Compared(organization), nil
+	}
+}
+
 // linkedUsers reads the states of Didomi users, for store.Link.
-func linkedUsers(ctx context.Context, tx *sql.Tx, organization string, keys []store.PersonKey) (map[store.PersonKey]*consent.State, error) {
+func linkedUsers(ctx context.Context, tx *transaction, organization string, keys []store.PersonKey) (map[store.PersonKey]*consent.State, error) {
 	const most = 500 // of the parameters of one query
 	users := make(map[store.PersonKey]*consent.State, len(keys))
 	for len(keys) > 0 {
@@ -70,8 +69,8 @@ func linkedUsers(ctx context.Context, tx *sql.Tx, organization string, keys []st
 	return users, nil
 }
 
-func readUsers(ctx context.Context, tx *sql.Tx, users map[store.PersonKey]*consent.State, query string, args []any) error {
-	rows, err := tx.QueryContext(ctx, query, args...)
+func readUsers(ctx context.Context, tx *transaction, users map[store.PersonKey]*consent.State, query string, args []any) error {
+	rows, err := tx.once.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 
 	"consentsync/internal/consent"
@@ -19,7 +18,7 @@ const (
 
 // AddWebhookClient stores what Didomi will authenticate with.
 func (e *Engine) AddWebhookClient(ctx context.Context, c store.WebhookClient, changes ...store.Change) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO webhook_clients (client_id, organization, header, secret_hash, created_at) VALUES (?, ?, ?, ?, ?)`,
 			c.ClientID, c.Organization, c.Header, c.SecretHash[:], int64(c.CreatedAt)); err != nil {
 			return err
@@ -58,7 +57,7 @@ func (e *Engine) RemoveWebhookClient(ctx context.Context, organization, clientID
 // changeOne changes one row, or is missing where there is none; with nil for
 // missing that is no fault, and nothing is recorded.
 func (e *Engine) changeOne(ctx context.Context, missing error, changes []store.Change, text string, args ...any) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		res, err := tx.ExecContext(ctx, text, args...)
 		if err != nil {
 			return err
@@ -72,7 +71,7 @@ func (e *Engine) changeOne(ctx context.Context, missing error, changes []store.C
 
 // AddAPIKey stores a key of the API.
 func (e *Engine) AddAPIKey(ctx context.Context, k store.APIKey, changes ...store.Change) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		if _, err := tx.ExecContext(ctx, addAPIKeySQL,
 			k.Organization, k.ID, k.Hash[:], k.Name, k.Role, k.CreatedBy, int64(k.CreatedAt), int64(k.ExpiresAt), int64(k.UsedAt)); err != nil {
 			return err
@@ -98,7 +97,7 @@ func (e *Engine) APIKeys(ctx context.Context, organization, after string, limit 
 
 // UseAPIKey notes when a key was used.
 func (e *Engine) UseAPIKey(ctx context.Context, organization, id string, at consent.Time) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		_, err := tx.ExecContext(ctx, `UPDATE api_keys SET used_at = max(used_at, ?) WHERE organization = ? AND id = ?`, int64(at), organization, id)
 		return err
 	})

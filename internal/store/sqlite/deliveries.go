@@ -59,7 +59,7 @@ func (e *Engine) Promote(ctx context.Context, k store.IntegrationKey, target sto
 	if err := e.read.QueryRowContext(ctx, anyWaitedSQL, k.Organization, k.ID, string(target), now).Scan(&some); err != nil || !some {
 		return 0, classify(err)
 	}
-	err = e.inTx(ctx, func(tx *sql.Tx) error {
+	err = e.inTx(ctx, func(tx *transaction) error {
 		res, err := tx.ExecContext(ctx, promoteSQL, k.Organization, k.ID, string(target), now)
 		if err != nil {
 			return err
@@ -96,7 +96,7 @@ func (e *Engine) Begin(ctx context.Context, l store.Lease, s store.Start) (ok bo
 	if err != nil {
 		return false, err
 	}
-	err = e.inTx(ctx, func(tx *sql.Tx) error {
+	err = e.inTx(ctx, func(tx *transaction) error {
 		now := consent.TimeOf(e.now())
 		if ok, err = holds(ctx, tx, l, now); err != nil || !ok {
 			return err
@@ -131,7 +131,7 @@ func (e *Engine) Begin(ctx context.Context, l store.Lease, s store.Start) (ok bo
 // again and read back (R16).
 func (e *Engine) Finish(ctx context.Context, l store.Lease, f store.Finish) error {
 	refused := false
-	err := e.inTx(ctx, func(tx *sql.Tx) error {
+	err := e.inTx(ctx, func(tx *transaction) error {
 		now := int64(consent.TimeOf(e.now()))
 		known, err := recall(ctx, tx, &f)
 		if err != nil {
@@ -172,7 +172,7 @@ func (e *Engine) Finish(ctx context.Context, l store.Lease, f store.Finish) erro
 }
 
 // recall gives what is known at the end of a call, as JSON: see store.Finish.
-func recall(ctx context.Context, tx *sql.Tx, f *store.Finish) (string, error) {
+func recall(ctx context.Context, tx *transaction, f *store.Finish) (string, error) {
 	var stored string
 	err := tx.QueryRowContext(ctx, `SELECT known FROM deliveries WHERE `+oneDelivery, deliveryKey(f.DeliveryKey)...).Scan(&stored)
 	if err = ignoreNoRows(err); err != nil {
@@ -199,7 +199,7 @@ WHERE organization = ?11 AND integration = ?12 AND target = ?13 AND person = ?14
 // Settle records that deliveries needed no call. One that got a newer version
 // meanwhile stays due. Conflict if the lease has gone.
 func (e *Engine) Settle(ctx context.Context, l store.Lease, settled []store.Settled) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		now := int64(consent.TimeOf(e.now()))
 		if ok, err := holds(ctx, tx, l, consent.Time(now)); err != nil {
 			return err
@@ -245,7 +245,7 @@ func (e *Engine) Settle(ctx context.Context, l store.Lease, settled []store.Sett
 // Fail sets a delivery aside that cannot even be worked out, with the reason.
 // Newer consent, or a replay, tries it again.
 func (e *Engine) Fail(ctx context.Context, l store.Lease, k store.DeliveryKey, version int64, reason string) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		now := consent.TimeOf(e.now())
 		if ok, err := holds(ctx, tx, l, now); err != nil || !ok {
 			return err
@@ -265,7 +265,7 @@ func (e *Engine) Fail(ctx context.Context, l store.Lease, k store.DeliveryKey, v
 // since: what was read is refused with Conflict.
 func (e *Engine) RecordRead(ctx context.Context, l store.Lease, f store.Finish, due bool) error {
 	held := false
-	err := e.inTx(ctx, func(tx *sql.Tx) error {
+	err := e.inTx(ctx, func(tx *transaction) error {
 		now := int64(consent.TimeOf(e.now()))
 		known, err := recall(ctx, tx, &f)
 		if err != nil {
@@ -301,7 +301,7 @@ func (e *Engine) RecordRead(ctx context.Context, l store.Lease, f store.Finish, 
 // Reopen makes due again all people of an integration who became unmatched
 // after a time: what their 404 meant has turned out to be unsure (R18).
 func (e *Engine) Reopen(ctx context.Context, k store.IntegrationKey, after consent.Time) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		_, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 'pending', next_at = 0, version = version + 1
 			WHERE organization = ? AND integration = ? AND target = 'actito' AND state = 'unmatched' AND updated_at > ?`, k.Organization, k.ID, int64(after))
 		return err
@@ -310,7 +310,7 @@ func (e *Engine) Reopen(ctx context.Context, k store.IntegrationKey, after conse
 
 // recordLeftOut stores what is left out of a person's delivery and keeps the
 // integration's sums.
-func recordLeftOut(ctx context.Context, tx *sql.Tx, k store.DeliveryKey, now []consent.LeftOut) error {
+func recordLeftOut(ctx context.Context, tx *transaction, k store.DeliveryKey, now []consent.LeftOut) error {
 	key := deliveryKey(k)
 	var was string
 	err := tx.QueryRowContext(ctx, `SELECT left_out FROM deliveries WHERE `+oneDelivery, key...).Scan(&was)
@@ -336,7 +336,7 @@ func recordLeftOut(ctx context.Context, tx *sql.Tx, k store.DeliveryKey, now []c
 	return err
 }
 
-func insertCalls(ctx context.Context, tx *sql.Tx, calls []store.Call) error {
+func insertCalls(ctx context.Context, tx *transaction, calls []store.Call) error {
 	for _, c := range calls {
 		if err := insertCall(ctx, tx, c); err != nil {
 			return err
@@ -345,7 +345,7 @@ func insertCalls(ctx context.Context, tx *sql.Tx, calls []store.Call) error {
 	return nil
 }
 
-func insertCall(ctx context.Context, tx querier, c store.Call) error {
+func insertCall(ctx context.Context, tx *transaction, c store.Call) error {
 	subscriptions, err := store.ToJSON(c.Subscriptions)
 	if err != nil {
 		return err

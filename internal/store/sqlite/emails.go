@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 
 	"consentsync/internal/consent"
@@ -46,7 +45,7 @@ func (e *Engine) saveEmail(ctx context.Context, m *store.Email, changes []store.
 	if err != nil {
 		return err
 	}
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		res, err := tx.ExecContext(ctx, text, m.Revision, m.Integration, settings, int64(m.UpdatedAt), m.Organization, m.ID, string(m.Settings.EmailType), int64(m.CreatedAt))
 		if err != nil {
 			return err
@@ -61,7 +60,7 @@ func (e *Engine) saveEmail(ctx context.Context, m *store.Email, changes []store.
 // DeleteEmail removes how one type is sent. Its messages stay, and what is still
 // to be sent of them is dropped when its turn comes.
 func (e *Engine) DeleteEmail(ctx context.Context, organization, id string, changes ...store.Change) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		res, err := tx.ExecContext(ctx, `DELETE FROM emails WHERE organization = ? AND id = ?`, organization, id)
 		if err != nil {
 			return err
@@ -78,7 +77,7 @@ func (t *acceptTx) EmailsFor(ctx context.Context, organization string) ([]*store
 	if found, known := t.emails[organization]; known {
 		return found, nil
 	}
-	rows, err := t.in(ctx, t.e.stmts.emailsOf).QueryContext(ctx, organization)
+	rows, err := t.tx.QueryContext(ctx, emailsOf, organization)
 	if err != nil {
 		return nil, err
 	}

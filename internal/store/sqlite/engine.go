@@ -40,21 +40,18 @@ const databaseFile = "consentsync.db"
 type Engine struct {
 	dir   string
 	lock  *os.File
-	write *sql.DB // one connection
-	read  *sql.DB
+	write *pool // one connection
+	read  *pool
 	// checkpoint has a connection of its own: a checkpoint runs beside writers.
-	checkpoint *sql.DB
+	checkpoint *pool
 	hasher     *store.Hasher
 	now        func() time.Time
 
-	mu    sync.Mutex // serializes writers ahead of the driver's own wait, and guards seq and seen
-	stmts statements
-	// readSubject is asked for each person who is compared.
-	readSubject *sql.Stmt
-	seq         int64                   // the last in the inbox
-	seen        map[string]consent.Time // when nodes last acquired leases
-	alone       sync.Mutex
-	sync        *syncer
+	mu    sync.Mutex              // serializes writers ahead of the driver's own wait, and guards seq and seen
+	seq   int64                   // the last in the inbox
+	seen  map[string]consent.Time // when nodes last acquired leases
+	alone sync.Mutex
+	sync  *syncer
 }
 
 // Options are what Open needs besides the directory.
@@ -103,35 +100,23 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Engine, err error) 
 		return nil, fmt.Errorf("database: %w", err)
 	}
 	busy := cmp.Or(opts.BusyTimeout, 2*time.Second)
-	if e.write, err = sql.Open("sqlite", dsn(path, "_txlock=immediate", 40<<10, busy)); err != nil {
+	if e.write, err = openPool(dsn(path, "_txlock=immediate", 40<<10, busy), 1); err != nil {
 		return nil, err
 	}
-	e.write.SetMaxOpenConns(1)
-	e.write.SetMaxIdleConns(1)
-	e.write.SetConnMaxIdleTime(0)
-	if s, err := copyState(ctx, e.write); err != nil || s != nil && !opts.Copy {
+	if s, err := copyState(ctx, e.write.db); err != nil || s != nil && !opts.Copy {
 		return nil, fmt.Errorf("database %s: %w", path, cmp.Or(err, store.ErrUnfinishedCopy))
 	}
 	if err := e.migrate(ctx); err != nil {
 		return nil, fmt.Errorf("database %s: %w", path, err)
 	}
-	if e.read, err = sql.Open("sqlite", dsn(path, "mode=ro", 2<<10, busy)); err != nil {
+	if e.read, err = openPool(dsn(path, "mode=ro", 2<<10, busy), 4); err != nil {
 		return nil, err
 	}
-	e.read.SetMaxOpenConns(4)
-	e.read.SetMaxIdleConns(4)
-	if e.checkpoint, err = sql.Open("sqlite", dsn(path, "mode=rw", 1<<10, busy)); err != nil {
+	if e.checkpoint, err = openPool(dsn(path, "mode=rw", 1<<10, busy), 1); err != nil {
 		return nil, err
-	}
-	e.checkpoint.SetMaxOpenConns(1)
-	if err := e.stmts.prepare(ctx, e.write); err != nil {
-		return nil, fmt.Errorf("database %s: %w", path, err)
-	}
-	if e.readSubject, err = e.read.PrepareContext(ctx, loadSubjectSQL); err != nil {
-		return nil, fmt.Errorf("database %s: %w", path, err)
 	}
 	// There is one node: whoever held a lease is dead.
-	if _, err := e.write.ExecContext(ctx, "UPDATE licences SET expires_at = 0"); err != nil {
+	if _, err := e.write.db.ExecContext(ctx, "UPDATE licences SET expires_at = 0"); err != nil {
 		return nil, fmt.Errorf("database %s: %w", path, err)
 	}
 	if e.seq, err = e.lastSeq(ctx); err != nil {
@@ -162,7 +147,7 @@ func dsn(path, mode string, cacheKiB int, busy time.Duration) string {
 }
 
 func (e *Engine) migrate(ctx context.Context) error {
-	p, err := migrator(e.write)
+	p, err := migrator(e.write.db)
 	if err != nil {
 		return err
 	}
@@ -215,13 +200,9 @@ func lockDirectory(dir string) (*os.File, error) {
 // Close releases the database and the directory.
 func (e *Engine) Close() error {
 	var errs []error
-	e.stmts.close()
-	if e.readSubject != nil {
-		errs = append(errs, e.readSubject.Close())
-	}
-	for _, db := range []*sql.DB{e.checkpoint, e.read, e.write} {
-		if db != nil {
-			errs = append(errs, db.Close())
+	for _, p := range []*pool{e.checkpoint, e.read, e.write} {
+		if p != nil {
+			errs = append(errs, p.Close())
 		}
 	}
 	if e.sync != nil {
@@ -243,7 +224,7 @@ func (e *Engine) Now(context.Context) (consent.Time, error) { return consent.Tim
 // Ping tells whether the database can be written: it writes a little, so that
 // a full disk shows.
 func (e *Engine) Ping(ctx context.Context) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		_, err := tx.ExecContext(ctx, `UPDATE pings SET at = ?`, int64(consent.TimeOf(e.now())))
 		return err
 	})
@@ -252,7 +233,7 @@ func (e *Engine) Ping(ctx context.Context) error {
 // inTx runs f in the one write transaction. What goes wrong with the database
 // itself (full disk, locked, read-only) comes back as Transient: nothing was
 // changed, and the same again may work.
-func (e *Engine) inTx(ctx context.Context, f func(*sql.Tx) error) error {
+func (e *Engine) inTx(ctx context.Context, f func(*transaction) error) error {
 	if err := e.commit(ctx, f); err != nil {
 		return err
 	}
@@ -263,18 +244,10 @@ func (e *Engine) inTx(ctx context.Context, f func(*sql.Tx) error) error {
 }
 
 // commit runs f in a transaction that is not durable yet.
-func (e *Engine) commit(ctx context.Context, f func(*sql.Tx) error) error {
+func (e *Engine) commit(ctx context.Context, f func(*transaction) error) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	tx, err := e.write.BeginTx(ctx, nil)
-	if err != nil {
-		return classify(err)
-	}
-	defer tx.Rollback() // after a commit it says so, otherwise there is nothing to save
-	if err := f(tx); err != nil {
-		return classify(err)
-	}
-	return classify(tx.Commit())
+	return classify(e.write.inTx(ctx, f))
 }
 
 // Clock is the database's clock, which on SQLite is the machine's.

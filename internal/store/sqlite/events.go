@@ -45,17 +45,12 @@ func (e *Engine) Event(ctx context.Context, organization string, id store.ID) (*
 // out.
 func (e *Engine) SubjectsOf(ctx context.Context, organization string, keys []store.PersonKey) (map[store.PersonKey]consent.Subject, error) {
 	found := make(map[store.PersonKey]consent.Subject, len(keys))
-	stmt, err := e.read.PrepareContext(ctx, subjectIDsSQL)
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer stmt.Close() //nolint:errcheck // nothing was written
 	for _, k := range keys {
 		if _, had := found[k]; had {
 			continue
 		}
 		var s consent.Subject
-		switch err := stmt.QueryRowContext(ctx, organization, k[:]).Scan(&s.OrganizationUserID, &s.DidomiUserID); {
+		switch err := e.read.QueryRowContext(ctx, subjectIDsSQL, organization, k[:]).Scan(&s.OrganizationUserID, &s.DidomiUserID); {
 		case err == nil:
 			found[k] = s
 		case !errors.Is(err, sql.ErrNoRows):
@@ -68,7 +63,7 @@ func (e *Engine) SubjectsOf(ctx context.Context, organization string, keys []sto
 // AskRead has the profile of a person read soon; NotFound if nothing is known of
 // them in the integration.
 func (e *Engine) AskRead(ctx context.Context, k store.DeliveryKey, changes ...store.Change) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		res, err := tx.ExecContext(ctx, `UPDATE deliveries SET readback = max(readback, 1), readback_at = ?
 			WHERE organization = ? AND integration = ? AND target = ? AND person = ?`,
 			int64(consent.TimeOf(e.now())), k.Organization, k.Integration, string(k.Target), k.Person[:])

@@ -58,7 +58,7 @@ func TestFullDisk(t *testing.T) {
 	k := integrate(t, e)
 	pages := func(most string) {
 		t.Helper()
-		if _, err := e.write.Exec("PRAGMA max_page_count = " + most); err != nil {
+		if _, err := e.write.db.Exec("PRAGMA max_page_count = " + most); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -85,7 +85,7 @@ func TestFullDisk(t *testing.T) {
 		}
 	}
 	var integrity string
-	if err := e.write.QueryRow("PRAGMA integrity_check").Scan(&integrity); err != nil || integrity != "ok" {
+	if err := e.write.db.QueryRow("PRAGMA integrity_check").Scan(&integrity); err != nil || integrity != "ok" {
 		t.Errorf("integrity: %s, %v", integrity, err)
 	}
 }
@@ -105,7 +105,7 @@ func TestFaultsOfTheDataAreNotTransient(t *testing.T) {
 		"INSERT INTO integrations (organization, id, status, revision, licence, settings, sealed, snapshot, created_at, updated_at)" +
 			" SELECT 'b', 'i', '', 1, '', '', x'', '', 1, 1 UNION ALL SELECT 'a', 'i', '', 1, '', '', x'', '', 1, 1": consent.Conflict,
 	} {
-		err := e.inTx(t.Context(), func(tx *sql.Tx) error {
+		err := e.inTx(t.Context(), func(tx *transaction) error {
 			_, err := tx.ExecContext(t.Context(), text)
 			return err
 		})

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
@@ -27,7 +26,7 @@ const (
 // OpenImport gives the import of a name; it is made if it is not there, with the
 // record of the change.
 func (e *Engine) OpenImport(ctx context.Context, organization, name string, changes ...store.Change) (*store.Import, error) {
-	err := e.inTx(ctx, func(tx *sql.Tx) error {
+	err := e.inTx(ctx, func(tx *transaction) error {
 		now := int64(consent.TimeOf(e.now()))
 		res, err := tx.ExecContext(ctx, openImportSQL, organization, store.NewID().String(), name, now, now)
 		if err != nil {
@@ -71,7 +70,7 @@ func (e *Engine) Imports(ctx context.Context, organization, before string, limit
 
 // TakeRows takes a part of a file in one durable transaction with its place.
 func (e *Engine) TakeRows(ctx context.Context, s *store.ImportStep) (receipts []store.Receipt, err error) {
-	err = e.inTx(ctx, func(tx *sql.Tx) error {
+	err = e.inTx(ctx, func(tx *transaction) error {
 		i, ok, err := one(ctx, tx, store.ScanImport, selectImports+`organization = ? AND id = ?`, s.Organization, s.ID)
 		if err == nil && !ok {
 			err = noImport("sqlite.TakeRows")
@@ -124,7 +123,7 @@ func (e *Engine) ImportRefusals(ctx context.Context, k store.ImportKey, after st
 // EndImport has everybody compared for every integration of the organization,
 // with the record of the change, unless nothing came since that was last done.
 func (e *Engine) EndImport(ctx context.Context, k store.ImportKey, changes ...store.Change) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		now := int64(consent.TimeOf(e.now()))
 		res, err := tx.ExecContext(ctx, `UPDATE imports SET ended = 1, updated_at = ? WHERE organization = ? AND id = ? AND ended = 0`, now, k.Organization, k.ID)
 		if err != nil {

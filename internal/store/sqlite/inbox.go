@@ -16,20 +16,18 @@ func (e *Engine) Enqueue(ctx context.Context, batch []store.Inbound) error {
 			return err
 		}
 	}
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		now := consent.TimeOf(e.now())
-		enqueue := tx.StmtContext(ctx, e.stmts.enqueue) //nolint:sqlclosecheck // it ends with the transaction
 		for i := range batch {
 			in := &batch[i]
 			e.seq++
-			if _, err := enqueue.ExecContext(ctx, in.Organization, int64(store.LaneOf(in)), e.seq, int64(now), blob(in.Payload)); err != nil {
+			if _, err := tx.ExecContext(ctx, enqueueSQL, in.Organization, int64(store.LaneOf(in)), e.seq, int64(now), blob(in.Payload)); err != nil {
 				return err
 			}
 			if len(in.Trace) == 0 {
 				continue
 			}
-			traced := tx.StmtContext(ctx, e.stmts.traceQueued) //nolint:sqlclosecheck // it ends with the transaction
-			if _, err := traced.ExecContext(ctx, in.Trace, in.Organization, int64(store.LaneOf(in)), e.seq); err != nil {
+			if _, err := tx.ExecContext(ctx, traceQueuedSQL, in.Trace, in.Organization, int64(store.LaneOf(in)), e.seq); err != nil {
 				return err
 			}
 		}
@@ -39,6 +37,7 @@ func (e *Engine) Enqueue(ctx context.Context, batch []store.Inbound) error {
 
 const (
 	enqueueSQL            = `INSERT INTO inbox (organization, lane, seq, arrived_at, body) VALUES (?, ?, ?, ?, ?)`
+	traceQueuedSQL        = `UPDATE inbox SET trace = ? WHERE organization = ? AND lane = ? AND seq = ?`
 	nextInboxSQL          = `SELECT seq, arrived_at, body, trace FROM inbox WHERE organization = ? AND lane = ? ORDER BY seq LIMIT ?`
 	takeInboxSQL          = `DELETE FROM inbox WHERE organization = ? AND lane = ? AND seq BETWEEN ? AND ?`
 	asideSQL              = `UPDATE inbox SET lane = 2, reason = ? WHERE organization = ? AND lane = ? AND seq = ?`
@@ -57,7 +56,7 @@ const (
 // after it is on disk only together with it.
 func (e *Engine) Merge(ctx context.Context, k store.InboxKey, limit int, decode store.Decode) (m store.Merged, err error) {
 	first := int64(0)
-	err = e.commit(ctx, func(tx *sql.Tx) error {
+	err = e.commit(ctx, func(tx *transaction) error {
 		queued, err := query(ctx, tx, func(row store.Row) (store.Queued, error) {
 			q := store.Queued{Organization: k.Organization}
 			err := row.Scan(&q.Seq, &q.ArrivedAt, &q.Payload, &q.Trace)
@@ -89,7 +88,7 @@ func (e *Engine) Merge(ctx context.Context, k store.InboxKey, limit int, decode 
 // SetAside takes a webhook out of the way, with the reason why it cannot be
 // merged, unless it has left the lane meanwhile.
 func (e *Engine) SetAside(ctx context.Context, k store.InboxKey, seq int64, reason string) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		_, err := tx.ExecContext(ctx, asideSQL, reason, k.Organization, int64(k.Lane), seq)
 		return err
 	})
@@ -102,7 +101,7 @@ func (e *Engine) RetryAside(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		for _, organization := range organizations {
 			if _, err := tx.ExecContext(ctx, `UPDATE inbox SET lane = 0, reason = '' WHERE organization = ? AND lane = 2`, organization); err != nil {
 				return err

@@ -24,7 +24,7 @@ func TestInspect(t *testing.T) {
 	if _, err := Inspect(t.Context(), dir); !errors.Is(err, ErrInUse) {
 		t.Errorf("a directory in use gives %v", err)
 	}
-	if _, err := e.write.ExecContext(t.Context(), `DELETE FROM goose_db_version WHERE version_id = (SELECT max(version_id) FROM goose_db_version)`); err != nil {
+	if _, err := e.write.db.ExecContext(t.Context(), `DELETE FROM goose_db_version WHERE version_id = (SELECT max(version_id) FROM goose_db_version)`); err != nil {
 		t.Fatal(err)
 	}
 	if err := e.Close(); err != nil {

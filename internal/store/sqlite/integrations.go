@@ -49,7 +49,7 @@ func (e *Engine) IntegrationsOfLicence(ctx context.Context, licence string) ([]*
 // CreateIntegration stores a new integration and its licence, and starts the
 // re-projection of the people who are there already (R12).
 func (e *Engine) CreateIntegration(ctx context.Context, i *store.Integration, changes ...store.Change) error {
-	return e.saveIntegration(ctx, i, changes, func(tx *sql.Tx, settings, snapshot string) (sql.Result, error) {
+	return e.saveIntegration(ctx, i, changes, func(tx *transaction, settings, snapshot string) (sql.Result, error) {
 		return tx.ExecContext(ctx, `INSERT INTO integrations (`+store.IntegrationColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '')`,
 			i.Organization, i.ID, string(i.Status), i.StatusReason, i.Revision, i.Licence, settings, blob(i.Sealed), snapshot, int64(i.CreatedAt), int64(i.UpdatedAt))
 	})
@@ -58,20 +58,20 @@ func (e *Engine) CreateIntegration(ctx context.Context, i *store.Integration, ch
 // UpdateIntegration replaces an integration that still has the revision before
 // i's, and starts its re-projection (R12). Conflict if it has moved on.
 func (e *Engine) UpdateIntegration(ctx context.Context, i *store.Integration, changes ...store.Change) error {
-	return e.saveIntegration(ctx, i, changes, func(tx *sql.Tx, settings, snapshot string) (sql.Result, error) {
+	return e.saveIntegration(ctx, i, changes, func(tx *transaction, settings, snapshot string) (sql.Result, error) {
 		return tx.ExecContext(ctx, `UPDATE integrations SET status = ?, status_reason = ?, revision = ?, licence = ?, settings = ?, sealed = ?,
 			snapshot = ?, updated_at = ? WHERE organization = ? AND id = ? AND revision = ?`,
 			string(i.Status), i.StatusReason, i.Revision, i.Licence, settings, blob(i.Sealed), snapshot, int64(i.UpdatedAt), i.Organization, i.ID, i.Revision-1)
 	})
 }
 
-func (e *Engine) saveIntegration(ctx context.Context, i *store.Integration, changes []store.Change, write func(tx *sql.Tx, settings, snapshot string) (sql.Result, error)) error {
+func (e *Engine) saveIntegration(ctx context.Context, i *store.Integration, changes []store.Change, write func(tx *transaction, settings, snapshot string) (sql.Result, error)) error {
 	settings, err1 := store.ToJSON(i.Settings)
 	snapshot, err2 := store.ToJSON(i.Snapshot)
 	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		res, err := write(tx, settings, snapshot)
 		if err != nil {
 			return err
@@ -99,7 +99,7 @@ func (e *Engine) SetWebhook(ctx context.Context, k store.IntegrationKey, w store
 	if err != nil {
 		return err
 	}
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		_, err := tx.ExecContext(ctx, `UPDATE integrations SET webhook = ? WHERE organization = ? AND id = ?`, text, k.Organization, k.ID)
 		return err
 	})
@@ -113,7 +113,7 @@ func (e *Engine) AllIntegrations(ctx context.Context, after store.IntegrationKey
 // SetStatus changes the status of an integration and its reason, whatever its
 // revision; from, when not empty, is the status that it must have now.
 func (e *Engine) SetStatus(ctx context.Context, k store.IntegrationKey, from, to store.IntegrationStatus, reason string) (changed bool, err error) {
-	err = e.inTx(ctx, func(tx *sql.Tx) error {
+	err = e.inTx(ctx, func(tx *transaction) error {
 		res, err := tx.ExecContext(ctx, `UPDATE integrations SET status = ?1, status_reason = ?2, updated_at = ?3
 			WHERE organization = ?4 AND id = ?5 AND (?6 = '' OR status = ?6) AND (status <> ?1 OR status_reason <> ?2)`,
 			string(to), reason, int64(consent.TimeOf(e.now())), k.Organization, k.ID, string(from))
@@ -130,7 +130,7 @@ func (e *Engine) SetStatus(ctx context.Context, k store.IntegrationKey, from, to
 // Switch sets the status as a user says it. Unlike SetStatus it counts as a
 // change: another that began before it is refused. NotFound if there is none.
 func (e *Engine) Switch(ctx context.Context, k store.IntegrationKey, to store.IntegrationStatus, changes ...store.Change) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		res, err := tx.ExecContext(ctx, `UPDATE integrations SET status = ?, status_reason = '', revision = revision + 1, updated_at = max(?, updated_at + 1)
 			WHERE organization = ? AND id = ?`, string(to), int64(consent.TimeOf(e.now())), k.Organization, k.ID)
 		if err != nil {
@@ -152,7 +152,7 @@ const orphanedSQL = `UPDATE messages SET state = CASE state WHEN 'pending' THEN 
 // known of its profiles goes with the next Sweep; the calls made stay, as
 // history.
 func (e *Engine) DeleteIntegration(ctx context.Context, k store.IntegrationKey, changes ...store.Change) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		res, err := tx.ExecContext(ctx, `DELETE FROM integrations WHERE organization = ? AND id = ?`, k.Organization, k.ID)
 		if err != nil {
 			return err

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"maps"
 
 	"consentsync/internal/consent"
@@ -15,7 +14,7 @@ import (
 // its profile is read back after the next write, since the dead owner's call
 // may still take effect (R15, R16).
 func (e *Engine) Acquire(ctx context.Context, node string) (held []store.Lease, err error) {
-	err = e.inTx(ctx, func(tx *sql.Tx) error {
+	err = e.inTx(ctx, func(tx *transaction) error {
 		now := consent.TimeOf(e.now())
 		var licences int
 		if err := tx.QueryRowContext(ctx, `SELECT count(DISTINCT licence) FROM integrations`).Scan(&licences); err != nil {
@@ -66,7 +65,7 @@ func (e *Engine) nodes(node string, now consent.Time) int {
 
 // leasesWithin lists the leases that node holds or may take now, and the newest
 // epoch of all.
-func leasesWithin(ctx context.Context, tx *sql.Tx, node string, now consent.Time) (found []store.Lease, newest int64, err error) {
+func leasesWithin(ctx context.Context, tx *transaction, node string, now consent.Time) (found []store.Lease, newest int64, err error) {
 	rows, err := tx.QueryContext(ctx, `SELECT licence, owner, epoch, expires_at, blocked_until, idle_since, held_since, (SELECT max(epoch) FROM licences) FROM licences
 		WHERE (owner = ? OR expires_at <= ?) AND EXISTS (SELECT 1 FROM integrations WHERE integrations.licence = licences.licence)
 		ORDER BY licence`, node, int64(now))
@@ -119,7 +118,7 @@ func (e *Engine) Holdings(ctx context.Context, after string, limit int) ([]store
 
 // Yield gives one lease back, if it is still its owner's.
 func (e *Engine) Yield(ctx context.Context, l store.Lease) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		_, err := tx.ExecContext(ctx, `UPDATE licences SET expires_at = 0, idle_since = ? WHERE licence = ? AND owner = ? AND epoch = ?`,
 			int64(consent.TimeOf(e.now())), l.Licence, l.Owner, l.Epoch)
 		return err
@@ -128,7 +127,7 @@ func (e *Engine) Yield(ctx context.Context, l store.Lease) error {
 
 // Release gives all leases of node back, so that another takes them at once.
 func (e *Engine) Release(ctx context.Context, node string) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		delete(e.seen, node)
 		now := int64(consent.TimeOf(e.now()))
 		_, err := tx.ExecContext(ctx, `UPDATE licences SET expires_at = 0, idle_since = ? WHERE owner = ?`, now, node)
@@ -138,7 +137,7 @@ func (e *Engine) Release(ctx context.Context, node string) error {
 
 // Block keeps a licence from being called before a time, whoever holds it.
 func (e *Engine) Block(ctx context.Context, l store.Lease, until consent.Time) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		_, err := tx.ExecContext(ctx, `UPDATE licences SET blocked_until = max(blocked_until, ?) WHERE licence = ? AND epoch = ?`,
 			int64(until), l.Licence, l.Epoch)
 		return err
@@ -146,7 +145,7 @@ func (e *Engine) Block(ctx context.Context, l store.Lease, until consent.Time) e
 }
 
 // holds tells within a transaction whether the lease is still the holder's.
-func holds(ctx context.Context, tx *sql.Tx, l store.Lease, now consent.Time) (bool, error) {
+func holds(ctx context.Context, tx *transaction, l store.Lease, now consent.Time) (bool, error) {
 	var ok bool
 	err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM licences WHERE licence = ? AND owner = ? AND epoch = ? AND expires_at > ?)`,
 		l.Licence, l.Owner, l.Epoch, int64(now)).Scan(&ok)

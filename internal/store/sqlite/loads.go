@@ -56,8 +56,8 @@ func scanTime(row store.Row) (at consent.Time, err error) {
 
 // underLease runs f in a transaction if the lease is held, and gives Conflict
 // otherwise.
-func (e *Engine) underLease(ctx context.Context, l store.Lease, op string, f func(tx *sql.Tx, now consent.Time) error) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+func (e *Engine) underLease(ctx context.Context, l store.Lease, op string, f func(tx *transaction, now consent.Time) error) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		now := consent.TimeOf(e.now())
 		if ok, err := holds(ctx, tx, l, now); err != nil {
 			return err
@@ -75,7 +75,7 @@ func (e *Engine) SaveLoad(ctx context.Context, l store.Lease, load *store.Load) 
 	if err != nil {
 		return err
 	}
-	return e.underLease(ctx, l, "sqlite.SaveLoad", func(tx *sql.Tx, _ consent.Time) error {
+	return e.underLease(ctx, l, "sqlite.SaveLoad", func(tx *transaction, _ consent.Time) error {
 		res, err := tx.ExecContext(ctx, saveLoadSQL,
 			load.Organization, load.ID, load.LoadID[:], string(load.State), load.Epoch, columns, load.People, load.Withdrawals, load.Refused,
 			load.Execution, string(load.Outcome), load.Reason, int64(load.CreatedAt), int64(load.StartedAt), int64(load.EndedAt))
@@ -103,8 +103,8 @@ func (e *Engine) ForgetRows(ctx context.Context, load *store.Load) (more bool, e
 func (e *Engine) JoinLoad(ctx context.Context, l store.Lease, load *store.Load, joining []store.Joining) (taken []bool, err error) {
 	taken = make([]bool, len(joining))
 	people, withdrawals := load.People, load.Withdrawals
-	err = e.underLease(ctx, l, "sqlite.JoinLoad", func(t *sql.Tx, now consent.Time) error {
-		tx, sums := keep(t), store.Tally{}
+	err = e.underLease(ctx, l, "sqlite.JoinLoad", func(tx *transaction, now consent.Time) error {
+		sums := store.Tally{}
 		for n := range joining {
 			j := &joining[n]
 			key := []any{load.Organization, load.ID, string(store.TargetActito), j.Person[:]}
@@ -169,7 +169,7 @@ func (e *Engine) FileRows(ctx context.Context, load *store.Load, after, limit in
 // the one before or after it, so all three are in doubt. Conflict if the lease
 // has gone.
 func (e *Engine) RefuseRows(ctx context.Context, l store.Lease, load *store.Load, refused []store.RowRefusal) (found int, err error) {
-	err = e.underLease(ctx, l, "sqlite.RefuseRows", func(tx *sql.Tx, _ consent.Time) error {
+	err = e.underLease(ctx, l, "sqlite.RefuseRows", func(tx *transaction, _ consent.Time) error {
 		found = 0
 		for i := range refused {
 			ok, err := e.refuse(ctx, tx, load, &refused[i])
@@ -187,7 +187,7 @@ func (e *Engine) RefuseRows(ctx context.Context, l store.Lease, load *store.Load
 	return found, err
 }
 
-func (e *Engine) refuse(ctx context.Context, tx *sql.Tx, load *store.Load, r *store.RowRefusal) (found bool, err error) {
+func (e *Engine) refuse(ctx context.Context, tx *transaction, load *store.Load, r *store.RowRefusal) (found bool, err error) {
 	if r.UserID == "" {
 		first, last, ok := r.Around(load)
 		if !ok {
@@ -212,7 +212,7 @@ func (e *Engine) refuse(ctx context.Context, tx *sql.Tx, load *store.Load, r *st
 // tell about the others. Only whoever still waits for the load can tell: others
 // are passed over. Conflict if the lease has gone.
 func (e *Engine) SampleRows(ctx context.Context, l store.Lease, load *store.Load, rows []int) error {
-	return e.underLease(ctx, l, "sqlite.SampleRows", func(tx *sql.Tx, now consent.Time) error {
+	return e.underLease(ctx, l, "sqlite.SampleRows", func(tx *transaction, now consent.Time) error {
 		for _, row := range rows {
 			res, err := tx.ExecContext(ctx, `UPDATE deliveries SET readback = max(readback, 1), readback_at = ?1
 				WHERE organization = ?2 AND integration = ?3 AND target = 'actito' AND state = 'sent' AND (person, version) IN (
@@ -240,9 +240,9 @@ func (e *Engine) SampleRows(ctx context.Context, l store.Lease, load *store.Load
 // store.EndRow. It tells how many rows are in another state than before.
 // Conflict if the lease has gone.
 func (e *Engine) EndRows(ctx context.Context, l store.Lease, load *store.Load, rows []store.LoadRow) (moved int, err error) {
-	err = e.underLease(ctx, l, "sqlite.EndRows", func(t *sql.Tx, now consent.Time) error {
+	err = e.underLease(ctx, l, "sqlite.EndRows", func(tx *transaction, now consent.Time) error {
 		moved = 0
-		tx, sums := keep(t), store.Tally{}
+		sums := store.Tally{}
 		for n := range rows {
 			end, err := endRow(ctx, tx, load, &rows[n], now)
 			if err != nil {
@@ -265,7 +265,7 @@ func (e *Engine) EndRows(ctx context.Context, l store.Lease, load *store.Load, r
 	return moved, err
 }
 
-func endRow(ctx context.Context, tx querier, load *store.Load, r *store.LoadRow, now consent.Time) (end store.RowEnd, err error) {
+func endRow(ctx context.Context, tx *transaction, load *store.Load, r *store.LoadRow, now consent.Time) (end store.RowEnd, err error) {
 	key := []any{load.Organization, load.ID, string(store.TargetActito), r.Person[:]}
 	d, err := store.ScanDelivery(tx.QueryRowContext(ctx, selectDeliveries+oneDelivery, key...))
 	if err == sql.ErrNoRows { //nolint:errorlint // database/sql returns it bare

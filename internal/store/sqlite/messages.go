@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 
 	"consentsync/internal/consent"
@@ -45,7 +44,7 @@ const (
 
 // intend stores a message unless there is one with the same type, event and
 // person, and tells whether it did.
-func intend(ctx context.Context, tx *sql.Tx, m *store.Message) (bool, error) {
+func intend(ctx context.Context, tx *transaction, m *store.Message) (bool, error) {
 	res, err := tx.ExecContext(ctx, insertMessage, m.Organization, m.ID[:], m.Integration, m.Email, string(m.Type), m.Person[:], m.Event[:], string(m.Origin), int64(m.Rank),
 		string(m.State), m.Again, int64(m.CreatedAt), int64(m.ExpiresAt), int64(m.NextAt), blob(m.Body))
 	if err != nil {
@@ -58,7 +57,7 @@ func intend(ctx context.Context, tx *sql.Tx, m *store.Message) (bool, error) {
 // Request stores a message that somebody asks for. If there is one with the same
 // type, event and person, it is given instead, and fresh is false.
 func (e *Engine) Request(ctx context.Context, m store.Message, changes ...store.Change) (is *store.Message, fresh bool, err error) {
-	err = e.inTx(ctx, func(tx *sql.Tx) error {
+	err = e.inTx(ctx, func(tx *transaction) error {
 		var there bool
 		if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM integrations WHERE organization = ? AND id = ?)`, m.Organization, m.Integration).Scan(&there); err != nil {
 			return err
@@ -119,7 +118,7 @@ func (e *Engine) MessageCounts(ctx context.Context, organization string) (map[st
 // SendAgain makes a message due that was not sent, or perhaps was, until a time.
 // Conflict if it is not in one of those states, or nothing is left of it.
 func (e *Engine) SendAgain(ctx context.Context, organization string, id store.ID, expires consent.Time, changes ...store.Change) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		res, err := tx.ExecContext(ctx, `UPDATE messages SET state = 'pending', next_at = ?1, expires_at = ?2, ended_at = 0, reason = ''
 			WHERE organization = ?3 AND id = ?4 AND state IN ('failed', 'unclear', 'dropped') AND body <> x''`,
 			int64(consent.TimeOf(e.now())), int64(expires), organization, id[:])
@@ -149,7 +148,7 @@ func (e *Engine) NextMessages(ctx context.Context, k store.IntegrationKey, rank 
 // begun since it was read; otherwise ok is false and nothing is changed. Whoever
 // got no answer may ask again.
 func (e *Engine) BeginMessage(ctx context.Context, l store.Lease, m *store.Message, call store.Call) (ok bool, err error) {
-	err = e.inTx(ctx, func(tx *sql.Tx) error {
+	err = e.inTx(ctx, func(tx *transaction) error {
 		now := consent.TimeOf(e.now())
 		if ok, err = holds(ctx, tx, l, now); err != nil || !ok {
 			return err
@@ -175,7 +174,7 @@ func (e *Engine) BeginMessage(ctx context.Context, l store.Lease, m *store.Messa
 // gone meanwhile, it still counts where nobody has begun anew: what was sent was
 // sent. The message is as it was given to BeginMessage.
 func (e *Engine) EndMessage(ctx context.Context, l store.Lease, end store.MessageEnd) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		now := int64(consent.TimeOf(e.now()))
 		m := end.Message
 		if _, err := tx.ExecContext(ctx, endMessageSQL, string(end.State), int64(end.NextAt), end.Reason, end.Interaction, now,
@@ -195,7 +194,7 @@ func (e *Engine) EndMessage(ctx context.Context, l store.Lease, end store.Messag
 
 // DropMessage drops a message that was not begun, with the reason.
 func (e *Engine) DropMessage(ctx context.Context, l store.Lease, m *store.Message, reason string) error {
-	return e.underLease(ctx, l, "sqlite.DropMessage", func(tx *sql.Tx, now consent.Time) error {
+	return e.underLease(ctx, l, "sqlite.DropMessage", func(tx *transaction, now consent.Time) error {
 		_, err := tx.ExecContext(ctx, `UPDATE messages SET state = 'dropped', reason = ?, ended_at = ?, next_at = 0 WHERE organization = ? AND id = ? AND state = 'pending'`,
 			reason, int64(now), m.Organization, m.ID[:])
 		return err
@@ -211,7 +210,7 @@ func (e *Engine) TendMessages(ctx context.Context, l store.Lease, k store.Integr
 	if err := e.read.QueryRowContext(ctx, tendingSQL, k.Organization, k.ID, int64(now), forget, stranded).Scan(&some); err != nil || !some {
 		return 0, classify(err)
 	}
-	err = e.underLease(ctx, l, "sqlite.TendMessages", func(tx *sql.Tx, now consent.Time) error {
+	err = e.underLease(ctx, l, "sqlite.TendMessages", func(tx *transaction, now consent.Time) error {
 		res, err := tx.ExecContext(ctx, dropOldSQL, int64(now), k.Organization, k.ID)
 		if err != nil {
 			return err

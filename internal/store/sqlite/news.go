@@ -28,9 +28,8 @@ const (
 
 // Hear stores news as they came. Of an integration that is gone nothing is kept.
 func (e *Engine) Hear(ctx context.Context, batch []store.News) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		now := consent.TimeOf(e.now())
-		insert := e.acceptTx(tx).in(ctx, e.stmts.hear)
 		for i := range batch {
 			n, id := &batch[i], store.NewID()
 			body, err := store.ToJSON(n.Told)
@@ -38,7 +37,7 @@ func (e *Engine) Hear(ctx context.Context, batch []store.News) error {
 				return err
 			}
 			known := n.Identify(e.hasher)
-			if _, err := insert.ExecContext(ctx, n.Organization, n.ID, id[:], int64(now), int64(n.First(now)), []byte(body),
+			if _, err := tx.ExecContext(ctx, hearSQL, n.Organization, n.ID, id[:], int64(now), int64(n.First(now)), []byte(body),
 				known.Entity[:], known.Content[:], known.Named); err != nil {
 				return err
 			}
@@ -61,7 +60,7 @@ func (e *Engine) Repeated(ctx context.Context, n *store.News) (bool, error) {
 
 // Postpone lets news wait until a time. Conflict if the lease has gone.
 func (e *Engine) Postpone(ctx context.Context, l store.Lease, n *store.News, until consent.Time) error {
-	return e.underLease(ctx, l, "sqlite.Postpone", func(tx *sql.Tx, _ consent.Time) error {
+	return e.underLease(ctx, l, "sqlite.Postpone", func(tx *transaction, _ consent.Time) error {
 		_, err := tx.ExecContext(ctx, `UPDATE news SET next_at = ?, attempts = attempts + 1 WHERE organization = ? AND integration = ? AND id = ?`,
 			int64(until), n.Organization, n.ID, n.NewsID[:])
 		return err
@@ -72,7 +71,7 @@ func (e *Engine) Postpone(ctx context.Context, l store.Lease, n *store.News, unt
 // before. It forgets them, and remembers that they were. Conflict if the lease
 // has gone.
 func (e *Engine) SettleNews(ctx context.Context, l store.Lease, h store.Heard) error {
-	return e.underLease(ctx, l, "sqlite.SettleNews", func(tx *sql.Tx, now consent.Time) error {
+	return e.underLease(ctx, l, "sqlite.SettleNews", func(tx *transaction, now consent.Time) error {
 		res, err := tx.ExecContext(ctx, `DELETE FROM news WHERE organization = ? AND integration = ? AND id = ?`, h.Organization, h.ID, h.NewsID[:])
 		if err != nil {
 			return err
@@ -96,7 +95,7 @@ func (e *Engine) SettleNews(ctx context.Context, l store.Lease, h store.Heard) e
 }
 
 // learn records what news tell of the profile itself.
-func learn(ctx context.Context, tx *sql.Tx, h store.Heard, now consent.Time) error {
+func learn(ctx context.Context, tx *transaction, h store.Heard, now consent.Time) error {
 	key := []any{h.Organization, h.ID, string(store.TargetActito), h.Person[:]}
 	d, err := store.ScanDelivery(tx.QueryRowContext(ctx, selectDeliveries+oneDelivery, key...))
 	if errors.Is(err, sql.ErrNoRows) {

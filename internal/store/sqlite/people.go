@@ -12,29 +12,30 @@ import (
 // Person reads a person with the Didomi users linked to them; NotFound if
 // nothing is known.
 func (e *Engine) Person(ctx context.Context, organization string, key store.PersonKey) (*store.Person, error) {
-	tx, err := e.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer tx.Rollback()                        // nothing was written
-	stmt := tx.StmtContext(ctx, e.readSubject) // ends with the transaction
-	own, err := loadSubject(ctx, stmt, store.SubjectKey{Organization: organization, Person: key})
+	var own *store.Subject
+	var users []*store.Subject
+	err := e.read.inTx(ctx, func(tx *transaction) (err error) {
+		own, err = loadSubject(ctx, tx, store.SubjectKey{Organization: organization, Person: key})
+		if err != nil || own == nil || own.Erased() {
+			return err
+		}
+		for id := range own.DidomiUsers {
+			k := e.hasher.Person(organization, consent.Subject{DidomiUserID: id})
+			user, err := loadSubject(ctx, tx, store.SubjectKey{Organization: organization, Person: k})
+			if err != nil {
+				return err
+			}
+			if user != nil {
+				users = append(users, user)
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, classify(err)
 	}
 	if own == nil || own.Erased() {
 		return nil, consent.Errorf(consent.NotFound, "sqlite.Person", "nothing is known of this person")
-	}
-	var users []*store.Subject
-	for id := range own.DidomiUsers {
-		k := e.hasher.Person(organization, consent.Subject{DidomiUserID: id})
-		user, err := loadSubject(ctx, stmt, store.SubjectKey{Organization: organization, Person: k})
-		if err != nil {
-			return nil, classify(err)
-		}
-		if user != nil {
-			users = append(users, user)
-		}
 	}
 	return store.NewPerson(own, users), nil
 }

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"strings"
 
@@ -27,7 +26,7 @@ func (e *Engine) SetPrivacy(ctx context.Context, organization string, p store.Pr
 	if err != nil {
 		return err
 	}
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO privacy (organization, settings) VALUES (?, ?) ON CONFLICT DO UPDATE SET settings = excluded.settings`,
 			organization, text); err != nil {
 			return err
@@ -42,7 +41,7 @@ func (e *Engine) SetRetention(ctx context.Context, organization string, r store.
 	if err != nil {
 		return err
 	}
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO audit_heads (organization, number, position, hash, epoch, cursors, horizons) VALUES (?, 0, 0, x'', 0, '', ?)
 			ON CONFLICT DO UPDATE SET horizons = excluded.horizons`, organization, text); err != nil {
 			return err
@@ -86,7 +85,7 @@ func (e *Engine) AnyOld(ctx context.Context, organization string, kind store.Kep
 // and tells how many are gone.
 func (e *Engine) RemoveOld(ctx context.Context, organization string, kind store.Kept, before int64, limit int) (n int64, err error) {
 	first := store.FirstID(consent.Time(before))
-	err = e.inTx(ctx, func(tx *sql.Tx) error {
+	err = e.inTx(ctx, func(tx *transaction) error {
 		remove := func(text string) (int64, error) {
 			res, err := tx.ExecContext(ctx, text, organization, first[:], before, limit)
 			if err != nil {
@@ -125,7 +124,7 @@ func (e *Engine) Erasures(ctx context.Context, organization string, after store.
 
 // ForgetErasure removes somebody from the list of those who are to be erased.
 func (e *Engine) ForgetErasure(ctx context.Context, k store.SubjectKey) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		_, err := tx.ExecContext(ctx, forgetErasureSQL, k.Organization, k.Person[:])
 		return err
 	})
@@ -140,7 +139,7 @@ const forgetErasureSQL = `DELETE FROM erasures WHERE organization = ? AND person
 //
 // NotFound if nothing is known of them; Conflict while it cannot be done yet.
 func (e *Engine) Erase(ctx context.Context, x store.Erasure, change func([]store.PersonKey) store.Change) (n int, err error) {
-	err = e.inTx(ctx, func(tx *sql.Tx) error {
+	err = e.inTx(ctx, func(tx *transaction) error {
 		subjects, userID, err := e.toErase(ctx, tx, &x)
 		if err != nil {
 			return err
@@ -188,7 +187,7 @@ func (e *Engine) Erase(ctx context.Context, x store.Erasure, change func([]store
 
 // toErase reads whom an erasure is about: the person, to whom a Didomi user may
 // lead, and the users linked to them. It gives the person's id.
-func (e *Engine) toErase(ctx context.Context, tx *sql.Tx, x *store.Erasure) ([]*store.Subject, string, error) {
+func (e *Engine) toErase(ctx context.Context, tx *transaction, x *store.Erasure) ([]*store.Subject, string, error) {
 	load := func(keys ...store.SubjectKey) ([]*store.Subject, error) {
 		return e.acceptTx(tx).LoadSubjects(ctx, keys)
 	}
@@ -216,7 +215,7 @@ func (e *Engine) toErase(ctx context.Context, tx *sql.Tx, x *store.Erasure) ([]*
 }
 
 // eraseHistory erases what events and calls say of a subject.
-func (e *Engine) eraseHistory(ctx context.Context, tx *sql.Tx, organization string, person store.PersonKey) (n int, err error) {
+func (e *Engine) eraseHistory(ctx context.Context, tx *transaction, organization string, person store.PersonKey) (n int, err error) {
 	events, err := query(ctx, tx, store.ScanAuditEvent(organization), `SELECT `+store.AuditEventColumns+` FROM events INDEXED BY events_by_person
 		WHERE organization = ? AND person = ? ORDER BY id`, organization, person[:])
 	if err != nil {
@@ -253,7 +252,7 @@ func (e *Engine) eraseHistory(ctx context.Context, tx *sql.Tx, organization stri
 
 // eraseAround erases what messages to somebody, files and comparisons say of
 // them. That a message was sent stays, under keyed hashes.
-func eraseAround(ctx context.Context, tx *sql.Tx, organization string, subjects []*store.Subject, userID string) error {
+func eraseAround(ctx context.Context, tx *transaction, organization string, subjects []*store.Subject, userID string) error {
 	for _, s := range subjects {
 		var sending bool
 		if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM messages WHERE organization = ? AND person = ? AND state = 'in_flight')`, organization, s.Key[:]).Scan(&sending); err != nil {
@@ -298,7 +297,7 @@ func eraseAround(ctx context.Context, tx *sql.Tx, organization string, subjects 
 	return nil
 }
 
-func execAll(ctx context.Context, tx *sql.Tx, args []any, statements ...string) error {
+func execAll(ctx context.Context, tx *transaction, args []any, statements ...string) error {
 	for _, s := range statements {
 		if _, err := tx.ExecContext(ctx, s, args...); err != nil {
 			return err

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
@@ -53,7 +52,7 @@ func (e *Engine) Counts(ctx context.Context, k store.IntegrationKey) (map[string
 }
 
 // count adds to the counts of an integration.
-func count(ctx context.Context, tx querier, k store.IntegrationKey, t store.Tally) error {
+func count(ctx context.Context, tx *transaction, k store.IntegrationKey, t store.Tally) error {
 	for name, n := range t {
 		if n == 0 {
 			continue
@@ -67,7 +66,7 @@ func count(ctx context.Context, tx querier, k store.IntegrationKey, t store.Tall
 }
 
 // marksOf reads how often a delivery was made due since it was last looked at.
-func marksOf(ctx context.Context, tx querier, key []any) (marks int64, err error) {
+func marksOf(ctx context.Context, tx *transaction, key []any) (marks int64, err error) {
 	err = tx.QueryRowContext(ctx, `SELECT marks FROM deliveries WHERE `+oneDelivery, key...).Scan(&marks)
 	return marks, ignoreNoRows(err)
 }
@@ -75,7 +74,7 @@ func marksOf(ctx context.Context, tx querier, key []any) (marks int64, err error
 // ReportPlan stores what the holder of a lease says of its plan, for whoever
 // asks another node.
 func (e *Engine) ReportPlan(ctx context.Context, l store.Lease, plan []byte) error {
-	return e.underLease(ctx, l, "sqlite.ReportPlan", func(tx *sql.Tx, _ consent.Time) error {
+	return e.underLease(ctx, l, "sqlite.ReportPlan", func(tx *transaction, _ consent.Time) error {
 		_, err := tx.ExecContext(ctx, `UPDATE licences SET plan = ? WHERE licence = ?`, string(plan), l.Licence)
 		return err
 	})

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 
 	"consentsync/internal/consent"
@@ -31,7 +30,7 @@ func (e *Engine) StartReconciliation(ctx context.Context, r *store.Reconciliatio
 	if err != nil {
 		return err
 	}
-	err = e.inTx(ctx, func(tx *sql.Tx) error {
+	err = e.inTx(ctx, func(tx *transaction) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE reconciliations SET state = 'replaced', version = version + 1
 			WHERE organization = ?1 AND integration = ?2 AND state IN ('loading', 'comparing', 'reading') AND (state = 'reading') = ?3`, r.Organization, r.ID, r.ByReads()); err != nil {
 			return err
@@ -79,14 +78,9 @@ func (e *Engine) Reconciling(ctx context.Context) ([]*store.Reconciliation, erro
 // the reconciliation is; Conflict if it was changed meanwhile.
 func (e *Engine) StageHeld(ctx context.Context, r *store.Reconciliation, rows []store.HeldRow) error {
 	number := r.Version // of the reconciliation before: it grows with each part
-	return e.saveReconciliation(ctx, r, func(tx *sql.Tx) error {
-		stage, err := tx.PrepareContext(ctx, stageHeldSQL)
-		if err != nil {
-			return err
-		}
-		defer stage.Close() //nolint:errcheck // it ends with the transaction
+	return e.saveReconciliation(ctx, r, func(tx *transaction) error {
 		for _, b := range store.HeldBlocks(rows) {
-			if _, err := stage.ExecContext(ctx, r.Organization, r.ID, r.RunID[:], int64(b.Slice), number, b.Rows); err != nil {
+			if _, err := tx.ExecContext(ctx, stageHeldSQL, r.Organization, r.ID, r.RunID[:], int64(b.Slice), number, b.Rows); err != nil {
 				return err
 			}
 		}
@@ -105,7 +99,7 @@ func (e *Engine) HeldRows(ctx context.Context, r *store.Reconciliation, slice in
 }
 
 // eraseHeld erases a person's rows of exports that are being compared.
-func eraseHeld(ctx context.Context, tx *sql.Tx, organization string, person store.PersonKey) error {
+func eraseHeld(ctx context.Context, tx *transaction, organization string, person store.PersonKey) error {
 	blocks, err := query(ctx, tx, store.ScanStoredHeld, heldOfSQL, organization, store.HeldSliceOf(person))
 	if err != nil {
 		return err
@@ -130,7 +124,7 @@ func eraseHeld(ctx context.Context, tx *sql.Tx, organization string, person stor
 // Conflict if it was changed meanwhile. Of one that is done the rows are
 // forgotten by ForgetHeld.
 func (e *Engine) SaveReconciliation(ctx context.Context, r *store.Reconciliation, s store.ReconciliationStep) error {
-	return e.saveReconciliation(ctx, r, func(tx *sql.Tx) error {
+	return e.saveReconciliation(ctx, r, func(tx *transaction) error {
 		now := int64(consent.TimeOf(e.now()))
 		if err := learnHeld(ctx, tx, r, s.Learnt, now); err != nil {
 			return err
@@ -151,43 +145,30 @@ func (e *Engine) SaveReconciliation(ctx context.Context, r *store.Reconciliation
 }
 
 // learnHeld adds to what is known of profiles.
-func learnHeld(ctx context.Context, tx *sql.Tx, r *store.Reconciliation, learnt []store.Learnt, now int64) error {
-	if len(learnt) == 0 {
-		return nil
-	}
-	known, err := tx.PrepareContext(ctx, `SELECT known FROM deliveries WHERE `+oneDelivery)
-	if err != nil {
-		return err
-	}
-	defer known.Close() //nolint:errcheck // it ends with the transaction
-	save, err := tx.PrepareContext(ctx, learnSQL)
-	if err != nil {
-		return err
-	}
-	defer save.Close() //nolint:errcheck // it ends with the transaction
+func learnHeld(ctx context.Context, tx *transaction, r *store.Reconciliation, learnt []store.Learnt, now int64) error {
 	for i := range learnt {
 		l := &learnt[i]
 		var text string
-		err := known.QueryRowContext(ctx, r.Organization, r.ID, string(store.TargetActito), l.Person[:]).Scan(&text)
+		err := tx.QueryRowContext(ctx, `SELECT known FROM deliveries WHERE `+oneDelivery, r.Organization, r.ID, string(store.TargetActito), l.Person[:]).Scan(&text)
 		if err := ignoreNoRows(err); err != nil {
 			return err
 		}
 		if text, err = l.Learn(text); err != nil {
 			return err
 		}
-		if _, err := save.ExecContext(ctx, r.Organization, r.ID, l.Person[:], int64(l.At), int64(l.At), now, text); err != nil {
+		if _, err := tx.ExecContext(ctx, learnSQL, r.Organization, r.ID, l.Person[:], int64(l.At), int64(l.At), now, text); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (e *Engine) saveReconciliation(ctx context.Context, r *store.Reconciliation, f func(*sql.Tx) error) error {
+func (e *Engine) saveReconciliation(ctx context.Context, r *store.Reconciliation, f func(*transaction) error) error {
 	body, err := store.ToJSON(r)
 	if err != nil {
 		return err
 	}
-	err = e.inTx(ctx, func(tx *sql.Tx) error {
+	err = e.inTx(ctx, func(tx *transaction) error {
 		res, err := tx.ExecContext(ctx, `UPDATE reconciliations SET version = version + 1, state = ?, body = ? WHERE organization = ? AND integration = ? AND id = ? AND version = ?`,
 			string(r.State), body, r.Organization, r.ID, r.RunID[:], r.Version)
 		if err != nil {
@@ -207,7 +188,7 @@ func (e *Engine) saveReconciliation(ctx context.Context, r *store.Reconciliation
 // ForgetHeld removes rows of an integration's reconciliations but those of keep,
 // at most so many, and tells whether there are more.
 func (e *Engine) ForgetHeld(ctx context.Context, k store.IntegrationKey, keep store.ID, limit int) (more bool, err error) {
-	err = e.inTx(ctx, func(tx *sql.Tx) error {
+	err = e.inTx(ctx, func(tx *transaction) error {
 		res, err := tx.ExecContext(ctx, forgetHeldSQL, k.Organization, k.ID, keep[:], limit)
 		if err != nil {
 			return err

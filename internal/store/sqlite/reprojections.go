@@ -25,7 +25,7 @@ func (e *Engine) Reprojection(ctx context.Context, k store.IntegrationKey) (r st
 // has come, in one transaction, if nobody restarted it or brought it further
 // meanwhile. A re-projection that is done is removed.
 func (e *Engine) AdvanceReprojection(ctx context.Context, r store.Reprojection, due []store.Due, changes ...store.Change) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		var stored store.Reprojection
 		err := tx.QueryRowContext(ctx, `SELECT started_at, state, cursor FROM reprojections WHERE organization = ? AND integration = ?`,
 			r.Organization, r.ID).Scan(&stored.StartedAt, &stored.State, &stored.Cursor)
@@ -59,7 +59,7 @@ func (e *Engine) AdvanceReprojection(ctx context.Context, r store.Reprojection, 
 // MakeDue makes one delivery due, whatever its state; NotFound if the person
 // or the integration is not known.
 func (e *Engine) MakeDue(ctx context.Context, k store.DeliveryKey, class store.Class, consentAt consent.Time, changes ...store.Change) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		var there bool
 		if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM people WHERE organization = ?1 AND person = ?2)
 			AND EXISTS (SELECT 1 FROM integrations WHERE organization = ?1 AND id = ?3)`, k.Organization, k.Person[:], k.Integration).Scan(&there); err != nil {
@@ -93,7 +93,7 @@ func (e *Engine) MakeDue(ctx context.Context, k store.DeliveryKey, class store.C
 }
 
 // forgive forgets which values Actito refused, so that they are tried again.
-func forgive(ctx context.Context, tx *sql.Tx, k store.DeliveryKey) error {
+func forgive(ctx context.Context, tx *transaction, k store.DeliveryKey) error {
 	key := deliveryKey(k)
 	var known string
 	if err := tx.QueryRowContext(ctx, `SELECT known FROM deliveries WHERE `+oneDelivery, key...).Scan(&known); err != nil {

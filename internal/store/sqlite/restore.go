@@ -12,7 +12,7 @@ import (
 // MarkRestored says that the database was brought back to an older state: see
 // store.Integration.Restored. It gives how many integrations it has paused.
 func (e *Engine) MarkRestored(ctx context.Context) (paused int, err error) {
-	err = e.inTx(ctx, func(tx *sql.Tx) error {
+	err = e.inTx(ctx, func(tx *transaction) error {
 		now := consent.TimeOf(e.now())
 		if _, err := tx.ExecContext(ctx, `UPDATE organizations SET restored_at = ?`, int64(now)); err != nil {
 			return err
@@ -50,7 +50,7 @@ func (e *Engine) MarkRestored(ctx context.Context) (paused int, err error) {
 }
 
 // snapshots reads all integrations as far as MarkRestored needs them.
-func snapshots(ctx context.Context, tx *sql.Tx) (all []store.Integration, err error) {
+func snapshots(ctx context.Context, tx *transaction) (all []store.Integration, err error) {
 	rows, err := tx.QueryContext(ctx, `SELECT organization, id, snapshot FROM integrations`)
 	if err != nil {
 		return nil, err

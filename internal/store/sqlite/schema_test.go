@@ -16,7 +16,7 @@ import (
 // rows reads a query of texts.
 func (e *Engine) rows(t *testing.T, query string, args ...any) [][]string {
 	t.Helper()
-	rows, err := e.write.Query(query, args...)
+	rows, err := e.write.db.Query(query, args...)
 	if err != nil {
 		t.Fatal(err)
 	}

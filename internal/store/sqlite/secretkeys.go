@@ -14,7 +14,7 @@ import (
 // SecretKey reads a sealed key of the installation; if there is none yet, it
 // stores what make gives.
 func (e *Engine) SecretKey(ctx context.Context, name string, make func() ([]byte, error)) (sealed []byte, err error) {
-	err = e.inTx(ctx, func(tx *sql.Tx) error {
+	err = e.inTx(ctx, func(tx *transaction) error {
 		err := tx.QueryRowContext(ctx, `SELECT sealed FROM secret_keys WHERE name = ?`, name).Scan(&sealed)
 		if !errors.Is(err, sql.ErrNoRows) {
 			return err
@@ -38,7 +38,7 @@ const secretKeysSQL = `SELECT name, sealed, retired_at FROM secret_keys ORDER BY
 // AddSealingKey stores a key that seals secrets, and retires those that did
 // before. Conflict if there is one of that name.
 func (e *Engine) AddSealingKey(ctx context.Context, k store.SecretKey, changes ...store.Change) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO secret_keys (name, sealed) VALUES (?, ?)`, k.Name, k.Sealed); err != nil {
 			return err
 		}
@@ -53,7 +53,7 @@ func (e *Engine) AddSealingKey(ctx context.Context, k store.SecretKey, changes .
 // ReplaceSecretKeys puts other sealed forms of the keys into the place of those
 // that were read. Conflict if there are others by now.
 func (e *Engine) ReplaceSecretKeys(ctx context.Context, was, is []store.SecretKey, changes ...store.Change) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		now, err := query(ctx, tx, store.ScanSecretKey, secretKeysSQL)
 		if err != nil {
 			return err
@@ -98,7 +98,7 @@ func (e *Engine) Reseal(ctx context.Context, c store.SealedColumn, s store.Seale
 	if err != nil {
 		return false, err
 	}
-	err = e.inTx(ctx, func(tx *sql.Tx) error {
+	err = e.inTx(ctx, func(tx *transaction) error {
 		res, err := tx.ExecContext(ctx, "UPDATE "+c.Table+" SET "+c.Column+" = ? WHERE "+c.Column+" = ? AND "+strings.Join(c.Key, " = ? AND ")+" = ?", //nolint:gosec // names of store.SealedColumns
 			append([]any{is, was}, key...)...)
 		if err != nil {

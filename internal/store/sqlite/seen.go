@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
@@ -15,7 +14,7 @@ func (e *Engine) SetSeen(ctx context.Context, k store.IntegrationKey, seen conse
 	if err != nil {
 		return err
 	}
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		_, err := tx.ExecContext(ctx, `UPDATE integrations SET seen = ? WHERE organization = ? AND id = ?`, text, k.Organization, k.ID)
 		return err
 	})

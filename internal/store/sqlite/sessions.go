@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 
 	"consentsync/internal/consent"
@@ -12,7 +11,7 @@ import (
 // StartSession stores that a user has signed in, and forgets sessions that have
 // expired.
 func (e *Engine) StartSession(ctx context.Context, s store.Session) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		if _, err := tx.ExecContext(ctx, expiredSessionsSQL, int64(consent.TimeOf(e.now()))); err != nil {
 			return err
 		}
@@ -43,7 +42,7 @@ func (e *Engine) Session(ctx context.Context, hash [32]byte) (*store.Session, *s
 
 // KeepSession stores that a session was used, and how long it goes on.
 func (e *Engine) KeepSession(ctx context.Context, hash [32]byte, seen, expires consent.Time) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		_, err := tx.ExecContext(ctx, `UPDATE sessions SET seen_at = ?, expires_at = ? WHERE hash = ?`, int64(seen), int64(expires), hash[:])
 		return err
 	})
@@ -51,7 +50,7 @@ func (e *Engine) KeepSession(ctx context.Context, hash [32]byte, seen, expires c
 
 // EndSession forgets a session, if it is there.
 func (e *Engine) EndSession(ctx context.Context, hash [32]byte) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		_, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE hash = ?`, hash[:])
 		return err
 	})
@@ -60,7 +59,7 @@ func (e *Engine) EndSession(ctx context.Context, hash [32]byte) error {
 // Invite stores an invitation, and forgets those of the organization that have
 // expired.
 func (e *Engine) Invite(ctx context.Context, i store.Invitation, changes ...store.Change) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM invitations WHERE organization = ? AND expires_at <= ?`, i.Organization, int64(consent.TimeOf(e.now()))); err != nil {
 			return err
 		}
@@ -100,7 +99,7 @@ func (e *Engine) invitationIn(ctx context.Context, r reader, hash [32]byte) (*st
 
 // Uninvite takes an invitation back; NotFound if it is not there.
 func (e *Engine) Uninvite(ctx context.Context, organization, id string, changes ...store.Change) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		res, err := tx.ExecContext(ctx, `DELETE FROM invitations WHERE organization = ? AND id = ?`, organization, id)
 		if err != nil {
 			return err
@@ -116,7 +115,7 @@ func (e *Engine) Uninvite(ctx context.Context, organization, id string, changes 
 // gets the role. NotFound if the invitation cannot be used, Conflict if the
 // address belongs to another user or the user has a role there already. change tells what is recorded.
 func (e *Engine) Join(ctx context.Context, hash [32]byte, u store.User, change func(*store.Invitation) store.Change) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		now := int64(consent.TimeOf(e.now()))
 		i, err := e.invitationIn(ctx, tx, hash)
 		if err != nil {

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
@@ -35,7 +34,7 @@ func (e *Engine) Setup(ctx context.Context, organization, id string) (*store.Set
 // KeepSetup stores a set-up as it is now, and forgets those of the organization
 // that have expired.
 func (e *Engine) KeepSetup(ctx context.Context, s *store.Setup) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM setups WHERE organization = ? AND expires_at <= ?`, s.Organization, int64(consent.TimeOf(e.now()))); err != nil {
 			return err
 		}
@@ -47,7 +46,7 @@ func (e *Engine) KeepSetup(ctx context.Context, s *store.Setup) error {
 
 // DropSetup forgets a set-up, if it is there.
 func (e *Engine) DropSetup(ctx context.Context, organization, id string) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		_, err := tx.ExecContext(ctx, `DELETE FROM setups WHERE organization = ? AND id = ?`, organization, id)
 		return err
 	})

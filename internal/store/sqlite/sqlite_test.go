@@ -30,7 +30,7 @@ func TestTampering(t *testing.T) {
 		t.Helper()
 		return open(t, t.TempDir(), Options{Now: clock})
 	}, func(ctx context.Context, e storetest.Engine, statement string) error {
-		_, err := e.(*Engine).write.ExecContext(ctx, statement)
+		_, err := e.(*Engine).write.db.ExecContext(ctx, statement)
 		return err
 	})
 }
@@ -198,7 +198,7 @@ func TestAllIsThereAfterwards(t *testing.T) {
 func TestCheckpointsWaitForTheDisk(t *testing.T) {
 	t.Parallel()
 	e := open(t, t.TempDir(), Options{})
-	for name, db := range map[string]*sql.DB{"write": e.write, "checkpoint": e.checkpoint} {
+	for name, db := range map[string]*sql.DB{"write": e.write.db, "checkpoint": e.checkpoint.db} {
 		var mode string
 		var synchronous int
 		if err := db.QueryRowContext(t.Context(), "PRAGMA journal_mode").Scan(&mode); err != nil {
@@ -244,7 +244,7 @@ func TestWhatCannotBeOpened(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := e.write.Exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)"); err != nil {
+			if _, err := e.write.db.Exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)"); err != nil {
 				t.Fatal(err)
 			}
 			if err := e.Close(); err != nil {

@@ -1,62 +1,21 @@
 package sqlite
 
-import (
-	"context"
-	"database/sql"
-	"fmt"
+// The statements of accepting.
+const (
+	rememberSQL = `INSERT INTO ledger (organization, entity, content, person, seen_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+	seenAtSQL   = `SELECT seen_at FROM ledger WHERE organization = ? AND entity = ? AND content = ?`
+	seeAgainSQL = `UPDATE ledger SET seen_at = ? WHERE organization = ? AND entity = ? AND content = ?`
+
+	loadSubjectSQL = `SELECT user_id, didomi_id, state, didomi_users FROM people WHERE organization = ? AND person = ?`
+	saveSubjectSQL = `INSERT INTO people (organization, person, user_id, didomi_id, state, didomi_users) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET user_id = excluded.user_id, didomi_id = excluded.didomi_id, state = excluded.state, didomi_users = excluded.didomi_users`
+
+	insertEventSQL = `INSERT INTO events (organization, id, type, entity_id, person, regulation, consent_at, arrived_at, outcome, commitment)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertPayloadSQL  = `INSERT INTO payloads (organization, id, salt, body) VALUES (?, ?, ?, ?)`
+	traceEventSQL     = `UPDATE events SET trace = ? WHERE organization = ? AND id = ?`
+	integrationsOfSQL = `SELECT id FROM integrations WHERE organization = ?`
 )
-
-// statements are those of the accept path, prepared once.
-type statements struct {
-	remember, seenAt, seeAgain *sql.Stmt
-	loadSubject, saveSubject   *sql.Stmt
-	insertEvent, insertPayload *sql.Stmt
-	traceEvent, traceQueued    *sql.Stmt
-	integrationsOf, markDue    *sql.Stmt
-	enqueue, hear              *sql.Stmt
-	emailsOf                   *sql.Stmt
-	all                        []*sql.Stmt
-}
-
-func (s *statements) prepare(ctx context.Context, db *sql.DB) error {
-	for _, p := range []struct {
-		to   **sql.Stmt
-		text string
-	}{
-		{&s.remember, `INSERT INTO ledger (organization, entity, content, person, seen_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`},
-		{&s.seenAt, `SELECT seen_at FROM ledger WHERE organization = ? AND entity = ? AND content = ?`},
-		{&s.seeAgain, `UPDATE ledger SET seen_at = ? WHERE organization = ? AND entity = ? AND content = ?`},
-		{&s.loadSubject, loadSubjectSQL},
-		{&s.saveSubject, `INSERT INTO people (organization, person, user_id, didomi_id, state, didomi_users) VALUES (?, ?, ?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET user_id = excluded.user_id, didomi_id = excluded.didomi_id, state = excluded.state, didomi_users = excluded.didomi_users`},
-		{&s.insertEvent, `INSERT INTO events (organization, id, type, entity_id, person, regulation, consent_at, arrived_at, outcome, commitment)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
-		{&s.insertPayload, `INSERT INTO payloads (organization, id, salt, body) VALUES (?, ?, ?, ?)`},
-		{&s.traceEvent, `UPDATE events SET trace = ? WHERE organization = ? AND id = ?`},
-		{&s.traceQueued, `UPDATE inbox SET trace = ? WHERE organization = ? AND lane = ? AND seq = ?`},
-		{&s.integrationsOf, `SELECT id FROM integrations WHERE organization = ?`},
-		{&s.markDue, markDueSQL},
-		{&s.enqueue, enqueueSQL},
-		{&s.hear, hearSQL},
-		{&s.emailsOf, emailsOf},
-	} {
-		stmt, err := db.PrepareContext(ctx, p.text) //nolint:sqlclosecheck // close closes them all
-		if err != nil {
-			return fmt.Errorf("prepare %q: %w", p.text, err)
-		}
-		*p.to = stmt
-		s.all = append(s.all, stmt)
-	}
-	return nil
-}
-
-const loadSubjectSQL = `SELECT user_id, didomi_id, state, didomi_users FROM people WHERE organization = ? AND person = ?`
-
-func (s *statements) close() {
-	for _, stmt := range s.all {
-		_ = stmt.Close()
-	}
-}
 
 // markDueSQL makes a delivery due, whatever it was doing. One that is being
 // called stays so and is seen to have a newer version when the call ends. One

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 
 	"consentsync/internal/store"
 )
@@ -65,7 +64,7 @@ const forgetChunk = 2000
 // removeSome runs a deletion whose last argument bounds it, and tells whether
 // there may be more to remove.
 func (e *Engine) removeSome(ctx context.Context, deletion string, args ...any) (more bool, err error) {
-	err = e.inTx(ctx, func(tx *sql.Tx) error {
+	err = e.inTx(ctx, func(tx *transaction) error {
 		res, err := tx.ExecContext(ctx, deletion, append(args, forgetChunk)...)
 		if err != nil {
 			return err

@@ -92,7 +92,7 @@ func fromSQLite(v any, kind store.Kind) (any, error) {
 // CopyState tells how far a copy into the database is; nil if there is no
 // unfinished one.
 func (e *Engine) CopyState(ctx context.Context) (*store.CopyState, error) {
-	return copyState(ctx, e.write)
+	return copyState(ctx, e.write.db)
 }
 
 func copyState(ctx context.Context, db *sql.DB) (*store.CopyState, error) {
@@ -108,7 +108,7 @@ func copyState(ctx context.Context, db *sql.DB) (*store.CopyState, error) {
 // BeginCopy marks the database as an unfinished copy. It fails if there is
 // anything in it.
 func (e *Engine) BeginCopy(ctx context.Context, source string) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		for i := range store.Tables {
 			var any bool
 			if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM `+store.Tables[i].Name+`)`).Scan(&any); err != nil {
@@ -129,7 +129,7 @@ func (e *Engine) BeginCopy(ctx context.Context, source string) error {
 // WriteRows adds rows to a table and notes how far the copy is, in one
 // transaction.
 func (e *Engine) WriteRows(ctx context.Context, t *store.Table, rows []store.CopyRow, s store.CopyState) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		insert, err := insertion(ctx, tx, t)
 		if err != nil {
 			return err
@@ -147,7 +147,7 @@ func (e *Engine) WriteRows(ctx context.Context, t *store.Table, rows []store.Cop
 
 // insertion prepares the statement that adds a row of t. A text may stand in a
 // column of bytes, which do not take it as it is.
-func insertion(ctx context.Context, tx *sql.Tx, t *store.Table) (*sql.Stmt, error) {
+func insertion(ctx context.Context, tx *transaction, t *store.Table) (*sql.Stmt, error) {
 	columns := t.Columns()
 	values := make([]string, len(columns))
 	for i, c := range columns {
@@ -163,12 +163,12 @@ func insertion(ctx context.Context, tx *sql.Tx, t *store.Table) (*sql.Stmt, erro
 			values[i] = "CAST(? AS BLOB)"
 		}
 	}
-	return tx.PrepareContext(ctx, `INSERT INTO `+t.Name+` (`+store.Names(columns)+`) VALUES (`+strings.Join(values, ", ")+`)`)
+	return tx.once.PrepareContext(ctx, `INSERT INTO `+t.Name+` (`+store.Names(columns)+`) VALUES (`+strings.Join(values, ", ")+`)`)
 }
 
 // EndCopy makes the copy one that a server can start on.
 func (e *Engine) EndCopy(ctx context.Context) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		_, err := tx.ExecContext(ctx, `DROP TABLE `+store.CopyMark)
 		return err
 	})

@@ -92,7 +92,7 @@ func (e *Engine) States(ctx context.Context, k store.IntegrationKey) (store.Stan
 // while another is under way, or compares everybody and waits for a yes; it takes
 // the place of one of some that waits.
 func (e *Engine) StartRetry(ctx context.Context, k store.IntegrationKey, only store.Only, changes ...store.Change) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		res, err := tx.ExecContext(ctx, `INSERT INTO reprojections (organization, integration, state, cursor, started_at, only_since, only_target, only_state, only_reason, only_from, only_to)
 			SELECT ?1, ?2, 'counting', x'', ?3, ?3, ?4, ?5, ?6, ?7, ?8 WHERE EXISTS (SELECT 1 FROM integrations WHERE organization = ?1 AND id = ?2)
 			ON CONFLICT DO UPDATE SET state = 'counting', cursor = x'', people = 0, withdrawals = 0, grants = 0,
@@ -116,7 +116,7 @@ const effectsSQL = `SELECT at, withdrawal, step, people FROM effects WHERE organ
 // AddEffects counts what came into effect, and forgets what is old. Nothing is
 // counted of an integration that is deleted. Conflict if the lease has gone.
 func (e *Engine) AddEffects(ctx context.Context, l store.Lease, k store.IntegrationKey, effects []store.Effect) error {
-	return e.underLease(ctx, l, "sqlite.AddEffects", func(tx *sql.Tx, now consent.Time) error {
+	return e.underLease(ctx, l, "sqlite.AddEffects", func(tx *transaction, now consent.Time) error {
 		for _, x := range effects {
 			if _, err := tx.ExecContext(ctx, `INSERT INTO effects (organization, integration, at, withdrawal, step, people)
 				SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM integrations WHERE organization = ?1 AND id = ?2)

@@ -59,7 +59,7 @@ func (e *Engine) Members(ctx context.Context, organization, after string, limit 
 // SetRole changes the role of a member; NotFound for who is none, Conflict
 // where nobody would be left to administer everything.
 func (e *Engine) SetRole(ctx context.Context, organization, user, role string, changes ...store.Change) error {
-	return e.changeMember(ctx, organization, changes, func(tx *sql.Tx) (sql.Result, error) {
+	return e.changeMember(ctx, organization, changes, func(tx *transaction) (sql.Result, error) {
 		return tx.ExecContext(ctx, `UPDATE memberships SET role = ? WHERE organization = ? AND member = ?`, role, organization, user)
 	})
 }
@@ -67,7 +67,7 @@ func (e *Engine) SetRole(ctx context.Context, organization, user, role string, c
 // RemoveMember takes an organization from a user, and forgets who has none
 // left; NotFound and Conflict as in SetRole.
 func (e *Engine) RemoveMember(ctx context.Context, organization, user string, changes ...store.Change) error {
-	return e.changeMember(ctx, organization, changes, func(tx *sql.Tx) (sql.Result, error) {
+	return e.changeMember(ctx, organization, changes, func(tx *transaction) (sql.Result, error) {
 		res, err := tx.ExecContext(ctx, `DELETE FROM memberships WHERE organization = ? AND member = ?`, organization, user)
 		if err != nil {
 			return nil, err
@@ -82,8 +82,8 @@ func (e *Engine) RemoveMember(ctx context.Context, organization, user string, ch
 	})
 }
 
-func (e *Engine) changeMember(ctx context.Context, organization string, changes []store.Change, change func(*sql.Tx) (sql.Result, error)) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+func (e *Engine) changeMember(ctx context.Context, organization string, changes []store.Change, change func(*transaction) (sql.Result, error)) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		res, err := change(tx)
 		if err != nil {
 			return err
@@ -107,7 +107,7 @@ func (e *Engine) changeMember(ctx context.Context, organization string, changes 
 // SetPassword sets the hash of a user's password, and ends all sessions but
 // one. NotFound if there is no such user.
 func (e *Engine) SetPassword(ctx context.Context, user, password string, keep [32]byte) error {
-	return e.inTx(ctx, func(tx *sql.Tx) error {
+	return e.inTx(ctx, func(tx *transaction) error {
 		res, err := tx.ExecContext(ctx, `UPDATE users SET password = ? WHERE id = ?`, password, user)
 		if err != nil {
 			return err
