@@ -190,7 +190,9 @@ func (c *courier) look(ctx context.Context, i *store.Integration) {
 	}
 	// A 404 that was believed may have been recorded after the suspension.
 	if err := c.store.Reopen(ctx, store.IntegrationKey{Organization: i.Organization, ID: i.ID}, since); err != nil {
-		c.log.ErrorContext(ctx, "unmatched people could not be reopened", "integration", i.ID, "error", err)
+		c.log.ErrorContext(ctx, "unmatched people could not be reopened, and the integration stays suspended until the next look", "integration", i.ID, "error", err)
+		c.with(i, func(h *health) { h.checkedAt = since })
+		return
 	}
 	c.setStatus(ctx, i, store.Suspended, store.Active, "")
 }

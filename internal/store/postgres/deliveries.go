@@ -10,6 +10,7 @@ import (
 )
 
 // mostPromoted bounds how many rows one Promote locks; it is asked again soon.
+// Reopen takes as many at a time.
 const mostPromoted = 5000
 
 // What is asked all the time; each has an index that answers it.
@@ -41,7 +42,9 @@ const (
 		AND EXISTS (SELECT 1 FROM calls WHERE organization = $1 AND person = $4 AND id = $6 AND answered_at + 0 <= 0)` // + 0: by its key, whatever is in flight
 	reopenSQL = `UPDATE deliveries SET state = 'pending', next_at = 0, version = version + 1
 		WHERE organization = $1 AND integration = $2 AND target = 'actito' AND state = 'unmatched' AND updated_at > $3 AND person = ANY(ARRAY(
-			SELECT person FROM deliveries WHERE organization = $1 AND integration = $2 AND target = 'actito' AND state = 'unmatched' AND updated_at > $3
+			SELECT person FROM deliveries WHERE organization = $1 AND integration = $2 AND target = 'actito' AND person = ANY(ARRAY(
+				SELECT person FROM deliveries WHERE organization = $1 AND integration = $2 AND target = 'actito' AND state = 'unmatched' AND updated_at > $3
+				ORDER BY updated_at LIMIT $4))
 			ORDER BY person FOR UPDATE))`
 	// lockDeliveriesSQL reads and locks deliveries of one integration in the
 	// order in which Accept locks them.
@@ -348,10 +351,18 @@ const recordReadSQL = `UPDATE deliveries SET known = $5, readback = $6, readback
 	WHERE ` + oneDelivery + ` AND state <> 'in_flight'`
 
 // Reopen makes due again all people of an integration who became unmatched
-// after a time: what their 404 meant has turned out to be unsure (R18).
+// after a time: what their 404 meant has turned out to be unsure (R18). They may
+// be many: what was reopened before an error stays so, and the same call goes on.
 func (e *Engine) Reopen(ctx context.Context, k store.IntegrationKey, after consent.Time) error {
-	return e.inTx(ctx, func(ctx context.Context, tx *tx) error {
-		_, err := tx.Exec(ctx, reopenSQL, k.Organization, k.ID, int64(after))
-		return err
-	})
+	for {
+		var some int64
+		err := e.inTx(ctx, func(ctx context.Context, tx *tx) error {
+			tag, err := tx.Exec(ctx, reopenSQL, k.Organization, k.ID, int64(after), mostPromoted)
+			some = tag.RowsAffected()
+			return err
+		})
+		if err != nil || some == 0 {
+			return err
+		}
+	}
 }

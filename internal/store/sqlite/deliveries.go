@@ -20,6 +20,11 @@ const (
 		AND integration IN (SELECT id FROM integrations WHERE organization = ?1) ORDER BY integration, target`
 	anyWaitedSQL = `SELECT EXISTS (SELECT 1 FROM deliveries WHERE organization = ? AND integration = ? AND target = ?
 		AND next_at > 0 AND next_at <= ?)`
+	// Reopening goes by people: those who have long been unmatched are passed over once.
+	reopenableSQL = `SELECT person FROM deliveries WHERE organization = ?1 AND integration = ?2 AND target = 'actito' AND +state = 'unmatched'
+		AND updated_at > ?3 AND person > ?4 ORDER BY person LIMIT ?5`
+	reopenSQL = `UPDATE deliveries SET state = 'pending', next_at = 0, version = version + 1
+		WHERE organization = ?1 AND integration = ?2 AND target = 'actito' AND +state = 'unmatched' AND updated_at > ?3 AND person > ?4 AND person <= ?5`
 	sampledSQL = `SELECT 1 FROM load_rows r WHERE r.organization = deliveries.organization AND r.integration = deliveries.integration
 		AND r.person = deliveries.person AND r.state = 1`
 	promoteSQL = `UPDATE deliveries SET class = CASE WHEN state = 'unmatched' THEN max(class, 1) ELSE class END,
@@ -299,13 +304,24 @@ func (e *Engine) RecordRead(ctx context.Context, l store.Lease, f store.Finish, 
 }
 
 // Reopen makes due again all people of an integration who became unmatched
-// after a time: what their 404 meant has turned out to be unsure (R18).
+// after a time: what their 404 meant has turned out to be unsure (R18). They may
+// be many: what was reopened before an error stays so, and the same call goes on.
 func (e *Engine) Reopen(ctx context.Context, k store.IntegrationKey, after consent.Time) error {
-	return e.inTx(ctx, func(tx *transaction) error {
-		_, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 'pending', next_at = 0, version = version + 1
-			WHERE organization = ? AND integration = ? AND target = 'actito' AND state = 'unmatched' AND updated_at > ?`, k.Organization, k.ID, int64(after))
-		return err
-	})
+	const most = 1000 // in a transaction, which others wait for
+	for last := []byte{}; ; {
+		some, err := query(ctx, e.read, scanBytes, reopenableSQL, k.Organization, k.ID, int64(after), last, most)
+		if err != nil || len(some) == 0 {
+			return err
+		}
+		first := last
+		last = some[len(some)-1]
+		if err := e.inTx(ctx, func(tx *transaction) error {
+			_, err := tx.ExecContext(ctx, reopenSQL, k.Organization, k.ID, int64(after), first, last)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
 }
 
 // recordLeftOut stores what is left out of a person's delivery and keeps the

@@ -42,7 +42,9 @@ func Inspect(ctx context.Context, dir string) (i *store.Inspection, err error) {
 }
 
 // Inspect looks at the open database.
-func (e *Engine) Inspect(ctx context.Context) (*store.Inspection, error) { return inspect(ctx, e.read.db) }
+func (e *Engine) Inspect(ctx context.Context) (*store.Inspection, error) {
+	return inspect(ctx, e.read.db)
+}
 
 func inspect(ctx context.Context, db *sql.DB) (*store.Inspection, error) {
 	i := &store.Inspection{Durable: "every write waits until the log is on disk"}

@@ -105,6 +105,8 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"Begin, again":            {begunSQL, "SEARCH calls USING PRIMARY KEY (organization=? AND person=? AND id=?)"},
 		"Finish":                  {finishSQL, one},
 		"Acquire":                 {recoverSQL, "SEARCH deliveries USING INDEX deliveries_in_flight (organization=? AND integration=?)"},
+		"Reopen, whose":           {reopenableSQL, "SEARCH deliveries USING PRIMARY KEY (organization=? AND integration=? AND target=? AND person>?)"},
+		"Reopen":                  {reopenSQL, "SEARCH deliveries USING PRIMARY KEY (organization=? AND integration=? AND target=? AND person>? AND person<?)"},
 		"TracesOf":                {tracesSQL, "SEARCH events USING INDEX events_by_person (organization=? AND person=?)"},
 		"markDue":                 {markDueSQL, ""}, // inserts, and looks for nothing but the row in its way
 		"Buried":                  {buriedSQL, "SEARCH tombstones USING PRIMARY KEY (organization=? AND entity=?)"},
