@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -44,6 +45,7 @@ type Engine struct {
 	read  *pool
 	// checkpoint has a connection of its own: a checkpoint runs beside writers.
 	checkpoint *pool
+	unmoved    atomic.Bool // the log may hold what is not in the database
 	hasher     *store.Hasher
 	now        func() time.Time
 
@@ -77,6 +79,7 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Engine, err error) 
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	e := &Engine{dir: dir, now: opts.Now, seen: make(map[string]consent.Time)}
+	e.unmoved.Store(true) // a crash leaves it so
 	if e.now == nil {
 		e.now = time.Now
 	}
@@ -247,6 +250,7 @@ func (e *Engine) inTx(ctx context.Context, f func(*transaction) error) error {
 func (e *Engine) commit(ctx context.Context, f func(*transaction) error) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	defer e.unmoved.Store(true)
 	return classify(e.write.inTx(ctx, f))
 }
 
