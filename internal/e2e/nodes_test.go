@@ -53,7 +53,7 @@ func setupNodesOn(t *testing.T, database string, opts simulator.ActitoOptions, n
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host = "http", strings.TrimPrefix(*c.nodes[rand.IntN(len(c.nodes))].url.Load(), "http://")
 		},
-		Transport:    &http.Transport{ResponseHeaderTimeout: 3 * time.Second},
+		Transport:    &http.Transport{ResponseHeaderTimeout: 6 * time.Second},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusServiceUnavailable) },
 		ErrorLog:     nil,
 	})

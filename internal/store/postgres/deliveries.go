@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -40,12 +41,13 @@ const (
 		WHERE ` + oneDelivery
 	begunSQL = `SELECT EXISTS (SELECT 1 FROM deliveries WHERE ` + oneDelivery + ` AND state = 'in_flight' AND epoch = $5)
 		AND EXISTS (SELECT 1 FROM calls WHERE organization = $1 AND person = $4 AND id = $6 AND answered_at + 0 <= 0)` // + 0: by its key, whatever is in flight
+	// What others hold meanwhile is passed over, and looked for again.
 	reopenSQL = `UPDATE deliveries SET state = 'pending', next_at = 0, version = version + 1
-		WHERE organization = $1 AND integration = $2 AND target = 'actito' AND state = 'unmatched' AND updated_at > $3 AND person = ANY(ARRAY(
-			SELECT person FROM deliveries WHERE organization = $1 AND integration = $2 AND target = 'actito' AND person = ANY(ARRAY(
-				SELECT person FROM deliveries WHERE organization = $1 AND integration = $2 AND target = 'actito' AND state = 'unmatched' AND updated_at > $3
-				ORDER BY updated_at LIMIT $4))
-			ORDER BY person FOR UPDATE))`
+		WHERE ctid = ANY(ARRAY(
+			SELECT ctid FROM deliveries WHERE organization = $1 AND integration = $2 AND target = 'actito' AND state = 'unmatched' AND updated_at > $3
+			ORDER BY updated_at LIMIT $4 FOR UPDATE SKIP LOCKED))`
+	reopenableSQL = `SELECT EXISTS (SELECT 1 FROM deliveries WHERE organization = $1 AND integration = $2 AND target = 'actito' AND state = 'unmatched'
+		AND updated_at > $3)`
 	// lockDeliveriesSQL reads and locks deliveries of one integration in the
 	// order in which Accept locks them.
 	lockDeliveriesSQL = selectDeliveries + `organization = $1 AND integration = $2 AND target = $3 AND person = ANY($4::bytea[]) ORDER BY person FOR UPDATE`
@@ -361,8 +363,19 @@ func (e *Engine) Reopen(ctx context.Context, k store.IntegrationKey, after conse
 			some = tag.RowsAffected()
 			return err
 		})
-		if err != nil || some == 0 {
+		if err != nil {
 			return err
+		}
+		if some > 0 {
+			continue
+		}
+		if left, _, err := one(ctx, e, pgx.RowTo[bool], reopenableSQL, k.Organization, k.ID, int64(after)); err != nil || !left {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }

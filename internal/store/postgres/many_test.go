@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"testing"
+	"time"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
@@ -50,6 +51,41 @@ func TestR18ManyAreReopened(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := number(t, e, `SELECT count(*) FROM deliveries WHERE state = 'pending'`); n != 10000 {
+		t.Errorf("%d are due", n)
+	}
+}
+
+// Somebody whom another transaction holds meanwhile is reopened when it has
+// ended.
+func TestR18WhoIsHeldIsReopenedLater(t *testing.T) {
+	t.Parallel()
+	e := ready(t, migrated(t))
+	k := integrate(t, e, "i")
+	many(t, e, k, store.Unmatched)
+	holding, err := e.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer holding.Rollback(t.Context()) //nolint:errcheck // it has ended by then
+	if _, err := holding.Exec(t.Context(), `SELECT 1 FROM deliveries WHERE updated_at = 12000 FOR UPDATE`); err != nil {
+		t.Fatal(err)
+	}
+	reopened := make(chan error)
+	go func() { reopened <- e.Reopen(t.Context(), k, 0) }()
+	for number(t, e, `SELECT count(*) FROM deliveries WHERE state = 'pending'`) < 11999 {
+		select {
+		case err := <-reopened:
+			t.Fatalf("it ended before all were reopened: %v", err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	if err := holding.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-reopened; err != nil {
+		t.Fatal(err)
+	}
+	if n := number(t, e, `SELECT count(*) FROM deliveries WHERE state = 'pending'`); n != 12000 {
 		t.Errorf("%d are due", n)
 	}
 }
