@@ -141,20 +141,35 @@ func TestAPoolIsSharedByMany(t *testing.T) {
 	wg.Wait()
 }
 
-// BenchmarkStatements is a look-up as it is, and with a statement that is
-// prepared each time.
+// BenchmarkStatements looks for the next delivery, and into an inbox, with the
+// statement that is kept, and with one that is prepared each time.
 func BenchmarkStatements(b *testing.B) {
-	p := testPool(b, 1)
-	b.Run("kept", func(b *testing.B) {
-		for b.Loop() {
-			p.sum(b)
+	e, err := Open(b.Context(), b.TempDir(), Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = e.Close() })
+	for name, q := range map[string]struct {
+		text string
+		args []any
+	}{
+		"next delivery": {selectDeliveries + nextDue, []any{"acme", "i", "actito", 0, 10}},
+		"inbox":         {laneEndsSQL, []any{"acme", 0}},
+	} {
+		for way, r := range map[string]reader{"kept": e.read, "prepared each time": e.read.db} {
+			b.Run(name+", "+way, func(b *testing.B) {
+				for b.Loop() {
+					rows, err := r.QueryContext(b.Context(), q.text, q.args...)
+					if err != nil {
+						b.Fatal(err)
+					}
+					for rows.Next() {
+					}
+					if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
 		}
-	})
-	b.Run("prepared each time", func(b *testing.B) {
-		for b.Loop() {
-			if err := p.db.QueryRowContext(b.Context(), sumOfNumbers).Scan(new(int)); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
+	}
 }
