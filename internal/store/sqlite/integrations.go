@@ -161,7 +161,7 @@ func (e *Engine) DeleteIntegration(ctx context.Context, k store.IntegrationKey, 
 			return errors.Join(err, consent.Errorf(consent.NotFound, "sqlite.DeleteIntegration", "no such integration"))
 		}
 		for _, rest := range []string{"reprojections", "emails", "setups"} {
-			if _, err = tx.ExecContext(ctx, `DELETE FROM `+rest+` WHERE organization = ? AND integration = ?`, k.Organization, k.ID); err != nil { //nolint:gosec // constants
+			if _, err = tx.ExecContext(ctx, `DELETE FROM `+rest+` WHERE organization = ? AND integration = ?`, k.Organization, k.ID); err != nil {
 				return err
 			}
 		}

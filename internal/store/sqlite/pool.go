@@ -61,7 +61,7 @@ func (p *pool) keep(ctx context.Context, text string) (*sql.Stmt, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if other := p.kept[text]; other != nil {
-		return other, s.Close() // somebody was faster
+		return other, s.Close() //nolint:sqlclosecheck // somebody was faster
 	}
 	if len(p.kept) >= mostKept {
 		return nil, s.Close()
@@ -71,7 +71,7 @@ func (p *pool) keep(ctx context.Context, text string) (*sql.Stmt, error) {
 }
 
 func (p *pool) QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
-	s, err := p.keep(ctx, text)
+	s, err := p.keep(ctx, text) //nolint:sqlclosecheck // Close closes them all
 	if err != nil || s == nil {
 		return p.db.QueryContext(ctx, text, args...)
 	}
@@ -79,7 +79,7 @@ func (p *pool) QueryContext(ctx context.Context, text string, args ...any) (*sql
 }
 
 func (p *pool) QueryRowContext(ctx context.Context, text string, args ...any) *sql.Row {
-	s, err := p.keep(ctx, text)
+	s, err := p.keep(ctx, text) //nolint:sqlclosecheck // Close closes them all
 	if err != nil || s == nil {
 		return p.db.QueryRowContext(ctx, text, args...) // a row can tell what is wrong
 	}
@@ -101,7 +101,7 @@ func (p *pool) inTx(ctx context.Context, f func(*transaction) error) error {
 		return err
 	}
 	for _, text := range t.fresh {
-		if _, err := p.keep(context.WithoutCancel(ctx), text); err != nil {
+		if _, err := p.keep(context.WithoutCancel(ctx), text); err != nil { //nolint:sqlclosecheck // Close closes them all
 			break // what was done is done; the next transaction prepares it again
 		}
 	}

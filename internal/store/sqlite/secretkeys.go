@@ -99,7 +99,7 @@ func (e *Engine) Reseal(ctx context.Context, c store.SealedColumn, s store.Seale
 		return false, err
 	}
 	err = e.inTx(ctx, func(tx *transaction) error {
-		res, err := tx.ExecContext(ctx, "UPDATE "+c.Table+" SET "+c.Column+" = ? WHERE "+c.Column+" = ? AND "+strings.Join(c.Key, " = ? AND ")+" = ?", //nolint:gosec // names of store.SealedColumns
+		res, err := tx.ExecContext(ctx, "UPDATE "+c.Table+" SET "+c.Column+" = ? WHERE "+c.Column+" = ? AND "+strings.Join(c.Key, " = ? AND ")+" = ?",
 			append([]any{is, was}, key...)...)
 		if err != nil {
 			return err

@@ -121,7 +121,7 @@ func (e *Engine) BeginCopy(ctx context.Context, source string) error {
 		if _, err := tx.ExecContext(ctx, `CREATE TABLE `+store.CopyMark+` (source TEXT NOT NULL, at_table TEXT NOT NULL, after_key BLOB NOT NULL, copied INTEGER NOT NULL) STRICT`); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `INSERT INTO `+store.CopyMark+` VALUES (?, '', x'', 0)`, source) //nolint:gosec // a name of this program
+		_, err := tx.ExecContext(ctx, `INSERT INTO `+store.CopyMark+` VALUES (?, '', x'', 0)`, source)
 		return err
 	})
 }
@@ -140,7 +140,7 @@ func (e *Engine) WriteRows(ctx context.Context, t *store.Table, rows []store.Cop
 				return fmt.Errorf("%s: %w", t.Name, err)
 			}
 		}
-		_, err = tx.ExecContext(ctx, `UPDATE `+store.CopyMark+` SET at_table = ?, after_key = ?, copied = ?`, s.Table, blob(s.After), s.Rows) //nolint:gosec // a name of this program
+		_, err = tx.ExecContext(ctx, `UPDATE `+store.CopyMark+` SET at_table = ?, after_key = ?, copied = ?`, s.Table, blob(s.After), s.Rows)
 		return err
 	})
 }

@@ -74,7 +74,7 @@ func (e *Engine) RemoveMember(ctx context.Context, organization, user string, ch
 		}
 		for _, table := range []string{"sessions", "users"} {
 			column := map[string]string{"sessions": "member", "users": "id"}[table]
-			if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE `+column+` = ?1 AND NOT EXISTS (SELECT 1 FROM memberships WHERE member = ?1)`, user); err != nil { //nolint:gosec // constants
+			if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE `+column+` = ?1 AND NOT EXISTS (SELECT 1 FROM memberships WHERE member = ?1)`, user); err != nil {
 				return nil, err
 			}
 		}
