@@ -5,6 +5,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -127,22 +128,39 @@ func (p *Proxy) serve(client net.Conn) {
 		return
 	}
 	answered := make(chan struct{})
+	var eaten atomic.Bool
 	go func() {
 		defer close(answered)
-		p.pass(client, server, nil)
+		p.pass(client, server, func([]byte) bool { return eaten.Load() })
 		_ = client.Close()
 	}()
-	p.pass(server, client, func() {
-		_ = client.Close()
-		<-answered
+	p.pass(server, client, func(sent []byte) bool {
+		if p.eats(sent) {
+			eaten.Store(true)
+			if _, err := server.Write(sent); err == nil {
+				<-answered // a client that knew before would have it cancelled
+			}
+		}
+		return eaten.Load()
 	})
 	_ = server.Close()
 	<-answered
 }
 
+// eats tells whether what a client sends is to be eaten, which it is once.
+func (p *Proxy) eats(sent []byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.eat == nil || !bytes.Contains(sent, p.eat) {
+		return false
+	}
+	p.eat = nil
+	return true
+}
+
 // pass hands over what one side sends to the other, until one of them has
-// enough. eaten, if not nil, is called after a message that was to be eaten.
-func (p *Proxy) pass(to, from net.Conn, eaten func()) {
+// enough, or it is told to stop before it hands something over.
+func (p *Proxy) pass(to, from net.Conn, stop func(sent []byte) bool) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)
@@ -150,20 +168,13 @@ func (p *Proxy) pass(to, from net.Conn, eaten func()) {
 			return
 		}
 		p.mu.Lock()
-		flow, eats := p.flow, eaten != nil && p.eat != nil && bytes.Contains(buf[:n], p.eat)
-		if eats {
-			p.eat = nil
-		}
+		flow := p.flow
 		p.mu.Unlock()
 		<-flow
-		if eats {
-			_ = from.Close() // before the answer can come
-		}
-		if _, err := to.Write(buf[:n]); err != nil {
+		if stop(buf[:n]) {
 			return
 		}
-		if eats {
-			eaten()
+		if _, err := to.Write(buf[:n]); err != nil {
 			return
 		}
 	}
