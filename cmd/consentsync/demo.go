@@ -202,6 +202,9 @@ func differences(c simulator.Change) string {
 	if attributes > 0 {
 		said = append(said, fmt.Sprintf("%d attributes", attributes))
 	}
+	if len(said) == 0 {
+		return "nothing new to it" // such as a first refusal of what was off
+	}
 	return strings.Join(said, " ")
 }
 

@@ -334,7 +334,7 @@ func (c *Reconciler) compare(ctx context.Context, r *store.Reconciliation) error
 func (c *Reconciler) ours(ctx context.Context, r *store.Reconciliation) (*store.Integration, error) {
 	i, err := c.Store.Integration(ctx, r.IntegrationKey)
 	switch {
-	case err == nil && !c.Holds(i.Licence), err != nil && consent.KindOf(err) == consent.NotFound:
+	case consent.KindOf(err) == consent.NotFound, err == nil && !c.Holds(i.Licence):
 		return nil, consent.Errorf(consent.Conflict, "backfill.reconcile", "another node goes on, or the integration is gone")
 	case err != nil:
 		return nil, err

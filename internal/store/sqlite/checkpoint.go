@@ -27,17 +27,21 @@ func (e *Engine) Checkpoints(ctx context.Context) error {
 			if err := e.sync.failure(); err != nil {
 				return err
 			}
-			if e.unmoved.Swap(false) && !e.moveLog(ctx) {
-				e.unmoved.Store(true)
-			}
+			e.moveLog(ctx)
 		}
 	}
 }
 
-// moveLog tells whether all of the log was moved. Whoever reads keeps a part from
-// it.
-func (e *Engine) moveLog(ctx context.Context) bool {
+// moveLog moves what was committed since all was moved. Whoever reads an older
+// state keeps a part from it, which is tried again the next time.
+func (e *Engine) moveLog(ctx context.Context) {
+	commits := e.commits.Load()
+	if e.moved == commits {
+		return
+	}
 	var busy, pages, moved int
 	err := e.checkpoint.db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &pages, &moved)
-	return err == nil && busy == 0 && moved == pages
+	if err == nil && busy == 0 && moved == pages {
+		e.moved = commits
+	}
 }

@@ -45,7 +45,8 @@ type Engine struct {
 	read  *pool
 	// checkpoint has a connection of its own: a checkpoint runs beside writers.
 	checkpoint *pool
-	unmoved    atomic.Bool // the log may hold what is not in the database
+	commits    atomic.Int64 // that were tried, and at first one, which a crash may have left
+	moved      int64        // commits that the database holds; only moveLog uses it
 	hasher     *store.Hasher
 	now        func() time.Time
 
@@ -79,7 +80,7 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Engine, err error) 
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	e := &Engine{dir: dir, now: opts.Now, seen: make(map[string]consent.Time)}
-	e.unmoved.Store(true) // a crash leaves it so
+	e.commits.Store(1)
 	if e.now == nil {
 		e.now = time.Now
 	}
@@ -250,7 +251,7 @@ func (e *Engine) inTx(ctx context.Context, f func(*transaction) error) error {
 func (e *Engine) commit(ctx context.Context, f func(*transaction) error) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	defer e.unmoved.Store(true)
+	defer e.commits.Add(1)
 	return classify(e.write.inTx(ctx, f))
 }
 
