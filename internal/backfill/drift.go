@@ -83,7 +83,7 @@ func (h *heldRows) upTo(ctx context.Context, s ReconcileStore, r *store.Reconcil
 		h.rows = append(h.rows, more...)
 		if h.slice++; len(h.rows) > mostHeld && h.slice <= last {
 			rows, h.rows = h.rows, nil
-			return rows, []byte{byte(h.slice)}, nil
+			return rows, []byte{byte(h.slice)}, nil //nolint:gosec // last is at most a byte
 		}
 	}
 	rows, h.rows = store.HeldUpTo(h.rows, end)
