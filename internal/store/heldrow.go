@@ -2,8 +2,6 @@ package store
 
 import (
 	"bytes"
-	"encoding/binary"
-	"errors"
 	"slices"
 )
 
@@ -27,12 +25,10 @@ func (r HeldRow) Cell(n int) *bool {
 // first byte of a person's key.
 const HeldSlices = 256
 
-// HeldBlock is what one part of an export has for one slice. An export comes in the
-// order of its table, which is any order of keys: kept row by row it would change a
-// page of the database for each, in blocks it changes one for each block.
+// HeldBlock is what one part of an export has for one slice: see AppendToBlock.
 type HeldBlock struct {
 	Slice byte
-	Rows  []byte // for each row the person's key, how long the cells are, and the cells
+	Rows  []byte
 }
 
 // HeldBlocks packs the rows of a part.
@@ -40,7 +36,7 @@ func HeldBlocks(rows []HeldRow) (blocks []HeldBlock) {
 	var packed [HeldSlices][]byte
 	for _, r := range rows {
 		slice := r.Person[0]
-		packed[slice] = append(binary.AppendUvarint(append(packed[slice], r.Person[:]...), uint64(len(r.Cells))), r.Cells...)
+		packed[slice] = AppendToBlock(packed[slice], r.Person, []byte(r.Cells))
 	}
 	for slice, rows := range packed {
 		if len(rows) > 0 {
@@ -50,51 +46,17 @@ func HeldBlocks(rows []HeldRow) (blocks []HeldBlock) {
 	return blocks
 }
 
-var errHeldBlock = errors.New("a stored block of an export's rows is cut off")
-
-// unpack calls f with each row of a block and its packed form.
-func unpack(block []byte, f func(r HeldRow, packed []byte)) error {
-	for len(block) > 0 {
-		var r HeldRow
-		at := copy(r.Person[:], block)
-		size, n := binary.Uvarint(block[at:])
-		if n <= 0 || size > uint64(len(block)-at-n) { //nolint:gosec // none of them is below 0
-			return errHeldBlock
-		}
-		end := at + n + int(size) //nolint:gosec // at most the length of the block
-		r.Cells = string(block[at+n : end])
-		f(r, block[:end])
-		block = block[end:]
-	}
-	return nil
-}
-
 // HeldRows unpacks the blocks of a slice, given in the order in which they came:
 // the last row of each person, by key.
 func HeldRows(blocks [][]byte) (rows []HeldRow, err error) {
 	for _, block := range blocks {
-		if err := unpack(block, func(r HeldRow, _ []byte) { rows = append(rows, r) }); err != nil {
+		if err := eachInBlock(block, func(person PersonKey, cells, _ []byte) { rows = append(rows, HeldRow{person, string(cells)}) }); err != nil {
 			return nil, err
 		}
 	}
 	slices.Reverse(rows)
 	slices.SortStableFunc(rows, func(a, b HeldRow) int { return a.Person.compare(b.Person) })
 	return slices.CompactFunc(rows, func(a, b HeldRow) bool { return a.Person == b.Person }), nil
-}
-
-// WithoutHeld gives a block without the rows of a person, and whether it had any.
-func WithoutHeld(block []byte, person PersonKey) (rest []byte, had bool, err error) {
-	if !bytes.Contains(block, person[:]) {
-		return block, false, nil
-	}
-	err = unpack(block, func(r HeldRow, packed []byte) {
-		if r.Person == person {
-			had = true
-		} else {
-			rest = append(rest, packed...)
-		}
-	})
-	return rest, had, err
 }
 
 // HeldSliceOf gives where the rows of a person are.

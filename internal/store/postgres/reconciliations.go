@@ -115,7 +115,7 @@ func eraseHeld(ctx context.Context, tx *tx, b *pgx.Batch, organization string, p
 		return err
 	}
 	for _, h := range blocks {
-		rest, had, err := store.WithoutHeld(h.Rows, person)
+		rest, had, err := store.WithoutPerson(h.Rows, person)
 		if err != nil {
 			return err
 		}

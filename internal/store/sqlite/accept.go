@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"slices"
+	"strings"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
@@ -111,74 +112,99 @@ func (t *acceptTx) AnyBuried(ctx context.Context, organization string) (any bool
 }
 
 func (t *acceptTx) LoadSubjects(ctx context.Context, keys []store.SubjectKey) ([]*store.Subject, error) {
-	var found []*store.Subject
-	for _, k := range keys {
-		s, err := loadSubject(ctx, t.tx, k)
+	return loadSubjects(ctx, t.tx, keys)
+}
+
+// loadSubjects reads subjects, many with one statement: to run one takes twice as
+// long as to look up a row. Missing ones are left out.
+func loadSubjects(ctx context.Context, r reader, keys []store.SubjectKey) (found []*store.Subject, err error) {
+	for len(keys) > 0 {
+		size := slices.IndexFunc(loadSizes, func(n int) bool { return n <= len(keys) })
+		organization := keys[0].Organization
+		args := []any{organization}
+		for range loadSizes[size] { // where the next is of another organization, the last fills up
+			if len(keys) > 0 && keys[0].Organization == organization {
+				args = append(args, keys[0].Person[:])
+				keys = keys[1:]
+			} else {
+				args = append(args, args[len(args)-1])
+			}
+		}
+		some, err := query(ctx, r, scanSubject(organization), loadSubjectsSQL[size], args...)
 		if err != nil {
 			return nil, err
 		}
-		if s != nil {
-			found = append(found, s)
-		}
+		found = append(found, some...)
 	}
 	return found, nil
 }
 
-func loadSubject(ctx context.Context, r reader, k store.SubjectKey) (*store.Subject, error) {
-	s := &store.Subject{Organization: k.Organization, Key: k.Person}
-	var state sql.RawBytes
-	var users string
-	rows, err := r.QueryContext(ctx, loadSubjectSQL, k.Organization, k.Person[:])
-	if err != nil {
-		return nil, err
+// loadSizes are for how many subjects there are statements: few texts, since each is
+// kept.
+var loadSizes = []int{64, 8, 1}
+
+var loadSubjectsSQL = func() (texts []string) {
+	for _, n := range loadSizes {
+		texts = append(texts, `SELECT person, user_id, didomi_id, state, didomi_users FROM people WHERE organization = ? AND person IN (?`+strings.Repeat(",?", n-1)+`)`)
 	}
-	defer rows.Close()
-	if !rows.Next() {
-		return nil, rows.Err()
+	return texts
+}()
+
+func scanSubject(organization string) func(store.Row) (*store.Subject, error) {
+	return func(row store.Row) (*store.Subject, error) {
+		s := &store.Subject{Organization: organization}
+		var person, state sql.RawBytes
+		var users string
+		if err := row.Scan(&person, &s.OrganizationUserID, &s.DidomiUserID, &state, &users); err != nil {
+			return nil, err
+		}
+		copy(s.Key[:], person)
+		if err := s.State.UnmarshalBinary(state); err != nil {
+			return nil, err
+		}
+		return s, store.FromJSON(users, &s.DidomiUsers)
 	}
-	if err := rows.Scan(&s.OrganizationUserID, &s.DidomiUserID, &state, &users); err != nil {
-		return nil, err
-	}
-	if err := s.State.UnmarshalBinary(state); err != nil {
-		return nil, err
-	}
-	if err := store.FromJSON(users, &s.DidomiUsers); err != nil {
-		return nil, err
-	}
-	return s, rows.Err()
 }
 
 func (t *acceptTx) SaveSubjects(ctx context.Context, subjects []*store.Subject) error {
-	var state []byte
-	for _, s := range subjects {
+	states, users := make([][]byte, len(subjects)), make([]string, len(subjects))
+	for n, s := range subjects {
 		var err error
-		if state, err = s.State.AppendBinary(state[:0]); err != nil {
+		if states[n], err = s.State.AppendBinary(nil); err != nil {
 			return err
 		}
-		users, err := s.Users()
-		if err != nil {
-			return err
-		}
-		if _, err := t.tx.ExecContext(ctx, saveSubjectSQL, s.Organization, s.Key[:], s.OrganizationUserID, s.DidomiUserID, state, users); err != nil {
+		if users[n], err = s.Users(); err != nil {
 			return err
 		}
 	}
-	return nil
+	return saveSubjects.run(ctx, t.tx, len(subjects), func(values []any, n int) []any {
+		s := subjects[n]
+		return append(values, s.Organization, s.Key[:], s.OrganizationUserID, s.DidomiUserID, states[n], users[n])
+	})
 }
 
 func (t *acceptTx) InsertEvents(ctx context.Context, events []*store.Event) error {
+	err := insertEvents.run(ctx, t.tx, len(events), func(values []any, n int) []any {
+		e := events[n]
+		return append(values, e.Organization, e.ID[:], string(e.Type), e.EntityID, e.Person[:],
+			e.Regulation, int64(e.ConsentAt), int64(e.ArrivedAt), string(e.Outcome), e.Commitment[:])
+	})
+	if err != nil {
+		return err
+	}
+	err = insertPayloads.run(ctx, t.tx, len(events), func(values []any, n int) []any {
+		e := events[n]
+		return append(values, e.Organization, e.ID[:], e.Salt[:], blob(e.Payload))
+	})
+	if err != nil {
+		return err
+	}
 	for _, e := range events {
-		if _, err := t.tx.ExecContext(ctx, insertEventSQL, e.Organization, e.ID[:], string(e.Type), e.EntityID, e.Person[:],
-			e.Regulation, int64(e.ConsentAt), int64(e.ArrivedAt), string(e.Outcome), e.Commitment[:]); err != nil {
-			return err
+		if len(e.Trace) == 0 {
+			continue
 		}
-		if _, err := t.tx.ExecContext(ctx, insertPayloadSQL, e.Organization, e.ID[:], e.Salt[:], blob(e.Payload)); err != nil {
+		if _, err := t.tx.ExecContext(ctx, traceEventSQL, e.Trace, e.Organization, e.ID[:]); err != nil {
 			return err
-		}
-		if len(e.Trace) > 0 {
-			if _, err := t.tx.ExecContext(ctx, traceEventSQL, e.Trace, e.Organization, e.ID[:]); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
@@ -186,29 +212,25 @@ func (t *acceptTx) InsertEvents(ctx context.Context, events []*store.Event) erro
 
 func (t *acceptTx) MarkDue(ctx context.Context, due []store.Due) ([]bool, error) {
 	marked := make([]bool, len(due))
+	var rows []dueRow
 	for i, d := range due {
 		integrations, err := t.integrationsOf(ctx, d.Organization)
 		if err != nil {
 			return nil, err
 		}
-		mark := func(id string, target store.Target, events int) error {
-			_, err := t.tx.ExecContext(ctx, markDueSQL, d.Organization, id, d.Person[:], int64(d.Class), int64(d.ConsentAt), int64(d.At),
-				d.HoldGrants, events, string(target))
-			marked[i] = marked[i] || err == nil
-			return err
+		marked[i] = len(integrations) > 0
+		mark := func(integration string, target store.Target, events int) {
+			k := store.DeliveryKey{Organization: d.Organization, Integration: integration, Target: target, Person: d.Person}
+			rows = append(rows, dueRow{k, d.Class, d.ConsentAt, d.At, d.HoldGrants, events})
 		}
 		for _, id := range integrations {
-			if err := mark(id, store.TargetActito, d.Events); err != nil {
-				return nil, err
-			}
+			mark(id, store.TargetActito, d.Events)
 		}
 		if d.Tell != "" && slices.Contains(integrations, d.Tell) {
-			if err := mark(d.Tell, store.TargetDidomi, 0); err != nil {
-				return nil, err
-			}
+			mark(d.Tell, store.TargetDidomi, 0)
 		}
 	}
-	return marked, nil
+	return marked, markDue(ctx, t.tx, rows...)
 }
 
 func (t *acceptTx) integrationsOf(ctx context.Context, organization string) ([]string, error) {

@@ -114,8 +114,7 @@ func learn(ctx context.Context, tx *transaction, h store.Heard, now consent.Time
 	if h.Doubt.Empty() && (!h.Again || d.State != store.Unmatched) {
 		return nil
 	}
-	_, err = tx.ExecContext(ctx, markDueSQL, h.Organization, h.ID, h.Person[:], int64(store.LiveWithdrawal), int64(h.ArrivedAt), int64(now), d.HoldGrants, 0, string(store.TargetActito))
-	return err
+	return markDue(ctx, tx, dueRow{d.DeliveryKey, store.LiveWithdrawal, h.ArrivedAt, now, d.HoldGrants, 0})
 }
 
 // OwnWrites gives our own writes to a profile since a time.

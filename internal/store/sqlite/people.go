@@ -15,26 +15,22 @@ func (e *Engine) Person(ctx context.Context, organization string, key store.Pers
 	var own *store.Subject
 	var users []*store.Subject
 	err := e.read.inTx(ctx, func(tx *transaction) (err error) {
-		own, err = loadSubject(ctx, tx, store.SubjectKey{Organization: organization, Person: key})
-		if err != nil || own == nil || own.Erased() {
+		found, err := loadSubjects(ctx, tx, []store.SubjectKey{{Organization: organization, Person: key}})
+		if err != nil || len(found) == 0 || found[0].Erased() {
 			return err
 		}
+		own = found[0]
+		var keys []store.SubjectKey
 		for id := range own.DidomiUsers {
-			k := e.hasher.Person(organization, consent.Subject{DidomiUserID: id})
-			user, err := loadSubject(ctx, tx, store.SubjectKey{Organization: organization, Person: k})
-			if err != nil {
-				return err
-			}
-			if user != nil {
-				users = append(users, user)
-			}
+			keys = append(keys, store.SubjectKey{Organization: organization, Person: e.hasher.Person(organization, consent.Subject{DidomiUserID: id})})
 		}
-		return nil
+		users, err = loadSubjects(ctx, tx, keys)
+		return err
 	})
 	if err != nil {
 		return nil, classify(err)
 	}
-	if own == nil || own.Erased() {
+	if own == nil {
 		return nil, consent.Errorf(consent.NotFound, "sqlite.Person", "nothing is known of this person")
 	}
 	return store.NewPerson(own, users), nil

@@ -105,7 +105,7 @@ func eraseHeld(ctx context.Context, tx *transaction, organization string, person
 		return err
 	}
 	for _, b := range blocks {
-		rest, had, err := store.WithoutHeld(b.Rows, person)
+		rest, had, err := store.WithoutPerson(b.Rows, person)
 		if err != nil {
 			return err
 		}
@@ -125,18 +125,22 @@ func eraseHeld(ctx context.Context, tx *transaction, organization string, person
 // forgotten by ForgetHeld.
 func (e *Engine) SaveReconciliation(ctx context.Context, r *store.Reconciliation, s store.ReconciliationStep) error {
 	return e.saveReconciliation(ctx, r, func(tx *transaction) error {
-		now := int64(consent.TimeOf(e.now()))
-		if err := learnHeld(ctx, tx, r, s.Learnt, now); err != nil {
+		now := consent.TimeOf(e.now())
+		if err := learnHeld(ctx, tx, r, s.Learnt, int64(now)); err != nil {
 			return err
 		}
-		for _, d := range s.Due {
-			if _, err := tx.ExecContext(ctx, markDueSQL, r.Organization, r.ID, d.Person[:], int64(d.Class), int64(d.ConsentAt), now, d.HoldGrants, 0, string(store.TargetActito)); err != nil {
-				return err
-			}
+		to := func(p store.PersonKey) store.DeliveryKey {
+			return store.DeliveryKey{Organization: r.Organization, Integration: r.ID, Target: store.TargetActito, Person: p}
+		}
+		due := make([]dueRow, len(s.Due))
+		for n, d := range s.Due {
+			due[n] = dueRow{to(d.Person), d.Class, d.ConsentAt, now, d.HoldGrants, 0}
+		}
+		if err := markDue(ctx, tx, due...); err != nil {
+			return err
 		}
 		for _, p := range s.Read {
-			k := store.DeliveryKey{Organization: r.Organization, Integration: r.ID, Target: store.TargetActito, Person: p}
-			if _, err := tx.ExecContext(ctx, readSQL, append([]any{now}, deliveryKey(k)...)...); err != nil {
+			if _, err := tx.ExecContext(ctx, readSQL, append([]any{int64(now)}, deliveryKey(to(p))...)...); err != nil {
 				return err
 			}
 		}

@@ -32,13 +32,17 @@ func (e *Engine) AdvanceReprojection(ctx context.Context, r store.Reprojection, 
 		if err != nil || r.Behind(stored) {
 			return ignoreNoRows(err)
 		}
-		for _, d := range due {
-			if _, err := tx.ExecContext(ctx, markDueSQL, r.Organization, r.ID, d.Person[:], int64(d.Class), int64(d.ConsentAt), int64(d.At), d.HoldGrants, 0, string(r.Only.Towards())); err != nil {
-				return err
-			}
-			if r.Only != (store.Only{}) { // a retry: what was refused is tried again
-				k := store.DeliveryKey{Organization: r.Organization, Integration: r.ID, Target: r.Only.Towards(), Person: d.Person}
-				if err := forgive(ctx, tx, k); err != nil {
+		rows := make([]dueRow, len(due))
+		for n, d := range due {
+			k := store.DeliveryKey{Organization: r.Organization, Integration: r.ID, Target: r.Only.Towards(), Person: d.Person}
+			rows[n] = dueRow{k, d.Class, d.ConsentAt, d.At, d.HoldGrants, 0}
+		}
+		if err := markDue(ctx, tx, rows...); err != nil {
+			return err
+		}
+		if r.Only != (store.Only{}) { // a retry: what was refused is tried again
+			for n := range rows {
+				if err := forgive(ctx, tx, rows[n].DeliveryKey); err != nil {
 					return err
 				}
 			}
@@ -68,15 +72,15 @@ func (e *Engine) MakeDue(ctx context.Context, k store.DeliveryKey, class store.C
 		if !there {
 			return consent.Errorf(consent.NotFound, "sqlite.MakeDue", "nothing is known of this person")
 		}
-		now := int64(consent.TimeOf(e.now()))
+		now := consent.TimeOf(e.now())
 		// What is believed to be in effect is looked at: somebody else may have
 		// changed it.
 		if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET readback = max(readback, 1), readback_at = ?
 			WHERE organization = ? AND integration = ? AND target = ? AND person = ? AND state = 'synced'`,
-			now, k.Organization, k.Integration, string(k.Target), k.Person[:]); err != nil {
+			int64(now), k.Organization, k.Integration, string(k.Target), k.Person[:]); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, markDueSQL, k.Organization, k.Integration, k.Person[:], int64(class), int64(consentAt), now, false, 0, string(k.Target)); err != nil {
+		if err := markDue(ctx, tx, dueRow{k, class, consentAt, now, false, 0}); err != nil {
 			return err
 		}
 		if err := forgive(ctx, tx, k); err != nil {

@@ -108,7 +108,7 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"Reopen, whose":           {reopenableSQL, "SEARCH deliveries USING PRIMARY KEY (organization=? AND integration=? AND target=? AND person>?)"},
 		"Reopen":                  {reopenSQL, "SEARCH deliveries USING PRIMARY KEY (organization=? AND integration=? AND target=? AND person>? AND person<?)"},
 		"TracesOf":                {tracesSQL, "SEARCH events USING INDEX events_by_person (organization=? AND person=?)"},
-		"markDue":                 {markDueSQL, ""}, // inserts, and looks for nothing but the row in its way
+		"markDue":                 {makeDue.one(), ""}, // inserts, and looks for nothing but the row in its way
 		"Buried":                  {buriedSQL, "SEARCH tombstones USING PRIMARY KEY (organization=? AND entity=?)"},
 		"AttributeDeletions":      {attributeSQL, "SEARCH events USING PRIMARY KEY (organization=? AND id=?)"},
 		"DuePage":                 {selectDeliveries + duePage, "SEARCH deliveries USING INDEX deliveries_due (organization=? AND integration=? AND target=? AND class=? AND <expr>=? AND (consent_at,person)>(?,?))"},
@@ -131,7 +131,8 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"Merge, leaving":          {takeInboxSQL, "SEARCH inbox USING PRIMARY KEY (organization=? AND lane=? AND seq>? AND seq<?)"},
 		"Backlogs, whose":         {nextInOrganizationSQL, "SEARCH inbox USING PRIMARY KEY (organization>?)"},
 		"Backlogs":                {laneEndsSQL, "SEARCH inbox USING PRIMARY KEY (organization=? AND lane=?)"},
-		"loadSubject":             {loadSubjectSQL, "SEARCH people USING PRIMARY KEY (organization=? AND person=?)"},
+		"loadSubjects":            {loadSubjectsSQL[0], "SEARCH people USING PRIMARY KEY (organization=? AND person=?)"},
+		"loadSubjects, one":       {loadSubjectsSQL[2], "SEARCH people USING PRIMARY KEY (organization=? AND person=?)"},
 		"ComparePage, people":     {comparePageSQL, "SEARCH p USING PRIMARY KEY (organization=? AND person>? AND person<?)"},
 		"ComparePage, deliveries": {comparePageSQL, "SEARCH d USING PRIMARY KEY (organization=? AND integration=? AND target=? AND person=?) LEFT-JOIN"},
 		"ComparePage, users":      {linkedUsersSQL + `)`, "SEARCH people USING PRIMARY KEY (organization=? AND person=?)"},
