@@ -32,7 +32,7 @@ type importCommand struct {
 // Help is shown by --help.
 func (importCommand) Help() string {
 	return "The server stays as it is and goes on serving. Run the same command again after an interruption, and it goes on where it was; " +
-		"what is known already changes nothing. Withdrawals take effect at once, grants when all files were read: if they are of more than 100 people " +
+		"what is known already changes nothing. Withdrawals take effect as they are merged, grants when all are: if they are of more than 100 people " +
 		"and 1 %, the integration asks first. No e-mail is sent because of an import."
 }
 
@@ -82,17 +82,16 @@ type importing struct {
 	now          func() time.Time
 	line         statusLine
 
-	is       backfill.ImportView
-	places   map[string]store.ImportFile
-	size     int64 // of all files
-	read     int64 // of the files before the one at hand
-	rows     int64
-	skipped  int64 // rows taken before
-	began    time.Time
-	outcomes map[consent.Outcome]int64
-	refused  int64
-	told     []store.ImportRefusal
-	broken   []string
+	is      backfill.ImportView // as it is now
+	was     backfill.ImportView // as it was before this run
+	places  map[string]store.ImportFile
+	size    int64 // of all files
+	read    int64 // of the files before the one at hand
+	rows    int64
+	skipped int64 // rows taken before
+	began   time.Time
+	told    []store.ImportRefusal
+	broken  []string
 }
 
 // mostTold is how many refusals are told one by one.
@@ -110,8 +109,9 @@ func (m *importing) run(ctx context.Context, name string, files []source) error 
 	if _, err := m.client.ask(ctx, http.MethodPost, m.path("", nil), map[string]string{"name": name}, &m.is); err != nil {
 		return err
 	}
-	m.places, m.outcomes, m.began = map[string]store.ImportFile{}, map[consent.Outcome]int64{}, m.now()
-	for _, f := range m.is.Files {
+	m.was, m.is = m.is, backfill.ImportView{ID: m.is.ID}
+	m.places, m.began = map[string]store.ImportFile{}, m.now()
+	for _, f := range m.was.Files {
 		m.places[f.Name] = f
 	}
 	for _, f := range files {
@@ -120,7 +120,21 @@ func (m *importing) run(ctx context.Context, name string, files []source) error 
 		}
 		m.read += f.size
 	}
-	_, err := m.client.ask(ctx, http.MethodPost, m.path("/"+m.is.ID+"/end", nil), nil, nil)
+	return m.merged(ctx)
+}
+
+// merged says that all files were read, and waits until they are merged.
+func (m *importing) merged(ctx context.Context) error {
+	_, err := m.client.ask(ctx, http.MethodPost, m.path("/"+m.is.ID+"/end", nil), nil, &m.is)
+	for err == nil && !m.is.Ended {
+		m.line.say(func() string { return "merging: " + of(m.is.Staged, "row", "rows") + " left" })
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(200 * time.Millisecond):
+		}
+		_, err = m.client.ask(ctx, http.MethodGet, m.path("/"+m.is.ID, nil), nil, &m.is)
+	}
 	return err
 }
 
@@ -202,8 +216,8 @@ type part struct {
 }
 
 const (
-	partRows  = 2000
-	partBytes = 1 << 20
+	partRows  = 5000
+	partBytes = 4 << 20
 )
 
 func (p *part) add(row []byte) {
@@ -256,10 +270,6 @@ func (m *importing) await(f source, p *part) error {
 	}
 	v := s.view
 	m.rows += v.Rows - s.from
-	for outcome, n := range v.Outcomes {
-		m.outcomes[outcome] += n
-	}
-	m.refused += int64(len(v.Refused))
 	m.told = append(m.told, v.Refused[:min(len(v.Refused), mostTold-len(m.told))]...)
 	switch nothing := s.from == 0 && v.Rows > 0 && int64(len(v.Refused)) == v.Rows; {
 	case v.Stopped != nil:
@@ -336,18 +346,20 @@ func (m *importing) report(skipped int) string {
 		fmt.Fprintf(&b, ", after %s of an earlier run", count(m.skipped))
 	}
 	fmt.Fprintln(&b, ".")
-	for _, outcome := range slices.Sorted(maps.Keys(m.outcomes)) {
-		fmt.Fprintf(&b, "  %s %s\n", count(m.outcomes[outcome]), cmp.Or(rowWords[outcome], string(outcome)))
+	for _, outcome := range slices.Sorted(maps.Keys(m.is.Outcomes)) {
+		if n := m.is.Outcomes[outcome] - m.was.Outcomes[outcome]; n > 0 {
+			fmt.Fprintf(&b, "  %s %s\n", count(n), cmp.Or(rowWords[outcome], string(outcome)))
+		}
 	}
 	if skipped > 0 {
 		fmt.Fprintf(&b, "  %s of other kinds passed over\n", of(int64(skipped), "file", "files"))
 	}
-	if m.refused > 0 {
-		fmt.Fprintf(&b, "Refused: %s.\n", of(m.refused, "row", "rows"))
+	if refused := m.is.Refused - m.was.Refused; refused > 0 {
+		fmt.Fprintf(&b, "Refused: %s.\n", of(refused, "row", "rows"))
 		for _, r := range m.told {
 			fmt.Fprintf(&b, "  %s, row %d: %s\n", printable(r.File), r.Row, printable(r.Reason))
 		}
-		if more := m.refused - int64(len(m.told)); more > 0 {
+		if more := refused - int64(len(m.told)); more > 0 {
 			fmt.Fprintf(&b, "  and %s more: GET /v1/imports/%s/refusals\n", count(more), m.is.ID)
 		}
 	}

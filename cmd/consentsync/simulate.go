@@ -98,7 +98,7 @@ func (s *simulateCommand) open(in io.Reader) (io.ReadCloser, error) {
 func claimed(f *integration.File, values iter.Seq2[[]byte, error]) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		for raw, err := range values {
-			webhook, organization := didomi.AsWebhook(raw)
+			webhook, organization, _, _ := didomi.ParseRow(raw) // what is wrong with it is said when it is read
 			f.OrganizationID = cmp.Or(f.OrganizationID, organization)
 			if !yield(webhook, err) {
 				return

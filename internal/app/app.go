@@ -163,6 +163,7 @@ func (a *App) wire(keys *auth.Keyring, rotator *auth.Rotator, admin *auth.Admin,
 	reconciler = &backfill.Reconciler{
 		Store: a.engine, Hasher: hasher, Holds: a.delivery.Holds, Read: readSpare(a.delivery), Due: due, Changed: service.Changed, Log: a.log, Metrics: told,
 	}
+	imports := &backfill.Importer{Store: a.engine, Hasher: hasher, Due: due, Changed: service.Changed, Now: a.engine.Clock, Log: a.log}
 	tokens := auth.NewTokens(keys.Token, a.cfg.TokenLife, a.engine.Clock)
 	callers := &auth.Callers{Clients: a.engine, Tokens: tokens, Now: a.engine.Clock}
 	a.health = newHealth(a.engine, a.cfg, a.delivery, a.committer, metrics)
@@ -185,8 +186,7 @@ func (a *App) wire(keys *auth.Keyring, rotator *auth.Rotator, admin *auth.Admin,
 	pages.Register(mux)
 	(&api.API{
 		Store: a.engine, Admin: admin, Accounts: users, Integrations: service, People: explainer, Events: history, Emails: emails,
-		Imports:  &backfill.Importer{Store: a.engine, Due: due, Changed: service.Changed, Now: a.engine.Clock},
-		CatchUps: catchUps, Reconciler: reconciler, Audit: proofs, Keys: rotator, Doctor: (&examiner{a.cfg, a.engine, service}).examine, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
+		Imports: imports, CatchUps: catchUps, Reconciler: reconciler, Audit: proofs, Keys: rotator, Doctor: (&examiner{a.cfg, a.engine, service}).examine, PublicURL: a.cfg.PublicURL, Log: a.log, Now: a.engine.Clock,
 	}).Register(mux)
 	proxies, didomis, err := a.cfg.addresses()
 	if err != nil {
@@ -200,7 +200,7 @@ func (a *App) wire(keys *auth.Keyring, rotator *auth.Rotator, admin *auth.Admin,
 	a.server = a.serverOf(mux, proxies)
 	a.server.RegisterOnShutdown(pages.Close)
 	a.run(
-		a.delivery.Run, a.committer.Run, reprojector.Run, catchUps.Run, reconciler.Run, reconciler.RunReads, sealer.Run, keeper.Run, a.notifier().Run,
+		a.delivery.Run, a.committer.Run, reprojector.Run, catchUps.Run, imports.Run, reconciler.Run, reconciler.RunReads, sealer.Run, keeper.Run, a.notifier().Run,
 		func(ctx context.Context) error { return service.KeepWebhooks(ctx, a.delivery.Holds) },
 		func(ctx context.Context) error { return a.engine.tend(ctx, a.delivery.Wake) },
 		func(ctx context.Context) error {

@@ -71,7 +71,7 @@ type OwnMessage struct {
 
 // Personal exports all that is kept about a person; NotFound if nothing is.
 func (s *Service) Personal(ctx context.Context, organization, userID string) (*Personal, error) {
-	caughtUp, err := store.CaughtUp(ctx, s.Store, organization, store.Patience)
+	caughtUp, err := store.UpToDate(ctx, s.Store, organization, store.Patience)
 	if err != nil {
 		return nil, err
 	}

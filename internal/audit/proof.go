@@ -78,7 +78,7 @@ const mostProven = 5000
 
 // Prove gives the proof for a person; NotFound if nothing is known.
 func (s *Service) Prove(ctx context.Context, organization, userID string) (*Proof, error) {
-	caughtUp, err := store.CaughtUp(ctx, s.Store, organization, store.Patience)
+	caughtUp, err := store.UpToDate(ctx, s.Store, organization, store.Patience)
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ import (
 // Store is what the service needs of the database.
 type Store interface {
 	ReadStore
-	store.Backlogs
+	store.Unmerged
 	Feature(ctx context.Context, organization string) (exists, actito bool, err error)
 	Person(ctx context.Context, organization string, key store.PersonKey) (*store.Person, error)
 	DeliveriesOf(ctx context.Context, organization string, p store.PersonKey) ([]*store.Delivery, error)
@@ -140,6 +140,11 @@ func (s *Service) Erase(ctx context.Context, organization, userID, confirm strin
 			made = erasedChange(ctx, s.Now(), organization, people, "request")
 			return made
 		})
+	if consent.KindOf(err) == consent.NotFound {
+		if any, e := s.Store.AnyStaged(ctx, organization); e == nil && any {
+			err = consent.Errorf(consent.Conflict, "audit.Erase", "nothing is known of this person yet, but rows of an import are still being merged: try again when they are")
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"slices"
+	"log/slog"
+	"runtime"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
+
+	"golang.org/x/sync/errgroup"
 
 	"consentsync/internal/changes"
 	"consentsync/internal/consent"
@@ -22,40 +26,61 @@ type ImportStore interface {
 	OpenImport(ctx context.Context, organization, name string, changes ...store.Change) (*store.Import, error)
 	Import(ctx context.Context, k store.ImportKey) (*store.Import, error)
 	Imports(ctx context.Context, organization, before string, limit int) ([]*store.Import, error)
-	TakeRows(ctx context.Context, s *store.ImportStep) ([]store.Receipt, error)
+	TakeRows(ctx context.Context, s *store.ImportStep) (*store.Import, error)
+	NextStaged(ctx context.Context, k store.ImportKey, after store.StagedPlace) ([]store.StagedBlock, error)
+	MergeRows(ctx context.Context, s *store.MergeStep) (*store.Import, []store.Receipt, error)
+	StagedImports(ctx context.Context) ([]*store.Import, error)
 	ImportRefusals(ctx context.Context, k store.ImportKey, after store.RefusalCursor, limit int) ([]store.ImportRefusal, error)
-	EndImport(ctx context.Context, k store.ImportKey, changes ...store.Change) error
+	EndImport(ctx context.Context, k store.ImportKey, changes ...store.Change) (*store.Import, error)
+	Now(ctx context.Context) (consent.Time, error)
 }
 
 // Importer takes in events and users of Didomi out of files, part by part.
 //
 // What it has acknowledged is on disk together with its place, so that a rerun
-// goes on after it. Its refusals take effect at once, its grants when the import
-// is ended: then everybody is compared, and many are asked for first (R23). No
-// part of it sends mail (R28).
+// goes on after it. It is staged there first, and merged in the order of people's
+// keys: little at once, much when it is the end or has become too much, see Run. Its
+// refusals take effect when they are merged, its grants when the import is ended:
+// then everybody is compared, and many are asked for first (R23). No part of it
+// sends mail (R28).
 type Importer struct {
-	Store ImportStore
+	Store  ImportStore
+	Hasher *store.Hasher
 	// Due is called when something became due, Changed when everybody is to be
 	// compared.
 	Due, Changed func()
 	Now          func() time.Time
+	Log          *slog.Logger
+	// Little is up to how many rows are merged as soon as they are taken, and Room how
+	// many bytes are staged at most, about; zero is 1,000, and 1 GB.
+	Little, Room int64
+
+	mu    sync.Mutex
+	going map[store.ImportKey]*merging // what this node merges
 }
 
 // ImportView is an import as it is shown.
 type ImportView struct {
-	ID             string                    `json:"id"`
-	OrganizationID string                    `json:"organization_id"`
-	Name           string                    `json:"name"`
-	Ended          bool                      `json:"ended"`
-	Outcomes       map[consent.Outcome]int64 `json:"outcomes"`
-	Refused        int64                     `json:"refused"`
-	StartedAt      consent.Time              `json:"started_at"`
-	UpdatedAt      consent.Time              `json:"updated_at"`
-	Files          []store.ImportFile        `json:"files,omitempty"`
+	ID             string `json:"id"`
+	OrganizationID string `json:"organization_id"`
+	Name           string `json:"name"`
+	// Ended tells that all is merged, and that everybody is compared.
+	Ended bool `json:"ended"`
+	// Staged is how many rows were taken and are not merged yet; Outcomes are those
+	// of the others.
+	Staged    int64                     `json:"staged"`
+	Outcomes  map[consent.Outcome]int64 `json:"outcomes"`
+	Refused   int64                     `json:"refused"`
+	StartedAt consent.Time              `json:"started_at"`
+	UpdatedAt consent.Time              `json:"updated_at"`
+	Files     []store.ImportFile        `json:"files,omitempty"`
 }
 
 func importView(i *store.Import) *ImportView {
-	return &ImportView{i.ID, i.Organization, i.Name, i.Ended, i.Outcomes, i.Refused, i.StartedAt, i.UpdatedAt, i.Files}
+	if i.Outcomes == nil {
+		i.Outcomes = map[consent.Outcome]int64{}
+	}
+	return &ImportView{i.ID, i.Organization, i.Name, i.Ended, i.Staged.Rows, i.Outcomes, i.Refused, i.StartedAt, i.UpdatedAt, i.Files}
 }
 
 // Part is a part of a file: rows, one a line, each an event or a user of Didomi or
@@ -72,7 +97,8 @@ type Part struct {
 // PartView is what became of a part.
 type PartView struct {
 	// Rows is how many rows of the file are taken now.
-	Rows     int64                     `json:"rows"`
+	Rows int64 `json:"rows"`
+	// Outcomes are those of the rows; that of rows that are merged later is queued.
 	Outcomes map[consent.Outcome]int64 `json:"outcomes"`
 	Refused  []store.ImportRefusal     `json:"refused"`
 	// Stopped is the row because of which the file is not gone on with. It was
@@ -83,9 +109,11 @@ type PartView struct {
 const (
 	mostName     = 500
 	mostPartRows = 5000
-	// importStep is how many rows share a transaction, for which webhooks wait.
-	importStep = 500
 )
+
+// queued is the outcome of a row that is on disk and is merged later, as it is that
+// of a webhook.
+const queued consent.Outcome = "queued"
 
 // Open gives the import of a name, which a rerun goes on with; a new name begins
 // a new one.
@@ -164,95 +192,112 @@ func (m *Importer) Take(ctx context.Context, k store.ImportKey, p Part) (*PartVi
 	if len(lines) > mostPartRows {
 		return nil, consent.Errorf(consent.TooLarge, "backfill.Take", "a part has at most %d rows: send smaller ones", mostPartRows)
 	}
-	v := &PartView{Rows: p.From, Outcomes: map[consent.Outcome]int64{}, Refused: []store.ImportRefusal{}}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	for some := range readAhead(ctx, k.Organization, p.From, lines) {
-		if err := m.merge(ctx, store.ImportStep{ImportKey: k, File: p.File, Fingerprint: p.Fingerprint, From: v.Rows}, some.rows, some.refused, v); err != nil {
-			return nil, err
-		}
-		if some.stop != "" {
-			v.Stopped = &store.ImportRefusal{File: p.File, Row: v.Rows + 1, Reason: some.stop}
-		}
+	s := store.ImportStep{ImportKey: k, File: p.File, Fingerprint: p.Fingerprint, From: p.From}
+	stop := m.read(&s, lines)
+	v := &PartView{Rows: s.From + s.Rows, Outcomes: map[consent.Outcome]int64{}, Refused: s.Refused}
+	if stop != "" {
+		v.Stopped = &store.ImportRefusal{File: p.File, Row: v.Rows + 1, Reason: stop}
+	}
+	if s.Rows == 0 {
+		return v, nil
+	}
+	if err := m.awaitRoom(ctx, k); err != nil {
+		return nil, err
+	}
+	i, err := m.Store.TakeRows(ctx, &s)
+	if err != nil {
+		return nil, err
+	}
+	if len(s.Staged) > 0 {
+		v.Outcomes = m.follow(ctx, i, int64(len(s.Staged)))
 	}
 	return v, nil
 }
 
-// importRow is a row that can be read, or one that stands for none.
-type importRow struct {
-	number int64
-	in     *store.Inbound
-}
-
-// readRows are rows that share a transaction. stop is why the next of them, and
-// all after it, are not taken; empty if they are.
-type readRows struct {
-	rows    []importRow
-	refused map[int64]string
-	stop    string
-}
-
-// readAhead reads rows while those before them are merged.
-func readAhead(ctx context.Context, organization string, from int64, lines [][]byte) <-chan readRows {
-	ahead := make(chan readRows, 1)
-	go func() {
-		defer close(ahead)
-		for some := range slices.Chunk(lines, importStep) {
-			read := readSome(organization, from, some)
-			from += int64(len(some))
-			select {
-			case ahead <- read:
-			case <-ctx.Done():
-				return
-			}
-			if read.stop != "" {
-				return
-			}
+// read reads lines, on all processors, up to one because of which the file is not
+// gone on with; stop says why.
+func (m *Importer) read(s *store.ImportStep, lines [][]byte) (stop string) {
+	const some = 250
+	read := make([]readRows, (len(lines)+some-1)/some)
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for n := range read {
+		from := n * some
+		g.Go(func() error {
+			read[n] = m.readSome(s, s.From+int64(from), lines[from:min(from+some, len(lines))])
+			return nil
+		})
+	}
+	_ = g.Wait() // none of them fails
+	s.Refused = []store.ImportRefusal{}
+	for _, r := range read {
+		s.Rows += r.rows
+		s.Staged = append(s.Staged, r.staged...)
+		s.Refused = append(s.Refused, r.refused...)
+		if r.stop != "" {
+			return r.stop
 		}
-	}()
-	return ahead
+	}
+	return ""
 }
 
-// readSome reads rows up to one that stops the file.
-func readSome(organization string, from int64, lines [][]byte) (r readRows) {
-	r.refused = make(map[int64]string)
-	for n, line := range lines {
-		row := importRow{number: from + int64(n) + 1}
+// readRows is what some lines say.
+type readRows struct {
+	rows    int64 // of the file
+	staged  []store.StagedRow
+	refused []store.ImportRefusal
+	stop    string // why the next of them, and all after it, are not taken
+}
+
+func (m *Importer) readSome(s *store.ImportStep, from int64, lines [][]byte) (r readRows) {
+	for _, line := range lines {
 		if line = bytes.TrimSpace(line); len(line) > 0 {
-			in, stop, err := importable(organization, line)
+			number := from + r.rows + 1
+			in, stop, err := importable(s.Organization, line)
 			switch {
 			case stop != "":
 				r.stop = stop
 				return r
 			case err != nil:
-				r.refused[row.number] = consent.MessageOf(err)
+				r.refused = append(r.refused, store.ImportRefusal{File: s.File, Row: number, Reason: consent.MessageOf(err)})
 			default:
-				row.in = in
+				r.staged = append(r.staged, store.StagedRow{Person: in.Whom(m.Hasher), Row: number, Payload: in.Payload})
 			}
 		}
-		r.rows = append(r.rows, row)
+		r.rows++
 	}
 	return r
 }
 
 // importable reads one row. stop tells why nothing of its file is taken any more.
-func importable(organization string, line []byte) (in *store.Inbound, stop string, err error) {
-	webhook, of := didomi.AsWebhook(line)
+func importable(organization string, line []byte) (in store.Inbound, stop string, err error) {
+	webhook, of, payload, err := didomi.ParseRow(line)
 	if of != "" && of != organization {
-		return nil, fmt.Sprintf("it is of organization %q, not %q: is it the right file?", clipped(of), organization), nil
+		return in, fmt.Sprintf("it is of organization %q, not %q: is it the right file?", clipped(of), organization), nil
 	}
+	if err == nil {
+		in, err = imported(organization, webhook, payload)
+	}
+	return in, "", err
+}
+
+// importedRow reads a row that was brought into the form of a webhook.
+func importedRow(organization string, webhook []byte) (store.Inbound, error) {
 	payload, err := didomi.Parse(webhook)
 	if err != nil {
-		return nil, "", err
+		return store.Inbound{}, err
 	}
+	return imported(organization, webhook, payload)
+}
+
+func imported(organization string, webhook []byte, payload *didomi.Payload) (store.Inbound, error) {
 	message, err := payload.Message(organization)
 	if err != nil {
-		return nil, "", err
+		return store.Inbound{}, err
 	}
-	in = &store.Inbound{
-		Organization: organization, Message: message, Canonical: payload.Canonical(), Payload: bytes.Clone(webhook), Source: store.Imported,
-	}
-	return in, "", store.Check(message)
+	return store.Inbound{
+		Organization: organization, Message: message, Canonical: payload.Canonical(), Payload: webhook, Source: store.Imported,
+	}, store.Check(message)
 }
 
 func clipped(s string) string {
@@ -262,67 +307,22 @@ func clipped(s string) string {
 	return s
 }
 
-// merge takes rows, all in one transaction. Where that fails for a reason that may
-// lie in one of them, they are taken by halves, until only that one is refused.
-func (m *Importer) merge(ctx context.Context, s store.ImportStep, rows []importRow, refused map[int64]string, v *PartView) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	s.Rows = int64(len(rows))
-	s.Batch, s.Refused = nil, nil
-	for _, r := range rows {
-		if r.in != nil {
-			s.Batch = append(s.Batch, *r.in)
-		} else if why, no := refused[r.number]; no {
-			s.Refused = append(s.Refused, store.ImportRefusal{File: s.File, Row: r.number, Reason: why})
-		}
-	}
-	receipts, err := m.Store.TakeRows(ctx, &s)
-	switch kind := consent.KindOf(err); {
-	case err == nil:
-		m.took(&s, receipts, v)
-		return nil
-	case kind == consent.Transient || kind == consent.Conflict || kind == consent.NotFound || ctx.Err() != nil || len(s.Batch) == 0:
-		return err
-	case len(rows) == 1:
-		refused[rows[0].number] = "it cannot be merged, which is a fault of consentsync"
-		rows[0].in = nil
-		return m.merge(ctx, s, rows, refused, v)
-	}
-	half := len(rows) / 2
-	if err := m.merge(ctx, s, rows[:half], refused, v); err != nil {
-		return err
-	}
-	s.From = v.Rows
-	return m.merge(ctx, s, rows[half:], refused, v)
-}
-
-// took adds what a transaction did.
-func (m *Importer) took(s *store.ImportStep, receipts []store.Receipt, v *PartView) {
-	v.Rows = s.From + s.Rows
-	v.Refused = append(v.Refused, s.Refused...)
-	due := false
-	for _, r := range receipts {
-		v.Outcomes[r.Outcome]++
-		due = due || r.Due
-	}
-	if due {
-		m.Due()
-	}
-}
-
 // End has everybody compared, for every integration of the organization, so that
-// what was imported takes effect. It may be called after every run; what comes
-// later is ended again.
+// what was imported takes effect: now, if it is merged within two seconds, or as
+// soon as it is. It may be called after every run; what comes later is ended again.
 func (m *Importer) End(ctx context.Context, k store.ImportKey) (*ImportView, error) {
 	i, err := m.Store.Import(ctx, k)
 	if err != nil {
 		return nil, err
 	}
 	change := changes.New(ctx, m.Now(), k.Organization, "", "import.ended", store.Detail{Name: "name", Is: i.Name})
-	if err := m.Store.EndImport(ctx, k, change); err != nil {
+	if i, err = m.Store.EndImport(ctx, k, change); err != nil {
 		return nil, err
 	}
-	m.Changed()
+	if i.Ended {
+		m.Changed()
+	} else {
+		m.finish(ctx, k)
+	}
 	return m.Get(ctx, k)
 }

@@ -42,7 +42,8 @@ func TestR5NoWayUndoesAWithdrawal(t *testing.T) {
 				at: noon.Add(-time.Duration(20-n) * time.Minute), on: rapid.Bool().Draw(rt, "on"),
 			})
 		}
-		c, m := fetching(db, h, d), &Importer{Store: db, Due: func() {}, Changed: func() {}, Now: noon.Std}
+		c, m := fetching(db, h, d), importing(db, h)
+		m.Little = rapid.SampledFrom([]int64{0, -1}).Draw(rt, "little") // -1 stages every row
 		files, err := db.OpenImport(context.Background(), organization, "files")
 		if err != nil {
 			rt.Fatal(err)
@@ -81,30 +82,44 @@ func TestR5NoWayUndoesAWithdrawal(t *testing.T) {
 			}
 		}
 		rows := int64(0)
-		take := func(line []byte) {
+		var staged []func() // what is known once they are merged
+		merge := func() {
+			if err := m.mergeUntil(context.Background(), files.ImportKey, func(*store.Import) bool { return false }); err != nil {
+				rt.Fatal(err)
+			}
+			for _, known := range staged {
+				known()
+			}
+			staged = nil
+		}
+		take := func(line []byte, known func()) {
 			v, err := m.Take(context.Background(), files.ImportKey, Part{File: "f", From: rows, Body: line})
 			if err != nil || len(v.Refused) > 0 || v.Stopped != nil {
 				rt.Fatalf("%+v, %v", v, err)
 			}
-			rows = v.Rows
+			if rows = v.Rows; v.Outcomes[queued] > 0 {
+				staged = append(staged, known)
+			} else {
+				known()
+			}
 		}
 		for range rapid.IntRange(1, 5).Draw(rt, "steps") {
 			f := rapid.SampledFrom(d.events).Draw(rt, "event")
 			after := rapid.IntRange(1, len(d.events)).Draw(rt, "after")
-			switch rapid.SampledFrom([]string{"webhook", "file of events", "file of users", "catch-up"}).Draw(rt, "way") {
+			switch rapid.SampledFrom([]string{"webhook", "file of events", "file of users", "merge", "catch-up"}).Draw(rt, "way") {
 			case "webhook":
-				webhook, _ := didomi.AsWebhook(f.json(organization))
+				webhook, _, _, _ := didomi.ParseRow(f.json(organization))
 				accept(t, db, organization, webhook)
 				hear(f)
 				live[f.person] = true
 			case "file of events":
-				take(f.json(organization))
-				hear(f)
+				take(f.json(organization), func() { hear(f) })
 			case "file of users":
 				if record, ok := d.record(f.person, after); ok {
-					take(record)
-					see(f.person, after)
+					take(record, func() { see(f.person, after) })
 				}
+			case "merge":
+				merge()
 			case "catch-up":
 				catchUp(t, c, i, d)
 				for _, p := range d.people() {
@@ -117,6 +132,8 @@ func TestR5NoWayUndoesAWithdrawal(t *testing.T) {
 			}
 			checkSafety(rt, db, h, organization, i, came, live)
 		}
+		merge()
+		checkSafety(rt, db, h, organization, i, came, live)
 		catchUp(t, c, i, d)
 		want := map[string]bool{}
 		for _, f := range d.events {

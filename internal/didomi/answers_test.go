@@ -47,7 +47,7 @@ func FuzzAnswers(f *testing.F) {
 			t.Errorf("no list, and %s, %q", page, next)
 		}
 		for _, raw := range append(page, body) {
-			webhook, _ := AsWebhook(raw)
+			webhook, _, _, _ := ParseRow(raw)
 			if json.Valid(raw) != json.Valid(webhook) {
 				t.Errorf("%s becomes %s", raw, webhook)
 			}

@@ -8,38 +8,35 @@ import (
 	"consentsync/internal/consent"
 )
 
-// bare is what tells an event and a user of Didomi's API or export, and a
-// webhook, apart.
-type bare struct {
-	Type           json.RawMessage `json:"type"`
-	User           json.RawMessage `json:"user"`
-	Consents       json.RawMessage `json:"consents"`
-	OrganizationID string          `json:"organization_id"`
-	Flat           string          `json:"entity__organization_id"`
-	Parameters     struct {
-		Entity, NewEntity struct {
-			OrganizationID string `json:"organization_id"`
-		}
-	} `json:"parameters"`
-}
-
-// AsWebhook gives a webhook as it is, and makes one of an event or a user as
-// Didomi's API and its daily export show them
+// ParseRow reads a webhook as it is, and makes one of an event or a user as Didomi's
+// API and its daily export show them
 // (https://developers.didomi.io/integrations/batch-export), together with whose it
-// says that it is; empty if it does not say. What is wrong with it is said when it
-// is read as a webhook.
-func AsWebhook(raw []byte) (webhook []byte, organization string) {
-	var b bare
-	_ = json.Unmarshal(raw, &b)
-	organization = cmp.Or(b.OrganizationID, b.Flat, b.Parameters.Entity.OrganizationID, b.Parameters.NewEntity.OrganizationID)
+// says that it is; empty if it does not say. What is no JSON comes back as it is, with
+// the error, which is consent.Invalid; what else is wrong is said when the payload's
+// message is read.
+func ParseRow(raw []byte) (webhook []byte, organization string, p *Payload, err error) {
+	p, err = Parse(raw)
+	if err != nil {
+		return raw, "", nil, err
+	}
+	entity := func(name string) *node { return p.root.field("parameters").field(name) }
+	for _, n := range []*node{
+		p.root.field("organization_id"), p.root.field("entity__organization_id"),
+		entity("entity").field("organization_id"), entity("new_entity").field("organization_id"),
+	} {
+		organization = cmp.Or(organization, n.string())
+	}
+	user, consents := p.root.field("user"), p.root.field("consents")
 	message := consent.UserCreated
 	switch {
-	case b.Type != nil || b.Consents == nil && b.User == nil:
-		return raw, organization
-	case b.User != nil:
+	case p.root.field("type") != nil || user == nil && consents == nil:
+		return raw, organization, p, nil
+	case user != nil:
 		message = consent.EventCreated
 	}
-	return Envelope(message, "", raw), organization
+	webhook = Envelope(message, "", raw)
+	p, err = Parse(webhook)
+	return webhook, organization, p, err
 }
 
 // Envelope makes the webhook that would tell of an event or a user, under a

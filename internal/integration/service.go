@@ -57,7 +57,7 @@ type Store interface {
 	backfill.People
 	// Alone runs f while nobody else, on whichever node, runs anything in Alone.
 	Alone(ctx context.Context, f func(context.Context) error) error
-	store.Backlogs
+	store.Unmerged
 }
 
 // Service activates and changes integrations.

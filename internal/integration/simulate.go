@@ -56,7 +56,7 @@ func (s *Service) simulate(ctx context.Context, i *store.Integration, in *input,
 	if err != nil {
 		return nil, err
 	}
-	caughtUp, err := store.CaughtUp(ctx, s.Store, i.Organization, store.Patience)
+	caughtUp, err := store.UpToDate(ctx, s.Store, i.Organization, store.Patience)
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ type Store interface {
 	Integrations(ctx context.Context, organization, after string, limit int) ([]*store.Integration, error)
 	DeliveriesOf(ctx context.Context, organization string, p store.PersonKey) ([]*store.Delivery, error)
 	Trace(ctx context.Context, organization string, subjects []store.PersonKey, limit int) (store.Trace, error)
-	store.Backlogs
+	store.Unmerged
 }
 
 // Service explains people.
@@ -86,7 +86,7 @@ type Why struct {
 
 // Explain gives all about a person; NotFound if nothing is known.
 func (s *Service) Explain(ctx context.Context, organization, userID string) (*Person, error) {
-	caughtUp, err := store.CaughtUp(ctx, s.Store, organization, store.Patience)
+	caughtUp, err := store.UpToDate(ctx, s.Store, organization, store.Patience)
 	if err != nil {
 		return nil, err
 	}

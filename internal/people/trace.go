@@ -44,7 +44,7 @@ type Trace struct {
 
 // Trace gives a person's history; NotFound if nothing is known.
 func (s *Service) Trace(ctx context.Context, organization, userID string) (*Trace, error) {
-	caughtUp, err := store.CaughtUp(ctx, s.Store, organization, store.Patience)
+	caughtUp, err := store.UpToDate(ctx, s.Store, organization, store.Patience)
 	if err != nil {
 		return nil, err
 	}

@@ -38,6 +38,18 @@ func (in *Inbound) Urgent() bool {
 	return in.Message.Withdraws() || in.Message.Type == consent.EventDeleted || in.Message.Type == consent.UserDeleted
 }
 
+// Whom gives the key of the person whom the message is about; zero for nobody.
+func (in *Inbound) Whom(h *Hasher) (k PersonKey) {
+	s := consent.Subject{OrganizationUserID: in.Message.OrganizationUserID}
+	if s.OrganizationUserID == "" {
+		s.DidomiUserID = in.Message.DidomiUserID
+	}
+	if s != (consent.Subject{}) {
+		k = h.Person(in.Organization, s)
+	}
+	return k
+}
+
 // Receipt tells what became of an accepted webhook.
 type Receipt struct {
 	Event   ID        // zero for a duplicate
@@ -217,9 +229,7 @@ func (a *acceptance) remember() error {
 	for i := range a.rows {
 		r := &a.rows[i]
 		m, org := r.in.Message, r.in.Organization
-		if r.effects.Subject != (consent.Subject{}) {
-			r.person = a.h.Person(org, r.effects.Subject)
-		}
+		r.person = r.in.Whom(a.h)
 		e := LedgerEntry{
 			Organization: org,
 			Entity:       a.h.Entity(org, m.Type.OfUser(), m.EntityID),

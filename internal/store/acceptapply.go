@@ -228,6 +228,9 @@ func (a *acceptance) makeDue(r *row, k SubjectKey, c consent.Change, at consent.
 			return
 		}
 		due.HoldGrants = true
+		// What a file tells is of old: its turn is by when it came. By the dates in it
+		// each would be put at a place of its own among all that are due.
+		due.ConsentAt = r.arrived
 	}
 	r.due = append(r.due, len(a.due))
 	a.due = append(a.due, due)

@@ -27,10 +27,12 @@ type Import struct {
 	ImportKey
 	Name string // by which a rerun finds it
 	// Ended tells that everybody was compared after the last of it came; more
-	// may still come.
-	Ended     bool
+	// may still come. Ending tells that this follows when what is staged is merged.
+	Ended, Ending bool
+	// Outcomes are those of the rows that are merged.
 	Outcomes  map[consent.Outcome]int64
 	Refused   int64
+	Staged    Staged
 	StartedAt consent.Time
 	UpdatedAt consent.Time
 	Files     []ImportFile // by name
@@ -65,7 +67,7 @@ type ImportStep struct {
 	// but for 0, which begins the file anew.
 	From    int64
 	Rows    int64
-	Batch   []Inbound // of these rows, those that can be read
+	Staged  []StagedRow // of these rows, those that can be read; their file and time are set when they are taken
 	Refused []ImportRefusal
 }
 
@@ -77,21 +79,66 @@ func (s *ImportStep) Elsewhere(taken int64) error {
 	return consent.Errorf(consent.Conflict, "store.TakeRows", "%s goes on after row %d, not after row %d", s.File, taken, s.From)
 }
 
-// Count adds the outcomes of a step to those of the import.
-func (i *Import) Count(s *ImportStep, receipts []Receipt) {
+// Stage counts a part, and gives the blocks in which its rows are kept.
+func (i *Import) Stage(s *ImportStep, now consent.Time) []StagedBlock {
+	for n := range s.Staged {
+		s.Staged[n].File, s.Staged[n].ArrivedAt = s.File, now
+	}
+	blocks := StagedBlocks(s.Staged)
+	for n := range blocks {
+		i.Staged.Blocks++
+		i.Staged.Bytes += blocks[n].Size
+		blocks[n].Number = i.Staged.Blocks
+	}
+	i.Staged.Rows += int64(len(s.Staged))
+	i.Refused += int64(len(s.Refused))
+	i.Ended, i.Ending, i.UpdatedAt = false, false, now
+	return blocks
+}
+
+// Merge counts what was merged. ends tells that it was the last, and that now
+// everybody is to be compared.
+func (i *Import) Merge(s *MergeStep, receipts []Receipt, now consent.Time) (ends bool) {
 	if i.Outcomes == nil {
 		i.Outcomes = make(map[consent.Outcome]int64)
 	}
 	for _, r := range receipts {
 		i.Outcomes[r.Outcome]++
 	}
+	for n := range s.Blocks {
+		i.Staged.Rows -= s.Blocks[n].Count
+		i.Staged.Bytes -= s.Blocks[n].Size
+	}
+	for n := range s.Rest {
+		i.Staged.Rows += s.Rest[n].Count
+		i.Staged.Bytes += s.Rest[n].Size
+	}
 	i.Refused += int64(len(s.Refused))
+	i.UpdatedAt = now
+	// A node of a version that stages nothing may have ended it before it was merged.
+	i.Ending = i.Ending || i.Ended
 	i.Ended = false
+	ends = i.Ending && i.Staged.Rows == 0
+	if ends {
+		i.Ended, i.Ending = true, false
+	}
+	return ends
 }
 
-// Kept gives the refusals of a step that are kept, when so many were before.
-func (s *ImportStep) Kept(before int64) []ImportRefusal {
-	return s.Refused[:max(0, min(int64(len(s.Refused)), MostImportRefusals-before))]
+// End asks for everybody to be compared, unless nothing came since that was last
+// asked. ends tells that it is to be done now: nothing is staged.
+func (i *Import) End(now consent.Time) (asked, ends bool) {
+	if i.Ended || i.Ending {
+		return false, false
+	}
+	i.Ended, i.UpdatedAt = i.Staged.Rows == 0, now
+	i.Ending = !i.Ended
+	return true, i.Ended
+}
+
+// RefusalsToKeep gives those of a step that are kept, when so many were before.
+func RefusalsToKeep(refused []ImportRefusal, before int64) []ImportRefusal {
+	return refused[:max(0, min(int64(len(refused)), MostImportRefusals-before))]
 }
 
 // RefusalCursor is a place among the refusals of an import: after the one given.
@@ -101,13 +148,15 @@ type RefusalCursor struct {
 }
 
 // ImportColumns are those that ScanImport reads.
-const ImportColumns = `organization, id, name, ended, outcomes, refused, started_at, updated_at`
+const ImportColumns = `organization, id, name, ended, ending, outcomes, refused, staged_rows, staged_bytes, staged_blocks, started_at, updated_at`
 
 // ScanImport reads ImportColumns.
 func ScanImport(row Row) (*Import, error) {
 	var i Import
 	var outcomes string
-	if err := row.Scan(&i.Organization, &i.ID, &i.Name, &i.Ended, &outcomes, &i.Refused, &i.StartedAt, &i.UpdatedAt); err != nil {
+	err := row.Scan(&i.Organization, &i.ID, &i.Name, &i.Ended, &i.Ending, &outcomes, &i.Refused,
+		&i.Staged.Rows, &i.Staged.Bytes, &i.Staged.Blocks, &i.StartedAt, &i.UpdatedAt)
+	if err != nil {
 		return nil, err
 	}
 	return &i, FromJSON(outcomes, &i.Outcomes)

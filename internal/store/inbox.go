@@ -105,6 +105,24 @@ type Backlogs interface {
 	Backlogs(ctx context.Context, organization string) ([]Backlog, error)
 }
 
+// Unmerged tells of all that was accepted and is not merged yet.
+type Unmerged interface {
+	Backlogs
+	// AnyStaged tells whether an organization has rows of imports that are staged.
+	AnyStaged(ctx context.Context, organization string) (bool, error)
+}
+
+// UpToDate is CaughtUp, and tells false too while rows of imports are staged, which
+// it does not wait for: they may take minutes.
+func UpToDate(ctx context.Context, s Unmerged, organization string, patience time.Duration) (bool, error) {
+	caughtUp, err := CaughtUp(ctx, s, organization, patience)
+	if err != nil || !caughtUp {
+		return false, err
+	}
+	any, err := s.AnyStaged(ctx, organization)
+	return !any, err
+}
+
 // Patience is how long a question about people waits for webhooks that were
 // accepted before it and are not merged yet.
 const Patience = 2 * time.Second

@@ -93,9 +93,11 @@ var Tables = []Table{
 	{"messages", all(text("organization"), raw("id")), all(
 		text("integration", "email", "type", "origin", "state", "reason", "interaction"), raw("person", "event", "body"), flags("again"),
 		ints("rank", "created_at", "expires_at", "next_at", "ended_at", "attempts", "epoch"))},
-	{"imports", text("organization", "id"), all(text("name", "outcomes"), flags("ended"), ints("refused", "started_at", "updated_at"))},
+	{"imports", text("organization", "id"), all(
+		text("name", "outcomes"), flags("ended", "ending"), ints("refused", "staged_rows", "staged_bytes", "staged_blocks", "started_at", "updated_at"))},
 	{"import_files", text("organization", "import", "file"), all(text("fingerprint"), ints("taken"))},
 	{"import_refusals", all(text("organization", "import", "file"), ints("number")), text("reason")},
+	{"import_blocks", all(text("organization", "import"), ints("slice", "number")), all(ints("count", "size"), raw("rows"))},
 	{"reconciliations", all(text("organization", "integration"), raw("id")), all(text("state", "body"), ints("version"))},
 	{"held_blocks", all(text("organization", "integration"), raw("run"), ints("slice", "number")), raw("rows")},
 	{"catch_ups", text("organization"), all(text("body"), ints("version"))},

@@ -300,7 +300,7 @@ func eraseAround(ctx context.Context, tx *tx, b *pgx.Batch, organization string,
 		b.Queue(`UPDATE messages SET body = '', interaction = '', reason = CASE WHEN state = 'sent' THEN '' ELSE '`+store.ErasedMessage+`' END,
 			ended_at = CASE WHEN state = 'pending' THEN next_at ELSE ended_at END, state = CASE WHEN state = 'pending' THEN 'dropped' ELSE state END
 			WHERE organization = $1 AND person = $2`, organization, s.Key[:])
-		if err := eraseHeld(ctx, tx, b, organization, s.Key); err != nil {
+		if err := errors.Join(eraseHeld(ctx, tx, b, organization, s.Key), eraseStaged(ctx, tx, b, organization, s.Key)); err != nil {
 			return err
 		}
 	}

@@ -267,7 +267,7 @@ func eraseAround(ctx context.Context, tx *transaction, organization string, subj
 				WHERE organization = ?1 AND person = ?2`); err != nil {
 			return err
 		}
-		if err := eraseHeld(ctx, tx, organization, s.Key); err != nil {
+		if err := errors.Join(eraseHeld(ctx, tx, organization, s.Key), eraseStaged(ctx, tx, organization, s.Key)); err != nil {
 			return err
 		}
 	}

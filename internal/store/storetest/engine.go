@@ -45,7 +45,7 @@ type Accepting interface {
 	Merge(ctx context.Context, k store.InboxKey, limit int, decode store.Decode) (store.Merged, error)
 	SetAside(ctx context.Context, k store.InboxKey, seq int64, reason string) error
 	RetryAside(ctx context.Context) error
-	Backlogs(ctx context.Context, organization string) ([]store.Backlog, error)
+	store.Unmerged
 }
 
 // Delivering is what delivery asks.
@@ -225,9 +225,12 @@ type Importing interface {
 	OpenImport(ctx context.Context, organization, name string, changes ...store.Change) (*store.Import, error)
 	Import(ctx context.Context, k store.ImportKey) (*store.Import, error)
 	Imports(ctx context.Context, organization, before string, limit int) ([]*store.Import, error)
-	TakeRows(ctx context.Context, s *store.ImportStep) ([]store.Receipt, error)
+	TakeRows(ctx context.Context, s *store.ImportStep) (*store.Import, error)
+	NextStaged(ctx context.Context, k store.ImportKey, after store.StagedPlace) ([]store.StagedBlock, error)
+	MergeRows(ctx context.Context, s *store.MergeStep) (*store.Import, []store.Receipt, error)
+	StagedImports(ctx context.Context) ([]*store.Import, error)
 	ImportRefusals(ctx context.Context, k store.ImportKey, after store.RefusalCursor, limit int) ([]store.ImportRefusal, error)
-	EndImport(ctx context.Context, k store.ImportKey, changes ...store.Change) error
+	EndImport(ctx context.Context, k store.ImportKey, changes ...store.Change) (*store.Import, error)
 	CatchUp(ctx context.Context, organization string) (store.CatchUp, error)
 	SaveCatchUp(ctx context.Context, c *store.CatchUp, changes ...store.Change) error
 	Recompare(ctx context.Context, organization string) error

@@ -156,7 +156,7 @@ func erasedAround(b *bench) {
 	b.email(k, mail.ConfirmConsentChanged, nil)
 	b.live(acme, event("e1", at(-1), yes("p")), as(event("e2", at(-1), yes("p")), "bob", ""))
 	i := b.opened(acme, "export")
-	s := step(i, 0)
+	s := b.step(i, 0)
 	s.Rows, s.Refused = 2, []store.ImportRefusal{{File: "a", Row: 1, Reason: "user.ana is no user"}, {File: "a", Row: 2, Reason: "user.bob is no user"}}
 	b.takeRows(s)
 	r := b.reconcile(k)
@@ -298,7 +298,7 @@ func retainedFiles(b *bench) {
 	k := b.integrate(acme, "i")
 	b.must(b.SetFeature(b.Context(), acme, true))
 	i := b.opened(acme, "export")
-	s := step(i, 0)
+	s := b.step(i, 0)
 	s.Rows, s.Refused = 1, []store.ImportRefusal{{File: "a", Row: 1, Reason: "user.ana is no user"}}
 	b.takeRows(s)
 	rows := []store.HeldRow{{Person: b.person(acme, "ana"), Cells: "1"}}
