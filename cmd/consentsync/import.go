@@ -123,19 +123,31 @@ func (m *importing) run(ctx context.Context, name string, files []source) error 
 	return m.merged(ctx)
 }
 
-// merged says that all files were read, and waits until they are merged.
+// merged says that all files were read, and waits until they are merged. It says so
+// again where another run of the same import has brought more in between.
 func (m *importing) merged(ctx context.Context) error {
-	_, err := m.client.ask(ctx, http.MethodPost, m.path("/"+m.is.ID+"/end", nil), nil, &m.is)
-	for err == nil && !m.is.Ended {
+	end := true
+	for {
+		method, path := http.MethodGet, m.path("/"+m.is.ID, nil)
+		if end {
+			method, path = http.MethodPost, m.path("/"+m.is.ID+"/end", nil)
+		}
+		err := patiently(ctx, func() error {
+			m.is = backfill.ImportView{ID: m.is.ID}
+			_, err := m.client.ask(ctx, method, path, nil, &m.is)
+			return err
+		})
+		if err != nil || m.is.Ended {
+			return err
+		}
+		end = m.is.Staged == 0
 		m.line.say(func() string { return "merging: " + of(m.is.Staged, "row", "rows") + " left" })
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(200 * time.Millisecond):
 		}
-		_, err = m.client.ask(ctx, http.MethodGet, m.path("/"+m.is.ID, nil), nil, &m.is)
 	}
-	return err
 }
 
 // file takes in a file. What is wrong with it stops it and no other file.

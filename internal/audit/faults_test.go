@@ -89,6 +89,8 @@ func (b *blocked) Erase(_ context.Context, x store.Erasure, _ func([]store.Perso
 	return 1, nil
 }
 
+func (b *blocked) AnyStaged(context.Context, string) (bool, error) { return false, nil }
+
 func (b *blocked) ForgetErasure(context.Context, store.SubjectKey) error { return nil }
 
 // Those who have to wait to be erased hold up nobody.

@@ -16,7 +16,7 @@ import (
 // deleted, needs of the database.
 type KeepStore interface {
 	Organizations(ctx context.Context, after string, limit int) ([]store.Organization, error)
-	store.Backlogs
+	store.Unmerged
 	AuditHead(ctx context.Context, organization string) (*store.AuditHead, error)
 	AuditLinks(ctx context.Context, organization string, after int64, limit int) ([]store.AuditLink, error)
 	Privacy(ctx context.Context, organization string) (store.Privacy, error)
@@ -82,6 +82,10 @@ func (k *Keeper) Pass(ctx context.Context) (err error) {
 // erase erases whom Didomi has deleted. Of whom something is under way is
 // erased later; of whom there is another user is not erased.
 func (k *Keeper) erase(ctx context.Context, organization string) error {
+	// A row of a file may tell that one of their Didomi users is not gone.
+	if any, err := k.Store.AnyStaged(ctx, organization); err != nil || any {
+		return err
+	}
 	for after := (store.PersonKey{}); ; {
 		people, err := k.Store.Erasures(ctx, organization, after, mostErased)
 		if err != nil || len(people) == 0 {

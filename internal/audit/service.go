@@ -127,9 +127,10 @@ func (s *Service) Erase(ctx context.Context, organization, userID, confirm strin
 		return nil, incoming.RefuseField("confirm", "must repeat the organization_user_id of the person to be erased: it cannot be undone")
 	}
 	// What was accepted before, and is not merged yet, is about to be there.
-	if caughtUp, err := store.CaughtUp(ctx, s.Store, organization, store.Patience); err != nil || !caughtUp {
+	// A row of a file may tell which Didomi user the person is.
+	if upToDate, err := store.UpToDate(ctx, s.Store, organization, store.Patience); err != nil || !upToDate {
 		if err == nil {
-			err = consent.Errorf(consent.Conflict, "audit.Erase", "webhooks that were accepted before are still being merged: try again in a few seconds")
+			err = consent.Errorf(consent.Conflict, "audit.Erase", "webhooks, or rows of an import, that were accepted before are still being merged: try again in a few seconds, or when the import has ended")
 		}
 		return nil, err
 	}
@@ -140,11 +141,6 @@ func (s *Service) Erase(ctx context.Context, organization, userID, confirm strin
 			made = erasedChange(ctx, s.Now(), organization, people, "request")
 			return made
 		})
-	if consent.KindOf(err) == consent.NotFound {
-		if any, e := s.Store.AnyStaged(ctx, organization); e == nil && any {
-			err = consent.Errorf(consent.Conflict, "audit.Erase", "nothing is known of this person yet, but rows of an import are still being merged: try again when they are")
-		}
-	}
 	if err != nil {
 		return nil, err
 	}

@@ -2,9 +2,11 @@ package backfill
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -12,7 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"consentsync/internal/consent"
+	"consentsync/internal/didomi"
 	"consentsync/internal/mail"
 	"consentsync/internal/store"
 	"consentsync/internal/store/sqlite"
@@ -113,6 +118,9 @@ func TestAnImportThatIsLeftIsMerged(t *testing.T) {
 		}
 		return v.Staged
 	}
+	if n := staged(); n != rows {
+		t.Errorf("%d rows are staged when they have just come", n)
+	}
 	clock.Add(int64(idle/time.Microsecond) - 1)
 	if n := staged(); n != rows {
 		t.Errorf("%d rows are staged while more may come", n)
@@ -121,6 +129,87 @@ func TestAnImportThatIsLeftIsMerged(t *testing.T) {
 	if n := staged(); n != 0 {
 		t.Errorf("%d rows are staged when nothing comes", n)
 	}
+}
+
+// What is staged is merged after a while though more comes all the time.
+func TestATrickleOfRowsIsMerged(t *testing.T) {
+	t.Parallel()
+	db, h := opened(t) // its clock stands still, and so does the time of the last row
+	m, k := opensImport(t, db, h)
+	if _, err := m.Take(t.Context(), k, Part{File: "events", Body: rowsOf(littleStaged + 200)}); err != nil {
+		t.Fatal(err)
+	}
+	i, err := db.Import(t.Context(), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.see([]*store.Import{i}, noon.Add(-oldest))
+	if _, err := m.work(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := m.Get(t.Context(), k); err != nil || v.Staged > 0 || v.Ended {
+		t.Errorf("it is %+v, %v", v, err)
+	}
+}
+
+// Each row of any blocks is merged by one step, the rest of which is there for the
+// next, in the order of people where they are many; and each step is short.
+func TestStepsMergeEachRowOnce(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		slice := rapid.Custom(func(t *rapid.T) int64 { return rapid.Int64Range(0, 3).Draw(t, "slice") })
+		stored, want, number := map[store.StagedPlace]store.StagedBlock{}, map[string]int{}, int64(0)
+		for range rapid.IntRange(1, 12).Draw(t, "parts") {
+			var rows []store.StagedRow
+			of := slice.Draw(t, "of")
+			for range rapid.SampledFrom([]int{1, 30, 400, 800}).Draw(t, "rows") {
+				id := fmt.Sprint("e", len(want))
+				want[id] = 1
+				person := store.PersonKey{byte(of / 2), byte(of % 2 << 7), byte(len(want) * 7)}
+				payload := fact{id, "p", "news", noon, true}.json("acme")
+				webhook, _, _, err := didomi.ParseRow(payload)
+				if err != nil {
+					t.Fatal(err)
+				}
+				rows = append(rows, store.StagedRow{Person: person, File: "f", Row: int64(len(want)), ArrivedAt: noon, Payload: webhook})
+			}
+			for _, b := range store.StagedBlocks(rows) {
+				number++
+				b.Number = number
+				stored[b.StagedPlace] = b
+			}
+		}
+		blocks := slices.SortedFunc(maps.Values(stored), func(a, b store.StagedBlock) int {
+			return cmp.Or(cmp.Compare(a.Slice, b.Slice), cmp.Compare(a.Number, b.Number))
+		})
+		got := map[string]int{}
+		for d := range steps(store.ImportKey{Organization: "acme", ID: "i"}, blocks) {
+			if d.err != nil || len(d.step.Refused) > 0 {
+				t.Fatal(d.err, d.step.Refused)
+			}
+			for _, b := range d.step.Blocks {
+				if is, there := stored[b.StagedPlace]; !there || !bytes.Equal(is.Rows, b.Rows) {
+					t.Fatalf("block %v is not as it is stored", b.StagedPlace)
+				}
+				delete(stored, b.StagedPlace)
+			}
+			for _, b := range d.step.Rest {
+				if _, there := stored[b.StagedPlace]; there || b.Slice != d.place.Slice || b.Number <= d.place.Number {
+					t.Fatalf("the rest is at %v, after %v", b.StagedPlace, d.place)
+				}
+				stored[b.StagedPlace] = b
+			}
+			if len(d.step.Batch) > littleStaged {
+				t.Fatalf("a step of %d rows", len(d.step.Batch))
+			}
+			for _, in := range d.step.Batch {
+				got[in.Message.EntityID]++
+			}
+		}
+		if len(stored) > 0 || !maps.Equal(got, want) {
+			t.Fatalf("%d blocks are left; merged %d rows of %d", len(stored), len(got), len(want))
+		}
+	})
 }
 
 // batches notes how many rows were merged at once.
@@ -208,8 +297,14 @@ func TestARowThatCannotBeMerged(t *testing.T) {
 			t.Parallel()
 			db, h := opened(t)
 			m, k := opensImport(t, poisoned{db, fail}, h)
-			const rows = 30
-			if _, err := m.Take(t.Context(), k, Part{File: "events", Body: rowsOf(rows)}); err != nil {
+			m.Little = -1
+			// About one person, so that they are of one slice, and are put in order first.
+			rows := int64(2 * littleStaged)
+			lines := []byte(nil)
+			for n := range rows {
+				lines = append(append(lines, fact{fmt.Sprint("e", n), "ana", "news", noon.Add(-time.Minute), true}.json("acme")...), '\n')
+			}
+			if _, err := m.Take(t.Context(), k, Part{File: "events", Body: lines}); err != nil {
 				t.Fatal(err)
 			}
 			v, err := m.End(t.Context(), k)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -25,6 +26,9 @@ const (
 	// idle is for how long nothing must have come of an import before what is staged
 	// is merged without its end, and nothing been merged before another node goes on.
 	idle = 10 * time.Second
+	// oldest is for how long rows wait at most before Run begins to merge, though more
+	// come all the time.
+	oldest = 30 * time.Second
 	// turn is how long one import is merged before the next has its turn.
 	turn = 2 * time.Second
 )
@@ -32,12 +36,14 @@ const (
 // merging is how far the merging of an import is on this node.
 type merging struct {
 	after store.StagedPlace
-	// asked tells that it is merged to its end, by Run.
-	asked bool
+	asked bool         // it is merged to its end, by Run
+	seen  consent.Time // since when Run has seen rows of it
+	gone  bool         // Run has seen none the last time
 }
 
 // Run merges what is staged until ctx ends: of imports that End was asked for, of
-// those that have much, and of those that nothing has come of for a while.
+// those that have much, or have had something for long, and of those that nothing has
+// come of for a while.
 func (m *Importer) Run(ctx context.Context) error {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
@@ -58,7 +64,7 @@ func (m *Importer) Run(ctx context.Context) error {
 }
 
 // work visits each import that is this node's to merge, and tells whether one of
-// them has more. An error of one holds up no other.
+// them has more. An error of one holds up no other of this round.
 func (m *Importer) work(ctx context.Context) (more bool, err error) {
 	staged, err := m.Store.StagedImports(ctx)
 	if err != nil {
@@ -68,13 +74,20 @@ func (m *Importer) work(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	m.see(staged, now)
 	for _, i := range staged {
-		if now.Sub(i.UpdatedAt) < idle && !m.asked(i.ImportKey) {
+		if now.Sub(i.UpdatedAt) < idle && !m.asked(i.ImportKey, now) {
 			continue
 		}
 		left, e := m.visit(ctx, i.ImportKey)
-		m.ask(i.ImportKey, left && e == nil)
-		more = more || left
+		if consent.KindOf(e) == consent.Conflict {
+			m.ask(i.ImportKey) // another node or request merges it: in a second it is looked at again
+			continue
+		}
+		if left && e == nil {
+			m.ask(i.ImportKey)
+			more = true
+		}
 		err = errors.Join(err, e)
 	}
 	return more, err
@@ -82,21 +95,21 @@ func (m *Importer) work(ctx context.Context) (more bool, err error) {
 
 // finish merges what is staged of an import, and leaves to Run what is not done soon.
 func (m *Importer) finish(ctx context.Context, k store.ImportKey) {
-	left, err := m.visit(ctx, k)
-	if err != nil && ctx.Err() == nil {
-		m.Log.ErrorContext(ctx, "rows of an import could not be merged, trying again", "organization", k.Organization, "import", k.ID, "error", err)
+	m.ask(k)
+	if _, err := m.visit(ctx, k); err != nil && consent.KindOf(err) != consent.Conflict && ctx.Err() == nil {
+		m.complain(ctx, k, err)
 	}
-	m.ask(k, left || err != nil)
 }
 
-// visit merges for a while, and tells whether something is left. Where another node,
-// or another request, merges the same, it leaves it to that.
+func (m *Importer) complain(ctx context.Context, k store.ImportKey, err error) {
+	m.Log.ErrorContext(ctx, "rows of an import could not be merged, trying again", "organization", k.Organization, "import", k.ID, "error", err)
+}
+
+// visit merges for a while, and tells whether something is left. Conflict if another
+// node, or another request, merges the same.
 func (m *Importer) visit(ctx context.Context, k store.ImportKey) (left bool, err error) {
 	until := m.Now().Add(turn)
-	err = m.mergeUntil(ctx, k, func(*store.Import) bool { left = m.Now().After(until); return left })
-	if consent.KindOf(err) == consent.Conflict {
-		return false, nil
-	}
+	err = m.mergeUntil(ctx, k, func(*store.Import) bool { left = !m.Now().Before(until); return left })
 	return left, err
 }
 
@@ -130,20 +143,23 @@ func (m *Importer) follow(ctx context.Context, staged *store.Import, part int64)
 	later := map[consent.Outcome]int64{queued: part}
 	if staged.Staged.Rows > cmp.Or(m.Little, littleStaged) {
 		if staged.Staged.Bytes > cmp.Or(m.Room, mostStaged)/eager {
-			m.ask(staged.ImportKey, true)
+			m.ask(staged.ImportKey)
 		}
 		return later
 	}
-	is := staged
-	err := m.mergeUntil(ctx, staged.ImportKey, func(i *store.Import) bool { is = i; return false })
-	switch {
-	case err != nil && consent.KindOf(err) != consent.Conflict && ctx.Err() == nil:
-		m.Log.ErrorContext(ctx, "rows of an import could not be merged, trying again", "organization", is.Organization, "import", is.ID, "error", err)
-		return later
-	case err != nil || is.Staged.Rows > 0:
+	is, until := staged, m.Now().Add(turn)
+	err := m.mergeUntil(ctx, staged.ImportKey, func(i *store.Import) bool { is = i; return !m.Now().Before(until) })
+	if err != nil && consent.KindOf(err) != consent.Conflict && ctx.Err() == nil {
+		m.complain(ctx, staged.ImportKey, err)
+	}
+	outcomes, rows := since(staged.Outcomes, is.Outcomes), int64(0)
+	for _, n := range outcomes {
+		rows += n
+	}
+	if rows != part { // not all of them, or others' too
 		return later
 	}
-	return since(staged.Outcomes, is.Outcomes)
+	return outcomes
 }
 
 // since gives by how much outcomes have grown.
@@ -162,20 +178,26 @@ func since(before, now map[consent.Outcome]int64) map[consent.Outcome]int64 {
 func (m *Importer) mergeUntil(ctx context.Context, k store.ImportKey, enough func(*store.Import) bool) error {
 	for {
 		from := m.place(k)
-		n := 0
+		n, again := 0, false
 		for c := range m.ahead(ctx, k, from) {
 			if c.err != nil {
 				return c.err
 			}
 			i, err := m.merge(ctx, &c.step)
+			if again = consent.KindOf(err) == consent.Conflict && n > 0; again {
+				break // what was read ahead is not as it was: somebody was erased, or a row was at fault
+			}
 			if err != nil {
 				return err
 			}
 			n++
-			m.leave(k, c.step.Blocks[len(c.step.Blocks)-1].StagedPlace)
+			m.leave(k, c.place)
 			if enough(i) {
 				return nil
 			}
+		}
+		if again {
+			continue
 		}
 		m.leave(k, store.StagedPlace{})
 		if n == 0 && from == (store.StagedPlace{}) || ctx.Err() != nil {
@@ -186,8 +208,9 @@ func (m *Importer) mergeUntil(ctx context.Context, k store.ImportKey, enough fun
 
 // decoded is what is merged next, or why it cannot be read.
 type decoded struct {
-	step store.MergeStep
-	err  error
+	step  store.MergeStep
+	place store.StagedPlace // of its last block
+	err   error
 }
 
 // ahead reads and decodes what is merged next while that before it is.
@@ -216,8 +239,8 @@ func (m *Importer) ahead(ctx context.Context, k store.ImportKey, after store.Sta
 					return
 				}
 				after = blocks[len(blocks)-1].StagedPlace
-				for step, err := range steps(k, blocks) {
-					if !give(decoded{step, err}) {
+				for d := range steps(k, blocks) {
+					if !give(d) {
 						return
 					}
 				}
@@ -232,33 +255,75 @@ func (m *Importer) ahead(ctx context.Context, k store.ImportKey, after store.Sta
 }
 
 // steps merges blocks in the order of people, so that each step changes pages of its
-// own: the first puts the rows of the others in their order.
-func steps(k store.ImportKey, blocks []store.StagedBlock) func(yield func(store.MergeStep, error) bool) {
-	return func(yield func(store.MergeStep, error) bool) {
+// own: several slices that have few rows at once, and one that has many in several
+// steps.
+func steps(k store.ImportKey, blocks []store.StagedBlock) func(yield func(decoded) bool) {
+	return func(yield func(decoded) bool) {
+		var few []store.StagedBlock
+		flush := func() bool {
+			if len(few) == 0 {
+				return true
+			}
+			d := decoded{place: few[len(few)-1].StagedPlace}
+			d.step, d.err = decode(k, few)
+			few = nil
+			return yield(d)
+		}
+		for len(blocks) > 0 {
+			n := slices.IndexFunc(blocks, func(b store.StagedBlock) bool { return b.Slice != blocks[0].Slice })
+			if n < 0 {
+				n = len(blocks)
+			}
+			slice := blocks[:n:n]
+			blocks = blocks[n:]
+			if rowsIn(few)+rowsIn(slice) > littleStaged && !flush() {
+				return
+			}
+			if rowsIn(slice) <= littleStaged {
+				few = append(few, slice...)
+				continue
+			}
+			for d := range sorted(k, slice) {
+				if !yield(d) {
+					return
+				}
+			}
+		}
+		flush()
+	}
+}
+
+func rowsIn(blocks []store.StagedBlock) (rows int64) {
+	for n := range blocks {
+		rows += blocks[n].Count
+	}
+	return rows
+}
+
+// sorted merges the blocks of one slice in the order of people: the first step puts the
+// rows of the others in that order.
+func sorted(k store.ImportKey, blocks []store.StagedBlock) func(yield func(decoded) bool) {
+	return func(yield func(decoded) bool) {
 		rows, err := unpacked(blocks)
 		if err != nil {
-			yield(store.MergeStep{}, err)
-			return
-		}
-		if len(rows) <= littleStaged {
-			yield(decode(k, blocks, rows), nil)
+			yield(decoded{err: err})
 			return
 		}
 		store.SortStaged(rows)
-		sorted := store.StagedBlocks(rows)
-		if len(sorted) > len(blocks) { // rows are so large that in another order they fit less well
-			sorted = blocks
+		order := store.StagedBlocks(rows)
+		if len(order) > len(blocks) || len(order) == 0 { // rows so large that in another order they fit less well, or all erased
+			order = blocks
 		}
-		for n := range sorted {
-			sorted[n].Number = blocks[n].Number
+		for n := range order {
+			order[n].Number = blocks[n].Number
 		}
-		for n := range sorted {
-			some, err := sorted[n].Unpack()
-			step := decode(k, sorted[n:n+1], some)
+		for n := range order {
+			d := decoded{place: order[n].StagedPlace}
+			d.step, d.err = decode(k, order[n:n+1])
 			if n == 0 {
-				step.Blocks, step.Rest = blocks, sorted[1:]
+				d.step.Blocks, d.step.Rest = blocks, order[1:]
 			}
-			if !yield(step, err) {
+			if !yield(d) {
 				return
 			}
 		}
@@ -276,12 +341,18 @@ func unpacked(blocks []store.StagedBlock) (rows []store.StagedRow, err error) {
 	return rows, nil
 }
 
-// decode reads rows again. One that could be read when it was taken, and cannot now,
-// is refused.
-func decode(k store.ImportKey, blocks []store.StagedBlock, rows []store.StagedRow) store.MergeStep {
+// decode reads the rows of blocks again. One that could be read when it was taken, and
+// cannot now, is refused.
+func decode(k store.ImportKey, blocks []store.StagedBlock) (store.MergeStep, error) {
 	s := store.MergeStep{ImportKey: k, Blocks: blocks}
+	rows, err := unpacked(blocks)
+	decodeRows(&s, rows)
+	return s, err
+}
+
+func decodeRows(s *store.MergeStep, rows []store.StagedRow) {
 	for _, r := range rows {
-		in, err := importedRow(k.Organization, r.Payload)
+		in, err := importedRow(s.Organization, r.Payload)
 		if err != nil {
 			s.Refused = append(s.Refused, store.ImportRefusal{File: r.File, Row: r.Row, Reason: consent.MessageOf(err)})
 			continue
@@ -289,50 +360,54 @@ func decode(k store.ImportKey, blocks []store.StagedBlock, rows []store.StagedRo
 		in.ArrivedAt = r.ArrivedAt
 		s.Batch = append(s.Batch, in)
 	}
-	return s
 }
 
 // merge merges rows in one transaction. Where that fails for a reason that may lie in
-// one of them, they are merged one by one, until only that one is refused.
+// one of them, they are merged block by block and by halves, until only that one is
+// refused.
 func (m *Importer) merge(ctx context.Context, s *store.MergeStep) (i *store.Import, err error) {
 	i, err = m.try(ctx, s)
 	if !mayLieInARow(ctx, s, err) {
 		return i, err
 	}
-	m.Log.ErrorContext(ctx, "rows of an import cannot be merged, trying them one by one", "organization", s.Organization, "import", s.ID, "error", err)
+	m.Log.ErrorContext(ctx, "rows of an import cannot be merged, looking for the one at fault", "organization", s.Organization, "import", s.ID, "error", err)
 	for n := range s.Blocks {
-		if i, err = m.mergeRows(ctx, s.ImportKey, s.Blocks[n]); err != nil {
+		if i, err = m.mergeBlock(ctx, s.ImportKey, s.Blocks[n]); err != nil {
 			return nil, err
 		}
 	}
 	return i, nil
 }
 
-// mergeRows merges the rows of a block one by one.
-func (m *Importer) mergeRows(ctx context.Context, k store.ImportKey, b store.StagedBlock) (i *store.Import, err error) {
+// mergeBlock merges the rows of a block, fewer at once where one is at fault, and more
+// again after it.
+func (m *Importer) mergeBlock(ctx context.Context, k store.ImportKey, b store.StagedBlock) (i *store.Import, err error) {
 	rows, err := b.Unpack()
 	if err != nil {
 		return nil, err
 	}
-	for n, r := range rows {
-		s := decode(k, []store.StagedBlock{b}, rows[n:n+1])
-		if s.Rest = store.StagedBlocks(rows[n+1:]); len(s.Rest) > 0 {
+	for size := len(rows); ; {
+		s := store.MergeStep{ImportKey: k, Blocks: []store.StagedBlock{b}}
+		decodeRows(&s, rows[:size])
+		if s.Rest = store.StagedBlocks(rows[size:]); len(s.Rest) > 0 {
 			s.Rest[0].Number = b.Number
 		}
 		i, err = m.try(ctx, &s)
-		if mayLieInARow(ctx, &s, err) {
+		switch fault := mayLieInARow(ctx, &s, err); {
+		case fault && size > 1:
+			size /= 2
+			continue
+		case fault:
 			s.Batch = nil
-			s.Refused = []store.ImportRefusal{{File: r.File, Row: r.Row, Reason: "it cannot be merged, which is a fault of consentsync"}}
+			s.Refused = []store.ImportRefusal{{File: rows[0].File, Row: rows[0].Row, Reason: "it cannot be merged, which is a fault of consentsync"}}
 			i, err = m.try(ctx, &s)
 		}
-		if err != nil {
-			return nil, err
+		if err != nil || len(s.Rest) == 0 {
+			return i, err
 		}
-		if len(s.Rest) > 0 {
-			b = s.Rest[0]
-		}
+		b, rows = s.Rest[0], rows[size:]
+		size = min(2*size, len(rows))
 	}
-	return i, nil
 }
 
 func mayLieInARow(ctx context.Context, s *store.MergeStep, err error) bool {
@@ -382,14 +457,31 @@ func (m *Importer) leave(k store.ImportKey, after store.StagedPlace) {
 	m.change(k, func(g *merging) { g.after = after })
 }
 
-func (m *Importer) asked(k store.ImportKey) bool {
+// asked tells whether Run is to merge an import now, though more may come.
+func (m *Importer) asked(k store.ImportKey, now consent.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.going[k] != nil && m.going[k].asked
+	g := m.going[k]
+	return g != nil && (g.asked || g.seen != 0 && now.Sub(g.seen) >= oldest)
 }
 
-func (m *Importer) ask(k store.ImportKey, asked bool) {
-	m.change(k, func(g *merging) { g.asked = asked })
+func (m *Importer) ask(k store.ImportKey) {
+	m.change(k, func(g *merging) { g.asked, g.gone = true, false })
+}
+
+// see notes which imports have rows, and forgets those that had none twice: one may
+// just be about to have.
+func (m *Importer) see(staged []*store.Import, now consent.Time) {
+	for _, i := range staged {
+		m.change(i.ImportKey, func(g *merging) { g.seen, g.gone = cmp.Or(g.seen, now), false })
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	maps.DeleteFunc(m.going, func(k store.ImportKey, g *merging) bool {
+		was := g.gone
+		g.gone = !slices.ContainsFunc(staged, func(i *store.Import) bool { return i.ImportKey == k })
+		return was && g.gone
+	})
 }
 
 func (m *Importer) change(k store.ImportKey, f func(*merging)) {
@@ -401,7 +493,5 @@ func (m *Importer) change(k store.ImportKey, f func(*merging)) {
 	if m.going[k] == nil {
 		m.going[k] = &merging{}
 	}
-	if f(m.going[k]); *m.going[k] == (merging{}) {
-		delete(m.going, k)
-	}
+	f(m.going[k])
 }

@@ -29,8 +29,8 @@ type Person struct {
 	OrganizationUserID string        `json:"organization_user_id"`
 	Choices            []Choice      `json:"choices"`
 	Integrations       []Integration `json:"integrations"`
-	// CatchingUp tells that webhooks were accepted in a rush and are not merged
-	// yet: some of them may be of this person.
+	// CatchingUp tells that webhooks were accepted in a rush, or rows of an import,
+	// and are not merged yet: some of them may be of this person.
 	CatchingUp bool `json:"catching_up,omitempty"`
 }
 

@@ -96,15 +96,9 @@ func (i *Import) Stage(s *ImportStep, now consent.Time) []StagedBlock {
 	return blocks
 }
 
-// Merge counts what was merged. ends tells that it was the last, and that now
-// everybody is to be compared.
-func (i *Import) Merge(s *MergeStep, receipts []Receipt, now consent.Time) (ends bool) {
-	if i.Outcomes == nil {
-		i.Outcomes = make(map[consent.Outcome]int64)
-	}
-	for _, r := range receipts {
-		i.Outcomes[r.Outcome]++
-	}
+// Merge counts what leaves, and what is refused. ends tells that it is the last, and
+// that now everybody is to be compared.
+func (i *Import) Merge(s *MergeStep, now consent.Time) (ends bool) {
 	for n := range s.Blocks {
 		i.Staged.Rows -= s.Blocks[n].Count
 		i.Staged.Bytes -= s.Blocks[n].Size
@@ -123,6 +117,16 @@ func (i *Import) Merge(s *MergeStep, receipts []Receipt, now consent.Time) (ends
 		i.Ended, i.Ending = true, false
 	}
 	return ends
+}
+
+// Count adds what became of rows.
+func (i *Import) Count(receipts []Receipt) {
+	if i.Outcomes == nil {
+		i.Outcomes = make(map[consent.Outcome]int64)
+	}
+	for _, r := range receipts {
+		i.Outcomes[r.Outcome]++
+	}
 }
 
 // End asks for everybody to be compared, unless nothing came since that was last

@@ -119,7 +119,7 @@ type Delivery struct {
 	DeliveryKey
 	State     DeliveryState
 	Class     Class
-	ConsentAt consent.Time // of the oldest statement that made it due
+	ConsentAt consent.Time // of the oldest statement that made it due; when it came, if it came out of a file
 	DueAt     consent.Time // since when it is due
 	NextAt    consent.Time // when a waiting or unmatched one is tried again
 	Version   int64        // grows whenever it is made due

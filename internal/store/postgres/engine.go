@@ -9,8 +9,8 @@
 // Any number of nodes may call any method at the same time. Transactions run
 // at READ COMMITTED and lock what they decide upon, in one order:
 //
-//	licences, inbox, advisory locks (see accept.go), integrations, reprojections,
-//	news, ledger, tombstones, events, people, deliveries, load_rows, loads,
+//	licences, inbox, advisory locks (see accept.go), integrations, imports with
+//	their blocks, reprojections, news, ledger, tombstones, events, people, deliveries, load_rows, loads,
 //	left_out, counts
 //
 // each sorted. What still meets in a deadlock is rolled back by the server and

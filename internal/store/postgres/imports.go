@@ -25,9 +25,10 @@ const (
 	stageSQL   = `INSERT INTO import_blocks (organization, import, ` + store.StagedColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7)`
 	unstageSQL = `DELETE FROM import_blocks b USING unnest($3::bigint[], $4::bigint[], $5::bigint[]) AS taken (slice, number, length)
 		WHERE b.organization = $1 AND b.import = $2 AND b.slice = taken.slice AND b.number = taken.number AND length(b.rows) = taken.length`
-	stagedInSQL  = selectImports + `staged_rows > 0 ORDER BY organization, id`
-	anyStagedSQL = `SELECT EXISTS (SELECT 1 FROM imports WHERE organization = $1 AND staged_rows > 0)`
-	stagedOfSQL  = `SELECT import, ` + store.StagedColumns + ` FROM import_blocks WHERE organization = $1
+	stagedInSQL   = selectImports + `staged_rows > 0 ORDER BY organization, id`
+	anyStagedSQL  = `SELECT EXISTS (SELECT 1 FROM imports WHERE organization = $1 AND staged_rows > 0)`
+	lockStagedSQL = `SELECT id FROM imports WHERE organization = $1 AND staged_rows > 0 ORDER BY id FOR UPDATE`
+	stagedOfSQL   = `SELECT import, ` + store.StagedColumns + ` FROM import_blocks WHERE organization = $1
 		AND import IN (SELECT id FROM imports WHERE organization = $1 AND staged_rows > 0) AND slice = $2 ORDER BY import, number FOR UPDATE`
 	recompareSQL = `INSERT INTO reprojections AS r (organization, integration, state, cursor, started_at)
 		SELECT organization, id, 'counting', '', $2::bigint FROM integrations WHERE organization = $1 ORDER BY id
@@ -108,33 +109,33 @@ func (e *Engine) TakeRows(ctx context.Context, s *store.ImportStep) (i *store.Im
 	return i, err
 }
 
-// NextStaged reads what is to be merged next of an import, from after a place.
+// NextStaged reads what is to be merged next of an import, from after a place: few
+// blocks at once, since the server sends all that a query finds.
 func (e *Engine) NextStaged(ctx context.Context, k store.ImportKey, after store.StagedPlace) ([]store.StagedBlock, error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	rows, err := e.pool.Query(ctx, stagedSQL, k.Organization, k.ID, after.Slice, after.Number, store.MostStagedPage)
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer rows.Close()
+	const some = 16
 	var page store.StagedPage
-	for rows.Next() {
-		b, err := store.ScanStaged(rows)
+	for len(page.Blocks) < store.MostStagedPage {
+		found, err := query(ctx, e, scanned(store.ScanStaged), stagedSQL, k.Organization, k.ID, after.Slice, after.Number, some)
 		if err != nil {
-			return nil, classify(err)
+			return nil, err
 		}
-		if !page.Add(b) {
+		for _, b := range found {
+			if !page.Add(b) {
+				return page.Blocks, nil
+			}
+			after = b.StagedPlace
+		}
+		if len(found) < some {
 			break
 		}
 	}
-	rows.Close()
-	return page.Blocks, classify(rows.Err())
+	return page.Blocks, nil
 }
 
 // MergeRows merges staged rows in one transaction with their leaving, and gives the
 // import as it is then, without its files. The last of an import that was ended has
-// everybody compared. The import is locked before all that accepting locks, and the
-// blocks after it: who erases people locks these last too.
+// everybody compared. The import is locked before all else, and with it its blocks:
+// who erases people locks the imports first too.
 //
 // Like Merge it does not wait for the disk: what is lost with the power is staged
 // still.
@@ -146,9 +147,6 @@ func (e *Engine) MergeRows(ctx context.Context, s *store.MergeStep) (i *store.Im
 		if i, err = importOf(ctx, tx, s.ImportKey, "postgres.MergeRows"); err != nil {
 			return err
 		}
-		if receipts, err = store.Accept(ctx, newAcceptTx(tx), e.hasher, s.Batch, tx.now); err != nil {
-			return err
-		}
 		if err := unstage(ctx, tx, s); err != nil {
 			return err
 		}
@@ -157,10 +155,17 @@ func (e *Engine) MergeRows(ctx context.Context, s *store.MergeStep) (i *store.Im
 			stage(&b, s.ImportKey, &s.Rest[n])
 		}
 		keepRefusals(&b, s.ImportKey, s.Refused, i.Refused)
-		if i.Merge(s, receipts, tx.now) {
+		if i.Merge(s, tx.now) {
 			b.Queue(recompareSQL, s.Organization, int64(tx.now))
 		}
-		return saveImport(ctx, tx, &b, i)
+		if err := tx.run(ctx, &b); err != nil {
+			return err
+		}
+		if receipts, err = store.Accept(ctx, newAcceptTx(tx), e.hasher, s.Batch, tx.now); err != nil {
+			return err
+		}
+		i.Count(receipts)
+		return saveImport(ctx, tx, &pgx.Batch{}, i)
 	})
 	return i, receipts, err
 }

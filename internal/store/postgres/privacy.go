@@ -160,6 +160,10 @@ func (e *Engine) Erase(ctx context.Context, x store.Erasure, change func([]store
 	asked := x.Person
 	err = e.inTx(ctx, func(ctx context.Context, tx *tx) error {
 		n, x.Person = 0, asked
+		// Whoever merges moves staged rows from one block to another meanwhile.
+		if _, err := tx.Exec(ctx, lockStagedSQL, x.Organization); err != nil {
+			return err
+		}
 		subjects, userID, err := e.toErase(ctx, tx, &x)
 		if err != nil {
 			return err

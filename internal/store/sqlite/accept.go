@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"slices"
-	"strings"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
@@ -115,40 +114,28 @@ func (t *acceptTx) LoadSubjects(ctx context.Context, keys []store.SubjectKey) ([
 	return loadSubjects(ctx, t.tx, keys)
 }
 
-// loadSubjects reads subjects, many with one statement: to run one takes twice as
-// long as to look up a row. Missing ones are left out.
+var subjectLookup = newLookup(`SELECT person, user_id, didomi_id, state, didomi_users FROM people WHERE organization = ? AND person`)
+
+// loadSubjects reads subjects. Missing ones are left out.
 func loadSubjects(ctx context.Context, r reader, keys []store.SubjectKey) (found []*store.Subject, err error) {
 	for len(keys) > 0 {
-		size := slices.IndexFunc(loadSizes, func(n int) bool { return n <= len(keys) })
 		organization := keys[0].Organization
-		args := []any{organization}
-		for range loadSizes[size] { // where the next is of another organization, the last fills up
-			if len(keys) > 0 && keys[0].Organization == organization {
-				args = append(args, keys[0].Person[:])
-				keys = keys[1:]
-			} else {
-				args = append(args, args[len(args)-1])
-			}
+		var people []store.PersonKey
+		for len(keys) > 0 && keys[0].Organization == organization {
+			people = append(people, keys[0].Person)
+			keys = keys[1:]
 		}
-		some, err := query(ctx, r, scanSubject(organization), loadSubjectsSQL[size], args...)
+		err := subjectLookup.each(people, []any{organization}, func(text string, args []any) error {
+			some, err := query(ctx, r, scanSubject(organization), text, args...)
+			found = append(found, some...)
+			return err
+		})
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, some...)
 	}
 	return found, nil
 }
-
-// loadSizes are for how many subjects there are statements: few texts, since each is
-// kept.
-var loadSizes = []int{64, 8, 1}
-
-var loadSubjectsSQL = func() (texts []string) {
-	for _, n := range loadSizes {
-		texts = append(texts, `SELECT person, user_id, didomi_id, state, didomi_users FROM people WHERE organization = ? AND person IN (?`+strings.Repeat(",?", n-1)+`)`)
-	}
-	return texts
-}()
 
 func scanSubject(organization string) func(store.Row) (*store.Subject, error) {
 	return func(row store.Row) (*store.Subject, error) {

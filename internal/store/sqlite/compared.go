@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"strings"
 
 	"consentsync/internal/consent"
 	"consentsync/internal/store"
@@ -14,8 +13,9 @@ const (
 			coalesce(d.readback > 0 OR d.readback_at > 0, 0), coalesce(d.known, ''), coalesce(d.last_error, ''), coalesce(d.updated_at, 0)
 		FROM people p LEFT JOIN deliveries d ON d.organization = p.organization AND d.integration = ? AND d.target = 'actito' AND d.person = p.person
 		WHERE p.organization = ? AND p.person > ? AND p.person < ? AND p.user_id <> '' ORDER BY p.person LIMIT ?`
-	linkedUsersSQL = `SELECT person, state FROM people WHERE organization = ? AND person IN (?`
 )
+
+var userLookup = newLookup(`SELECT person, state FROM people WHERE organization = ? AND person`)
 
 // ComparePage lists identified people with their delivery to Actito of an
 // integration, by key, between two; an unknown integration has no deliveries. One
@@ -53,24 +53,12 @@ func scanCompared(organization string) func(store.Row) (*store.Compared, error) 
 
 // linkedUsers reads the states of Didomi users, for store.Link.
 func linkedUsers(ctx context.Context, tx *transaction, organization string, keys []store.PersonKey) (map[store.PersonKey]*consent.State, error) {
-	const most = 500 // of the parameters of one query
 	users := make(map[store.PersonKey]*consent.State, len(keys))
-	for len(keys) > 0 {
-		some := keys[:min(most, len(keys))]
-		keys = keys[len(some):]
-		args := []any{organization}
-		for _, k := range some {
-			args = append(args, k[:])
-		}
-		if err := readUsers(ctx, tx, users, linkedUsersSQL+strings.Repeat(",?", len(some)-1)+`)`, args); err != nil {
-			return nil, err
-		}
-	}
-	return users, nil
+	return users, userLookup.each(keys, []any{organization}, func(text string, args []any) error { return readUsers(ctx, tx, users, text, args) })
 }
 
-func readUsers(ctx context.Context, tx *transaction, users map[store.PersonKey]*consent.State, query string, args []any) error {
-	rows, err := tx.once.QueryContext(ctx, query, args...)
+func readUsers(ctx context.Context, tx *transaction, users map[store.PersonKey]*consent.State, text string, args []any) error {
+	rows, err := tx.QueryContext(ctx, text, args...)
 	if err != nil {
 		return err
 	}

@@ -143,20 +143,21 @@ func (e *Engine) MergeRows(ctx context.Context, s *store.MergeStep) (i *store.Im
 			return err
 		}
 		now := consent.TimeOf(e.now())
-		if receipts, err = store.Accept(ctx, e.acceptTx(tx), e.hasher, s.Batch, now); err != nil {
-			return err
-		}
 		if err := unstage(ctx, tx, s); err != nil {
 			return err
 		}
 		if err := keepRefusals(ctx, tx, s.ImportKey, s.Refused, i.Refused); err != nil {
 			return err
 		}
-		if i.Merge(s, receipts, now) {
+		if i.Merge(s, now) {
 			if _, err := tx.ExecContext(ctx, recompareSQL, s.Organization, int64(now)); err != nil {
 				return err
 			}
 		}
+		if receipts, err = store.Accept(ctx, e.acceptTx(tx), e.hasher, s.Batch, now); err != nil {
+			return err
+		}
+		i.Count(receipts)
 		return saveImport(ctx, tx, i)
 	})
 	return i, receipts, err

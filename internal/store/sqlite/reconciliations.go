@@ -17,8 +17,6 @@ const (
 	heldOfSQL             = `SELECT integration, run, number, rows FROM held_blocks WHERE organization = ? AND slice = ?`
 	forgetHeldSQL         = `DELETE FROM held_blocks WHERE organization = ?1 AND integration = ?2 AND (run, slice, number) IN
 		(SELECT run, slice, number FROM held_blocks WHERE organization = ?1 AND integration = ?2 AND run <> ?3 LIMIT ?4)`
-	learnSQL = `INSERT INTO deliveries (organization, integration, target, person, state, class, consent_at, due_at, updated_at, known)
-		VALUES (?, ?, 'actito', ?, 'synced', 2, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET known = excluded.known`
 	readSQL = `UPDATE deliveries SET readback = max(readback, 1), readback_at = ? WHERE ` + oneDelivery + ` AND state = 'synced'`
 )
 
@@ -148,23 +146,48 @@ func (e *Engine) SaveReconciliation(ctx context.Context, r *store.Reconciliation
 	})
 }
 
+var (
+	knownLookup = newLookup(`SELECT person, known FROM deliveries WHERE organization = ? AND integration = ? AND target = 'actito' AND person`)
+	saveKnown   = newMultiInsert(`INSERT INTO deliveries (organization, integration, target, person, state, class, consent_at, due_at, updated_at, known)`,
+		`(?, ?, 'actito', ?, 'synced', 2, ?, ?, ?, ?)`, `ON CONFLICT DO UPDATE SET known = excluded.known`)
+)
+
 // learnHeld adds to what is known of profiles.
 func learnHeld(ctx context.Context, tx *transaction, r *store.Reconciliation, learnt []store.Learnt, now int64) error {
-	for i := range learnt {
-		l := &learnt[i]
-		var text string
-		err := tx.QueryRowContext(ctx, `SELECT known FROM deliveries WHERE `+oneDelivery, r.Organization, r.ID, string(store.TargetActito), l.Person[:]).Scan(&text)
-		if err := ignoreNoRows(err); err != nil {
+	keys := make([]store.PersonKey, len(learnt))
+	for n := range learnt {
+		keys[n] = learnt[n].Person
+	}
+	known := make(map[store.PersonKey]string, len(learnt))
+	err := knownLookup.each(keys, []any{r.Organization, r.ID}, func(text string, args []any) error {
+		rows, err := tx.QueryContext(ctx, text, args...)
+		if err != nil {
 			return err
 		}
-		if text, err = l.Learn(text); err != nil {
-			return err
+		defer rows.Close()
+		for rows.Next() {
+			var person []byte
+			var is string
+			if err := rows.Scan(&person, &is); err != nil {
+				return err
+			}
+			known[store.PersonKey(person)] = is
 		}
-		if _, err := tx.ExecContext(ctx, learnSQL, r.Organization, r.ID, l.Person[:], int64(l.At), int64(l.At), now, text); err != nil {
+		return rows.Err()
+	})
+	if err != nil {
+		return err
+	}
+	for n := range learnt {
+		l := &learnt[n]
+		if known[l.Person], err = l.Learn(known[l.Person]); err != nil {
 			return err
 		}
 	}
-	return nil
+	return saveKnown.run(ctx, tx, len(learnt), func(values []any, n int) []any {
+		l := &learnt[n]
+		return append(values, r.Organization, r.ID, l.Person[:], int64(l.At), int64(l.At), now, known[l.Person])
+	})
 }
 
 func (e *Engine) saveReconciliation(ctx context.Context, r *store.Reconciliation, f func(*transaction) error) error {

@@ -29,6 +29,16 @@ func (b *bench) erase(person string, force bool) error {
 	return err
 }
 
+// eraseStored is erase past the service, which waits for what is staged.
+func (b *bench) eraseStored(person string) {
+	b.Helper()
+	x := store.Erasure{SubjectKey: store.SubjectKey{Organization: acme, Person: b.person(acme, person)}, Force: true}
+	_, err := b.Erase(b.Context(), x, func([]store.PersonKey) store.Change {
+		return store.Change{ID: store.NewID(), Organization: acme, At: b.now(), By: "test", Action: store.PersonErased}
+	})
+	b.must(err)
+}
+
 func erased(b *bench) {
 	k := b.history()
 	b.accept(globex, event("e1", at(-9), yes("p")))

@@ -78,7 +78,7 @@ func everythingOf(b *bench) {
 			b.Errorf("what %s holds is not in the export: %+v", name, p)
 		}
 	}
-	b.must(b.erase(plantedUser, true))
+	b.eraseStored(plantedUser)
 	keyed, texts = b.traces(of)
 	b.same("tables that hold what was said, or an id", texts, []string(nil))
 	for _, name := range keyed {

@@ -2,7 +2,8 @@
 -- +goose StatementBegin
 
 -- Rows of an import that were taken and are not merged yet: by slices of people's
--- keys, so that what lies together is merged together.
+-- keys, so that what lies together is merged together. A node of the version before
+-- does not know them when it erases somebody: end imports before an upgrade.
 CREATE TABLE import_blocks (
   organization text COLLATE "C" NOT NULL,
   import       text COLLATE "C" NOT NULL,
