@@ -113,7 +113,8 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Engine, err error) 
 	if err := e.migrate(ctx); err != nil {
 		return nil, fmt.Errorf("database %s: %w", path, err)
 	}
-	if e.read, err = openPool(dsn(path, "mode=ro", 2<<10, busy), 4); err != nil {
+	// So that the upper pages of the index of a million people fit into it.
+	if e.read, err = openPool(dsn(path, "mode=ro", 6<<10, busy), 4); err != nil {
 		return nil, err
 	}
 	if e.checkpoint, err = openPool(dsn(path, "mode=rw", 1<<10, busy), 1); err != nil {
