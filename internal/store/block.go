@@ -35,8 +35,8 @@ func eachInBlock(block []byte, f func(person PersonKey, rest, packed []byte)) er
 	return nil
 }
 
-// WithoutPerson gives a block without the rows of a person, and whether it had any.
-func WithoutPerson(block []byte, person PersonKey) (rest []byte, had bool, err error) {
+// withoutPerson gives a block without the rows of a person, and whether it had any.
+func withoutPerson(block []byte, person PersonKey) (rest []byte, had bool, err error) {
 	if !bytes.Contains(block, person[:]) {
 		return block, false, nil
 	}
@@ -48,4 +48,21 @@ func WithoutPerson(block []byte, person PersonKey) (rest []byte, had bool, err e
 		}
 	})
 	return rest, had, err
+}
+
+// EraseFrom takes the rows of a person out of blocks, and has those saved that had any.
+func EraseFrom[B any](blocks []B, person PersonKey, rows func(*B) []byte, save func(b *B, rest []byte) error) error {
+	for n := range blocks {
+		rest, had, err := withoutPerson(rows(&blocks[n]), person)
+		if err != nil {
+			return err
+		}
+		if !had {
+			continue
+		}
+		if err := save(&blocks[n], rest); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -27,7 +27,7 @@ func TestHeldRowsInBlocks(t *testing.T) {
 			}
 			for _, b := range HeldBlocks(part) {
 				whole[b.Slice] = append(whole[b.Slice], b.Rows)
-				without, had, err := WithoutPerson(b.Rows, gone)
+				without, had, err := withoutPerson(b.Rows, gone)
 				if err != nil || had != slices.ContainsFunc(part, func(r HeldRow) bool { return r.Person == gone }) && int64(b.Slice) == HeldSliceOf(gone) {
 					t.Fatalf("%v, %v", had, err)
 				}

@@ -222,17 +222,11 @@ func eraseStaged(ctx context.Context, tx *tx, b *pgx.Batch, organization string,
 	if err != nil {
 		return err
 	}
-	for _, block := range blocks {
-		rest, had, err := store.WithoutPerson(block.Rows, person)
-		if err != nil {
-			return err
-		}
-		if had {
-			b.Queue(`UPDATE import_blocks SET rows = $5 WHERE organization = $1 AND import = $2 AND slice = $3 AND number = $4`,
-				organization, block.Import, block.Slice, block.Number, blob(rest))
-		}
-	}
-	return nil
+	return store.EraseFrom(blocks, person, func(s *store.StagedOf) []byte { return s.Rows }, func(s *store.StagedOf, rest []byte) error {
+		b.Queue(`UPDATE import_blocks SET rows = $5 WHERE organization = $1 AND import = $2 AND slice = $3 AND number = $4`,
+			organization, s.Import, s.Slice, s.Number, blob(rest))
+		return nil
+	})
 }
 
 // StagedImports lists the imports of all organizations that have rows to be merged,

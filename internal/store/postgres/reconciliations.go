@@ -114,17 +114,11 @@ func eraseHeld(ctx context.Context, tx *tx, b *pgx.Batch, organization string, p
 	if err != nil {
 		return err
 	}
-	for _, h := range blocks {
-		rest, had, err := store.WithoutPerson(h.Rows, person)
-		if err != nil {
-			return err
-		}
-		if had {
-			b.Queue(`UPDATE held_blocks SET rows = $6 WHERE organization = $1 AND integration = $2 AND run = $3 AND slice = $4 AND number = $5`,
-				organization, h.Integration, h.Run, store.HeldSliceOf(person), h.Number, blob(rest))
-		}
-	}
-	return nil
+	return store.EraseFrom(blocks, person, func(h *store.StoredHeld) []byte { return h.Rows }, func(h *store.StoredHeld, rest []byte) error {
+		b.Queue(`UPDATE held_blocks SET rows = $6 WHERE organization = $1 AND integration = $2 AND run = $3 AND slice = $4 AND number = $5`,
+			organization, h.Integration, h.Run, store.HeldSliceOf(person), h.Number, blob(rest))
+		return nil
+	})
 }
 
 // SaveReconciliation stores how far one is together with what follows from it;

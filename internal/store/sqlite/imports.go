@@ -219,20 +219,11 @@ func eraseStaged(ctx context.Context, tx *transaction, organization string, pers
 	if err != nil {
 		return err
 	}
-	for _, b := range blocks {
-		rest, had, err := store.WithoutPerson(b.Rows, person)
-		if err != nil {
-			return err
-		}
-		if !had {
-			continue
-		}
-		if _, err := tx.ExecContext(ctx, `UPDATE import_blocks SET rows = ? WHERE organization = ? AND import = ? AND slice = ? AND number = ?`,
-			blob(rest), organization, b.Import, b.Slice, b.Number); err != nil {
-			return err
-		}
-	}
-	return nil
+	return store.EraseFrom(blocks, person, func(b *store.StagedOf) []byte { return b.Rows }, func(b *store.StagedOf, rest []byte) error {
+		_, err := tx.ExecContext(ctx, `UPDATE import_blocks SET rows = ? WHERE organization = ? AND import = ? AND slice = ? AND number = ?`,
+			blob(rest), organization, b.Import, b.Slice, b.Number)
+		return err
+	})
 }
 
 // StagedImports lists the imports of all organizations that have rows to be merged,

@@ -102,20 +102,11 @@ func eraseHeld(ctx context.Context, tx *transaction, organization string, person
 	if err != nil {
 		return err
 	}
-	for _, b := range blocks {
-		rest, had, err := store.WithoutPerson(b.Rows, person)
-		if err != nil {
-			return err
-		}
-		if !had {
-			continue
-		}
-		if _, err := tx.ExecContext(ctx, `UPDATE held_blocks SET rows = ? WHERE organization = ? AND integration = ? AND run = ? AND slice = ? AND number = ?`,
-			blob(rest), organization, b.Integration, b.Run, store.HeldSliceOf(person), b.Number); err != nil {
-			return err
-		}
-	}
-	return nil
+	return store.EraseFrom(blocks, person, func(b *store.StoredHeld) []byte { return b.Rows }, func(b *store.StoredHeld, rest []byte) error {
+		_, err := tx.ExecContext(ctx, `UPDATE held_blocks SET rows = ? WHERE organization = ? AND integration = ? AND run = ? AND slice = ? AND number = ?`,
+			blob(rest), organization, b.Integration, b.Run, store.HeldSliceOf(person), b.Number)
+		return err
+	})
 }
 
 // SaveReconciliation stores how far one is together with what follows from it;
