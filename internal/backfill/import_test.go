@@ -377,42 +377,58 @@ func TestTwoNodesMergeAnImport(t *testing.T) {
 	}
 }
 
-// No more is staged than there is room for: a part waits until enough is merged, which
-// begins while more comes.
+// fullUp merges what is staged when it was looked at for the third time.
+type fullUp struct {
+	*sqlite.Engine
+	looks int
+	merge func()
+}
+
+func (c *fullUp) StagedImports(ctx context.Context) ([]*store.Import, error) {
+	if c.looks++; c.looks == 3 {
+		c.merge()
+	}
+	return c.Engine.StagedImports(ctx)
+}
+
+// Run is asked to merge before there is no room, and where there is none a part waits
+// until enough is merged.
 func TestStagedRowsHaveRoom(t *testing.T) {
 	t.Parallel()
 	db, h := opened(t)
-	m, k := opensImport(t, db, h)
-	m.Little, m.Room = -1, 500_000
-	ctx, stop := context.WithCancel(t.Context())
-	var running sync.WaitGroup
-	running.Go(func() {
-		if err := m.Run(ctx); err != nil {
-			t.Error(err)
-		}
-	})
-	defer func() {
-		stop()
-		running.Wait()
-	}()
-	lines := bytes.SplitAfter(rowsOf(6000), []byte("\n"))
-	lines = lines[:len(lines)-1]
-	most := int64(0)
-	for from := 0; from < len(lines); from += 300 {
-		if _, err := m.Take(t.Context(), k, Part{File: "events", From: int64(from), Body: bytes.Join(lines[from:from+300], nil)}); err != nil {
+	watched := &fullUp{Engine: db, merge: func() {}}
+	m, k := opensImport(t, watched, h)
+	m.Little, m.Room = -1, 200_000
+	lines := bytes.SplitAfter(rowsOf(3000), []byte("\n"))
+	from := 0
+	take := func(rows int) (staged store.Staged) {
+		t.Helper()
+		if _, err := m.Take(t.Context(), k, Part{File: "events", From: int64(from), Body: bytes.Join(lines[from:from+rows], nil)}); err != nil {
 			t.Fatal(err)
 		}
+		from += rows
 		i, err := db.Import(t.Context(), k)
 		if err != nil {
 			t.Fatal(err)
 		}
-		most = max(most, i.Staged.Bytes)
+		return i.Staged
 	}
-	if part := int64(len(bytes.Join(lines[:300], nil))); most < m.Room/2 || most > m.Room+2*part {
-		t.Errorf("%d bytes were staged, where there is room for %d", most, m.Room)
+	if take(10); m.asked(k, noon) {
+		t.Error("few rows are to be merged at once")
 	}
-	if v, err := m.Get(t.Context(), k); err != nil || v.Ended || v.merged() == 0 {
-		t.Errorf("before its end: %+v, %v", v, err)
+	for staged := take(200); staged.Bytes <= m.Room; staged = take(200) {
+	}
+	if !m.asked(k, noon) {
+		t.Error("nothing is merged though there is no room")
+	}
+	watched.looks = 0
+	watched.merge = func() {
+		if err := m.mergeUntil(t.Context(), k, func(*store.Import) bool { return false }); err != nil {
+			t.Error(err)
+		}
+	}
+	if staged := take(200); staged.Rows != 200 || watched.looks != 3 {
+		t.Errorf("%d rows are staged, after %d looks", staged.Rows, watched.looks)
 	}
 }
 
