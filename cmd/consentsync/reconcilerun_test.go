@@ -51,10 +51,19 @@ func TestReconcile(t *testing.T) {
 			<-time.After(5 * time.Millisecond)
 		}
 	}
-	until("delivered", func() bool {
+	synced := func(user string) bool {
+		var person struct{ Integrations []struct{ Status string } }
+		if _, err := c.ask(ctx, http.MethodGet, "/v1/users/"+user+"?organization_id=acme", nil, &person); err != nil {
+			t.Fatal(err)
+		}
+		return len(person.Integrations) == 1 && person.Integrations[0].Status == "synced"
+	}
+	// Actito has it before its answer is written down, and an export counts for what
+	// was written before it.
+	until("delivered, and known to be", func() bool {
 		off, there := held("p1@example.com")
 		on, also := held("p2@example.com")
-		return there && also && !off && on
+		return there && also && !off && on && synced("p1@example.com") && synced("p2@example.com")
 	})
 	if _, err := actito.PutProfile(simulator.SampleEntity, simulator.SampleTableID, map[string]any{"emailAddress": "p1@example.com"}, map[string]bool{"Newsletter": true}); err != nil {
 		t.Fatal(err)
