@@ -22,6 +22,8 @@ type bulkFault struct {
 	id   string
 	w    wants
 	late []string // who withdraws after the load was handed over
+
+	began time.Time
 }
 
 var bulkFaults = []*bulkFault{
@@ -77,6 +79,7 @@ func (f *bulkFault) begin(t *testing.T) {
 	for _, fault := range f.faults {
 		f.b.actito.Inject(fault)
 	}
+	f.began = time.Now()
 	f.id = f.b.integrate(bulky(func(p object) {
 		if f.etl != "" {
 			p["etl_id"] = f.etl
@@ -140,10 +143,12 @@ func (f *bulkFault) settled(t *testing.T) {
 		return true
 	}
 	b.looks("who withdrew meanwhile is right", right)
-	if n := b.actito.CallCount(simulator.KindTrigger); n != 1 {
-		t.Errorf("%d loads were started", n)
+	took := time.Since(f.began)
+	n := b.actito.CallCount(simulator.KindTrigger)
+	if n < 1 || n > 1+int(took/time.Minute) {
+		t.Errorf("%d loads were started in %s; the lane closes for a minute", n, took)
 	}
-	if f.outcome == "not_applied" && len(b.actito.Loads()) > 0 {
+	if f.outcome == "not_applied" && n == 1 && len(b.actito.Loads()) > 0 {
 		t.Errorf("Actito has loads: %+v", b.actito.Loads())
 	}
 }
