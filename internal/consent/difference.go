@@ -3,7 +3,9 @@ package consent
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"strconv"
 	"strings"
@@ -43,10 +45,20 @@ type Known struct {
 // number beyond 2^53 must not come back as another one, which would differ
 // from what is wanted for ever.
 func (k *Known) UnmarshalJSON(b []byte) error {
-	type plainKnown Known
+	if read, ok := readKnown(string(b)); ok && k.Subscriptions == nil && k.Attributes == nil {
+		*k = read
+		return nil
+	}
+	type fields Known
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.UseNumber()
-	return dec.Decode((*plainKnown)(k))
+	if err := dec.Decode((*fields)(k)); err != nil {
+		return err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("consent: more than what is known of one profile")
+	}
+	return nil
 }
 
 // Difference is what has to be written to close the gap: only these fields.

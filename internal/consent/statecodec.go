@@ -12,6 +12,12 @@ import "encoding/binary"
 // that MarshalBinary would write is refused.
 const codecVersion = 1
 
+// SaysNothing is how the form of a Didomi user begins, and of nobody else, from whom
+// nothing follows for the person that they are linked to: of whom no choice, no list
+// of values, no text and no deletion is known. That is so of whoever was only ever
+// seen under the person's id.
+const SaysNothing = "\x01\x00\x00\x00\x00"
+
 // The bits that say which marks of a record and which parts of a state follow.
 const (
 	allMarks = 1<<5 - 1

@@ -3,6 +3,7 @@ package consent
 import (
 	"bytes"
 	"fmt"
+	"reflect"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -130,6 +131,31 @@ func TestStoredFormIsIdentity(t *testing.T) {
 			got, _ := stored(t, s).MarshalBinary()
 			if !bytes.Equal(want, got) {
 				t.Fatalf("%v is stored as %x, then as %x", subject, want, got)
+			}
+		}
+	})
+}
+
+// By how the stored form begins it is seen whether anything follows from a linked
+// Didomi user: then, and only then, does it say something of its own; and whoever is
+// linked to one that says nothing is as they are without.
+func TestSaysNothing(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		states := []*State{{}, {gone: true}, {link: &Link{OrganizationUserID: "ana", At: at(1)}}, {deleted: tombstones{{"e", 1}}}}
+		for _, s := range fill(genArrivals().Draw(t, "messages")).states {
+			states = append(states, s)
+		}
+		for _, s := range states {
+			form, _ := s.MarshalBinary()
+			nothing := bytes.HasPrefix(form, []byte(SaysNothing))
+			if nothing != (s.Silent() && len(s.deleted) == 0) {
+				t.Fatalf("%x says nothing: %t", form, nothing)
+			}
+			for _, own := range states {
+				if nothing && !reflect.DeepEqual(Combine("ana", own, nil), Combine("ana", own, []*State{s})) {
+					t.Fatalf("%x adds to a person", form)
+				}
 			}
 		}
 	})

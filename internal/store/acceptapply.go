@@ -181,7 +181,7 @@ func (a *acceptance) identify(r *row, l consent.Link) {
 	seen, known := person.DidomiUsers[r.effects.DidomiUserID]
 	if !known || l.Before(seen) {
 		if person.DidomiUsers == nil {
-			person.DidomiUsers = make(map[string]consent.Link)
+			person.DidomiUsers = make(consent.Links)
 		}
 		person.DidomiUsers[r.effects.DidomiUserID] = l
 		person.dirty, person.buried = true, false

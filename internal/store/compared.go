@@ -1,7 +1,7 @@
 package store
 
 import (
-	"encoding/json"
+	"errors"
 	"slices"
 
 	"consentsync/internal/consent"
@@ -63,12 +63,7 @@ func (r *StoredComparison) Compared(organization string) *Compared {
 	}
 	c.Standing = Standing{State: r.State, HoldGrants: r.HoldGrants, Readback: r.Readback, LastError: r.LastError, UpdatedAt: r.UpdatedAt}
 	c.Err = c.Person.State.UnmarshalBinary(r.Binary)
-	if c.Err == nil && r.Users != "" {
-		c.Err = json.Unmarshal([]byte(r.Users), &c.Person.DidomiUsers)
-	}
-	if c.Err == nil && r.Known != "" {
-		c.Err = json.Unmarshal([]byte(r.Known), &c.Known)
-	}
+	c.Err = errors.Join(c.Err, FromJSON(r.Users, &c.Person.DidomiUsers), FromJSON(r.Known, &c.Known))
 	if c.Err != nil {
 		*c = Compared{Key: c.Key, Err: c.Err}
 	}

@@ -59,6 +59,9 @@ func FromJSON(text string, into any) error {
 	if text == "" {
 		return nil
 	}
+	if u, its := into.(json.Unmarshaler); its {
+		return u.UnmarshalJSON([]byte(text)) // which json.Unmarshal would call after it had read all once
+	}
 	return json.Unmarshal([]byte(text), into)
 }
 

@@ -56,7 +56,7 @@ type Subject struct {
 	State consent.State
 	// DidomiUsers are the Didomi users seen under this person's id, with the
 	// first sighting of each.
-	DidomiUsers map[string]consent.Link
+	DidomiUsers consent.Links
 }
 
 // Erased tells whether all about the subject was erased: what is left is a

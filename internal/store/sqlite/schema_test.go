@@ -139,7 +139,7 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"ComparePage, people":     {comparePageSQL, "SEARCH p USING PRIMARY KEY (organization=? AND person>? AND person<?)"},
 		"ComparePage, deliveries": {comparePageSQL, "SEARCH d USING PRIMARY KEY (organization=? AND integration=? AND target=? AND person=?) LEFT-JOIN"},
 		"learnHeld":               {knownLookup.texts[0], one},
-		"ComparePage, users":      {userLookup.texts[0], "SEARCH people USING PRIMARY KEY (organization=? AND person=?)"},
+		"ComparePage, users":      {userLookup.texts[0], "SEARCH people USING INDEX people_speaking (organization=? AND person=?)"},
 		"PeopleOf":                {peopleOfSQL, "SEARCH l USING PRIMARY KEY (organization=? AND entity=?)"},
 		"Trace, events":           {traceEventsSQL, "SEARCH events USING INDEX events_by_person (organization=? AND person=?)"},
 		"Trace, calls":            {traceCallsSQL, "SEARCH calls USING PRIMARY KEY (organization=? AND person=?)"},

@@ -133,7 +133,7 @@ func personWithLinks(b *bench) {
 	b.must(err)
 	b.same("subject", []any{p.Organization, p.Key, p.Subject.Subject}, []any{acme, b.person(acme, "ana"), consent.Subject{OrganizationUserID: "ana"}})
 	b.same("linked", len(p.Linked), 2)
-	b.same("seen", p.DidomiUsers, map[string]consent.Link{
+	b.same("seen", p.DidomiUsers, consent.Links{
 		"d1": {OrganizationUserID: "ana", At: at(-8), EventID: "e1"},
 		"d2": {OrganizationUserID: "ana", At: at(-7), EventID: "e2"},
 		"d3": {OrganizationUserID: "ana", At: at(-7), EventID: "e4"},
