@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"consentsync/internal/consent"
 )
@@ -320,5 +321,48 @@ func sameJSON(t *testing.T, a, b []byte) {
 	}
 	if !reflect.DeepEqual(values[0], values[1]) {
 		t.Fatalf("%s is not the same as %s", a, b)
+	}
+}
+
+// takesTheSame wants JSON to be what encoding/json says is JSON.
+func takesTheSame(t *testing.T, body []byte) {
+	t.Helper()
+	_, err := parse(body)
+	if err != nil && strings.Contains(err.Error(), "is given twice") || bytes.Count(body, []byte(","))+bytes.Count(body, []byte("[")) > maxValues/2 {
+		return // encoding/json takes more of these
+	}
+	if want := json.Valid(body) && utf8.Valid(body); want != (err == nil) {
+		t.Fatalf("encoding/json takes %.200q: %t; %v", body, want, err)
+	}
+}
+
+func FuzzTree(f *testing.F) {
+	for _, body := range samples(f) {
+		f.Add(body)
+	}
+	f.Add([]byte(` [ -0.5e+1 , 0 , "\u00e9\ud83d\n" , {"a":[ ],"b":{ }} , null ] `))
+	f.Fuzz(takesTheSame)
+}
+
+// What is nearly JSON is refused as encoding/json refuses it, wherever it is cut off
+// and whatever one byte of it becomes.
+func TestNearlyJSON(t *testing.T) {
+	t.Parallel()
+	whole := `{"a":[-0.5e+1,0,12.25E-3,true,false,null,"t\u00e9\\\"x"],"b":{},"c":[],"d":{"e":[[1],{"f":""}]}}`
+	for at := range len(whole) + 1 {
+		takesTheSame(t, []byte(whole[:at]))
+		for _, odd := range "\x00\t {}[],:\"\\0-+.eEtnux\x7f" {
+			takesTheSame(t, []byte(whole[:at]+string(odd)+whole[at:]))
+			if at < len(whole) {
+				takesTheSame(t, []byte(whole[:at]+string(odd)+whole[at+1:]))
+			}
+		}
+	}
+	for _, depth := range []int{maxDepth - 1, maxDepth, maxDepth + 1} {
+		takesTheSame(t, []byte(strings.Repeat("[", depth)+strings.Repeat("]", depth)))
+		takesTheSame(t, []byte(strings.Repeat(`{"a":`, depth)+"1"+strings.Repeat("}", depth)))
+	}
+	for _, body := range []string{"", " ", "1 2", "{}{}", "01", "1.", ".5", "-", "+1", "1e", "1e+", "tru", "truee", "nul", `"`, `"\`, `"\x"`, `"\u12g4"`, "\"\n\"", "[1,]", "[,1]", `{"a":1,}`, `{a:1}`, `{"a"}`, `{"a":}`, "\xef\xbb\xbf1"} {
+		takesTheSame(t, []byte(body))
 	}
 }

@@ -78,22 +78,22 @@ func twice(sorted []*node) *node {
 	return nil
 }
 
-// parse reads JSON into nodes. What is JSON is left to encoding/json; on top
-// of it names must be unique and texts must be UTF-8, since otherwise two
-// readers may understand two different things.
+// parse reads JSON into nodes. It takes what encoding/json takes (FuzzTree compares
+// the two), whose faults it tells; on top of it names must be unique and texts must be
+// UTF-8, since otherwise two readers may understand two different things.
 func parse(body []byte) (*node, error) {
 	if !utf8.Valid(body) {
 		return nil, consent.Errorf(consent.Invalid, op, "the payload is not UTF-8")
 	}
-	if !json.Valid(body) {
-		return nil, syntaxError(body)
-	}
 	p := parser{src: string(body)}
 	p.reserve()
 	root := p.value("")
+	p.space()
 	switch {
 	case p.count > maxValues:
 		return nil, consent.Errorf(consent.Invalid, op, "the payload holds more than %d values", maxValues)
+	case p.bad || p.pos < len(p.src):
+		return nil, syntaxError(body)
 	case p.doubled != nil:
 		faults := faults{root: root}
 		faults.add(p.doubled, "is given twice")
@@ -110,12 +110,17 @@ func syntaxError(body []byte) error {
 	return consent.Errorf(consent.Invalid, op, "the payload is not JSON")
 }
 
-// parser builds nodes from a text that is known to be JSON, which is why it
-// checks nothing.
+// maxDepth is how deep encoding/json lets values stand in one another.
+const maxDepth = 10_000
+
+// parser builds nodes from a text. Where that is no JSON it turns bad, and is at the
+// end of the text from then on.
 type parser struct {
 	src     string
 	pos     int
 	count   int
+	depth   int
+	bad     bool
 	nodes   []node  // room for nodes
 	links   []*node // room for lists of members
 	open    []*node // members of the containers not closed yet
@@ -131,14 +136,44 @@ func (p *parser) reserve() {
 	p.open = make([]*node, 0, n)
 }
 
+// next is the byte that comes next, and 0, which JSON has nowhere, at the end.
+func (p *parser) next() byte {
+	if p.pos < len(p.src) {
+		return p.src[p.pos]
+	}
+	return 0
+}
+
+// pass goes past a byte, if it is the next.
+func (p *parser) pass(c byte) bool {
+	if p.next() != c {
+		return false
+	}
+	p.pos++
+	return true
+}
+
+func (p *parser) fail() {
+	p.bad, p.pos = true, len(p.src)
+}
+
+// want goes past what has to come next.
+func (p *parser) want(text string) {
+	if strings.HasPrefix(p.src[p.pos:], text) {
+		p.pos += len(text)
+	} else {
+		p.fail()
+	}
+}
+
 func (p *parser) value(key string) *node {
 	p.space()
 	n := p.node(key)
 	if p.count > maxValues {
-		p.pos = len(p.src)
+		p.fail()
 		return n
 	}
-	switch p.src[p.pos] {
+	switch c := p.next(); c {
 	case '{':
 		n.kind = objectKind
 		n.kids = p.members('}')
@@ -154,72 +189,105 @@ func (p *parser) value(key string) *node {
 		n.text = p.quoted()
 	case 't':
 		n.kind = trueKind
-		p.pos += len("true")
+		p.want("true")
 	case 'f':
 		n.kind = falseKind
-		p.pos += len("false")
+		p.want("false")
 	case 'n':
 		n.kind = nullKind
-		p.pos += len("null")
+		p.want("null")
 	default:
 		n.kind = numberKind
-		end := p.pos
-		for end < len(p.src) && strings.IndexByte("+-.0123456789Ee", p.src[end]) >= 0 {
-			end++
-		}
-		n.text = p.src[p.pos:end]
-		p.pos = end
+		n.text = p.number()
 	}
 	return n
 }
 
 // members reads what stands between the brackets of an object or a list.
 func (p *parser) members(closing byte) []*node {
+	if p.depth++; p.depth > maxDepth {
+		p.fail()
+		return nil
+	}
 	mark := len(p.open)
-	for p.pos < len(p.src) { // beyond it only when there are too many values
-		p.pos++ // the opening bracket or the comma
-		p.space()
-		if p.src[p.pos] == closing {
-			p.pos++
-			break
+	p.pos++ // the opening bracket
+	p.space()
+	for !p.pass(closing) && !p.bad {
+		if len(p.open) > mark {
+			p.want(",")
 		}
 		key := ""
 		if closing == '}' {
+			p.space()
 			key = p.quoted()
 			p.space()
-			p.pos++ // the colon
+			p.want(":")
 		}
 		kid := p.value(key)
 		p.open = append(p.open, kid)
 		p.space()
-		if p.pos < len(p.src) && p.src[p.pos] == closing {
-			p.pos++
-			break
-		}
 	}
+	p.depth--
 	kids := p.link(p.open[mark:])
 	p.open = p.open[:mark]
 	return kids
 }
 
+// number reads a number, and gives it as it is written.
+func (p *parser) number() string {
+	start := p.pos
+	p.pass('-')
+	if !p.pass('0') {
+		p.digits()
+	}
+	if p.pass('.') {
+		p.digits()
+	}
+	if p.pass('e') || p.pass('E') {
+		if !p.pass('+') {
+			p.pass('-')
+		}
+		p.digits()
+	}
+	if p.bad {
+		return ""
+	}
+	return p.src[start:p.pos]
+}
+
+// digits goes past at least one.
+func (p *parser) digits() {
+	start := p.pos
+	for c := p.next(); '0' <= c && c <= '9'; c = p.next() {
+		p.pos++
+	}
+	if p.pos == start {
+		p.fail()
+	}
+}
+
 // quoted reads a text in quotes and what is escaped in it.
 func (p *parser) quoted() string {
 	start, escaped := p.pos, false
-	p.pos++
-	for p.src[p.pos] != '"' {
-		if p.src[p.pos] == '\\' {
+	p.want(`"`)
+	for !p.pass('"') {
+		switch c := p.next(); {
+		case c == '\\':
 			escaped = true
+			p.pos += 2 // what follows is looked at below
+		case c < ' ':
+			p.fail()
+			return ""
+		default:
 			p.pos++
 		}
-		p.pos++
 	}
-	p.pos++
 	if !escaped {
 		return p.src[start+1 : p.pos-1]
 	}
 	var s string
 	if err := json.Unmarshal([]byte(p.src[start:p.pos]), &s); err != nil {
-		panic("didomi: valid JSON holds an invalid text") // cannot happen
+		p.fail()
 	}
 	return s
 }
