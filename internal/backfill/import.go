@@ -282,21 +282,25 @@ func importable(organization string, line []byte) (in store.Inbound, stop string
 }
 
 // importedRow reads a row that was brought into the form of a webhook.
-func importedRow(organization string, webhook []byte) (store.Inbound, error) {
+func importedRow(organization string, webhook []byte) (in store.Inbound, err error) {
 	payload, err := didomi.Parse(webhook)
 	if err != nil {
-		return store.Inbound{}, err
+		return in, err
 	}
-	return imported(organization, webhook, payload)
+	if in, err = imported(organization, webhook, payload); err == nil {
+		in.Canonical = payload.Canonical()
+	}
+	return in, err
 }
 
+// imported gives the row without its canonical form, which only merging asks for.
 func imported(organization string, webhook []byte, payload *didomi.Payload) (store.Inbound, error) {
 	message, err := payload.Message(organization)
 	if err != nil {
 		return store.Inbound{}, err
 	}
 	return store.Inbound{
-		Organization: organization, Message: message, Canonical: payload.Canonical(), Payload: webhook, Source: store.Imported,
+		Organization: organization, Message: message, Payload: webhook, Source: store.Imported,
 	}, store.Check(message)
 }
 

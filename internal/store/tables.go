@@ -122,6 +122,7 @@ var NotCopied = map[string]string{
 	"held_rows":           "used no more: goes when the schema is contracted",
 	"compatibility":       "which programs can use the engine's own schema",
 	"deliveries.tried":    "follows from attempts",
+	"ledger.slice":        "follows from person",
 
 	"audit_heads.sealer":        "the node that seals",
 	"audit_heads.claimed_until": "how long it has said that it does",

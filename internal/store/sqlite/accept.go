@@ -48,7 +48,8 @@ func (t *acceptTx) Remember(ctx context.Context, entries []store.LedgerEntry) ([
 }
 
 func (t *acceptTx) remember(ctx context.Context, r *store.LedgerEntry) (bool, error) {
-	res, err := t.tx.ExecContext(ctx, rememberSQL, r.Organization, r.Entity[:], r.Content[:], r.Person[:], int64(r.SeenAt))
+	slice := ledgerSlice(r.Person)
+	res, err := t.tx.ExecContext(ctx, rememberSQL, r.Organization, slice, r.Entity[:], r.Content[:], r.Person[:], int64(r.SeenAt))
 	if err != nil {
 		return false, err
 	}
@@ -59,19 +60,30 @@ func (t *acceptTx) remember(ctx context.Context, r *store.LedgerEntry) (bool, er
 		return false, nil
 	}
 	var seen int64
-	if err := t.tx.QueryRowContext(ctx, seenAtSQL, r.Organization, r.Entity[:], r.Content[:]).Scan(&seen); err != nil {
+	if err := t.tx.QueryRowContext(ctx, seenAtSQL, r.Organization, slice, r.Entity[:], r.Content[:]).Scan(&seen); err != nil {
 		return false, err
 	}
 	if !r.Always && r.SeenAt.Sub(consent.Time(seen)) < r.Forget {
 		return false, nil
 	}
-	_, err = t.tx.ExecContext(ctx, seeAgainSQL, int64(r.SeenAt), r.Organization, r.Entity[:], r.Content[:])
+	_, err = t.tx.ExecContext(ctx, seeAgainSQL, int64(r.SeenAt), r.Organization, slice, r.Entity[:], r.Content[:])
 	return err == nil, err
 }
 
-const peopleOfSQL = `SELECT DISTINCT l.person, coalesce(p.user_id = '', 0) FROM ledger l
+// ledgerSlice is the part of the ledger in which messages about a person are: the
+// first byte of the key, as the database has it too.
+func ledgerSlice(person store.PersonKey) []byte { return person[:1] }
+
+// slicesSQL lists the slices of the ledger.
+const slicesSQL = `WITH RECURSIVE bytes (n) AS (VALUES (0) UNION ALL SELECT n + 1 FROM bytes WHERE n < 255)
+	SELECT unhex(printf('%02x', n)) AS slice FROM bytes`
+
+// peopleOfSQL looks for an event in every slice, for who was named is not known. That
+// takes as long as to accept some ten messages, and only deletions need it.
+const peopleOfSQL = `SELECT DISTINCT l.person, coalesce(p.user_id = '', 0) FROM (` + slicesSQL + `) s
+	CROSS JOIN ledger l ON l.organization = ? AND l.slice = s.slice AND l.entity = ?
 	LEFT JOIN people p ON p.organization = l.organization AND p.person = l.person
-	WHERE l.organization = ? AND l.entity = ? ORDER BY l.person`
+	ORDER BY l.person`
 
 func (t *acceptTx) PeopleOf(ctx context.Context, organization string, entity store.Digest) ([]store.Named, error) {
 	return query(ctx, t.tx, func(row store.Row) (n store.Named, err error) {

@@ -15,7 +15,7 @@ const (
 		WHERE EXISTS (SELECT 1 FROM integrations WHERE organization = ?1 AND id = ?2)`
 	nextNewsSQL = `SELECT ` + store.NewsColumns + ` FROM news
 		WHERE organization = ? AND integration = ? AND next_at <= ? ORDER BY next_at, id LIMIT ?`
-	toldSQL      = `SELECT seen_at FROM ledger WHERE organization = ? AND entity = ? AND content = ?`
+	toldSQL      = `SELECT seen_at FROM ledger WHERE organization = ? AND slice = ? AND entity = ? AND content = ?`
 	byProfileSQL = `SELECT person FROM deliveries INDEXED BY deliveries_by_profile WHERE organization = ? AND integration = ? AND profile = ? AND profile <> '' LIMIT 1`
 	// A load's call is as old as the load, and its effect as young as its answer.
 	ownCallsSQL = `SELECT subscriptions, max(started_at, answered_at) FROM (
@@ -54,7 +54,7 @@ func (e *Engine) NextNews(ctx context.Context, k store.IntegrationKey, limit int
 
 // Repeated tells whether the same news were settled before.
 func (e *Engine) Repeated(ctx context.Context, n *store.News) (bool, error) {
-	seen, ok, err := one(ctx, e.read, scanTime, toldSQL, n.Organization, n.Entity[:], n.Content[:])
+	seen, ok, err := one(ctx, e.read, scanTime, toldSQL, n.Organization, ledgerSlice(n.Entry().Person), n.Entity[:], n.Content[:])
 	return ok && n.RepeatedBy(seen), err
 }
 

@@ -122,7 +122,7 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"LoadRows":                {loadRowsSQL, "SEARCH r USING PRIMARY KEY (organization=? AND integration=? AND load=? AND number>?)"},
 		"FileRows":                {fileRowsSQL, "SEARCH r USING PRIMARY KEY (organization=? AND integration=? AND load=? AND number>?)"},
 		"NextNews":                {nextNewsSQL, "SEARCH news USING INDEX news_next (organization=? AND integration=? AND next_at<?)"},
-		"Repeated":                {toldSQL, "SEARCH ledger USING PRIMARY KEY (organization=? AND entity=? AND content=?)"},
+		"Repeated":                {toldSQL, "SEARCH ledger USING PRIMARY KEY (organization=? AND slice=? AND entity=? AND content=?)"},
 		"PersonOfProfile":         {byProfileSQL, "SEARCH deliveries USING COVERING INDEX deliveries_by_profile (organization=? AND integration=? AND profile=?)"},
 		"OwnWrites, calls":        {ownCallsSQL, "SEARCH calls USING PRIMARY KEY (organization=? AND person=?)"},
 		"OwnWrites, loads":        {ownRowsSQL, "SEARCH r USING INDEX load_rows_by_person (organization=? AND integration=? AND person=? AND load=?)"},
@@ -140,7 +140,7 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"ComparePage, deliveries": {comparePageSQL, "SEARCH d USING PRIMARY KEY (organization=? AND integration=? AND target=? AND person=?) LEFT-JOIN"},
 		"learnHeld":               {knownLookup.texts[0], one},
 		"ComparePage, users":      {userLookup.texts[0], "SEARCH people USING INDEX people_speaking (organization=? AND person=?)"},
-		"PeopleOf":                {peopleOfSQL, "SEARCH l USING PRIMARY KEY (organization=? AND entity=?)"},
+		"PeopleOf":                {peopleOfSQL, "SEARCH l USING PRIMARY KEY (organization=? AND slice=? AND entity=?)"},
 		"Trace, events":           {traceEventsSQL, "SEARCH events USING INDEX events_by_person (organization=? AND person=?)"},
 		"Trace, calls":            {traceCallsSQL, "SEARCH calls USING PRIMARY KEY (organization=? AND person=?)"},
 		"UserByEmail":             {selectUser + `u.email = ?`, "SEARCH u USING INDEX users_by_email (email=?)"},
@@ -192,7 +192,7 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		for _, step := range e.rows(t, "EXPLAIN QUERY PLAN "+x.query, make([]any, parameters(x.query))...) {
 			detail := step[3]
 			found = found || detail == x.want
-			if strings.HasPrefix(detail, "SCAN") && detail != "SCAN CONSTANT ROW" && detail != "SCAN (subquery-1)" {
+			if strings.HasPrefix(detail, "SCAN") && !slices.Contains([]string{"SCAN CONSTANT ROW", "SCAN (subquery-1)", "SCAN bytes"}, detail) {
 				t.Errorf("%s reads a whole table: %s", name, detail)
 			}
 			if strings.Contains(detail, "TEMP B-TREE") && name != "PeopleOf" { // the few people of one event
@@ -214,10 +214,18 @@ func TestACopyHoldsEverything(t *testing.T) {
 	t.Parallel()
 	e := open(t, t.TempDir(), Options{})
 	var is, want []string
-	for _, c := range e.rows(t, `SELECT m.name, c.name, c.pk FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'`) {
-		if store.NotCopied[c[0]] == "" && store.NotCopied[c[0]+"."+c[1]] == "" {
-			is = append(is, c[0]+"."+c[1]+" "+c[2])
+	inKey := map[string]int{} // columns of it that are copied
+	for _, c := range e.rows(t, `SELECT m.name, c.name, c.pk FROM sqlite_master m, pragma_table_info(m.name) c
+		WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' ORDER BY m.name, c.pk`) {
+		if store.NotCopied[c[0]] != "" || store.NotCopied[c[0]+"."+c[1]] != "" {
+			continue
 		}
+		place := 0
+		if c[2] != "0" {
+			inKey[c[0]]++
+			place = inKey[c[0]]
+		}
+		is = append(is, fmt.Sprintf("%s.%s %d", c[0], c[1], place))
 	}
 	for i := range store.Tables {
 		table := &store.Tables[i]

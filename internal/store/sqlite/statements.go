@@ -9,9 +9,9 @@ import (
 
 // The statements of accepting.
 const (
-	rememberSQL = `INSERT INTO ledger (organization, entity, content, person, seen_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
-	seenAtSQL   = `SELECT seen_at FROM ledger WHERE organization = ? AND entity = ? AND content = ?`
-	seeAgainSQL = `UPDATE ledger SET seen_at = ? WHERE organization = ? AND entity = ? AND content = ?`
+	rememberSQL = `INSERT INTO ledger (organization, slice, entity, content, person, seen_at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+	seenAtSQL   = `SELECT seen_at FROM ledger WHERE organization = ? AND slice = ? AND entity = ? AND content = ?`
+	seeAgainSQL = `UPDATE ledger SET seen_at = ? WHERE organization = ? AND slice = ? AND entity = ? AND content = ?`
 
 	traceEventSQL     = `UPDATE events SET trace = ? WHERE organization = ? AND id = ?`
 	integrationsOfSQL = `SELECT id FROM integrations WHERE organization = ?`

@@ -26,12 +26,12 @@ func (e *Engine) CountRows(ctx context.Context, t *store.Table) (n int64, err er
 // ReadRows reads rows in the order of their keys, from after a key; nil is the
 // beginning. It gives at most limit of them, and none at the end.
 func (e *Engine) ReadRows(ctx context.Context, t *store.Table, after []any, limit int) ([]store.CopyRow, error) {
-	columns := t.Columns()
+	columns, order := t.Columns(), keyOf(t)
 	query := `SELECT ` + store.Names(columns) + ` FROM ` + t.Name
 	if after != nil {
-		query += ` WHERE (` + store.Names(t.Key) + `) > (` + placeholders(len(t.Key)) + `)`
+		query += ` WHERE (` + order.names + `) > (` + order.after + `)`
 	}
-	rows, err := e.read.QueryContext(ctx, query+` ORDER BY `+store.Names(t.Key)+` LIMIT ?`, append(slices.Clip(after), limit)...)
+	rows, err := e.read.QueryContext(ctx, query+` ORDER BY `+order.names+` LIMIT ?`, append(slices.Clip(after), limit)...)
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +56,20 @@ func (e *Engine) ReadRows(ctx context.Context, t *store.Table, after []any, limi
 }
 
 func placeholders(n int) string { return strings.TrimSuffix(strings.Repeat("?, ", n), ", ") }
+
+// key is the primary key of a table as it is here: its columns, and what they are in
+// the row whose key, as store.Table has it, are the arguments.
+type key struct{ names, after string }
+
+func keyOf(t *store.Table) key {
+	if t.Name == "ledger" {
+		return key{
+			names: `organization, slice, entity, content`,
+			after: `?1, (SELECT max(l.slice) FROM (` + slicesSQL + `) s CROSS JOIN ledger l ON l.organization = ?1 AND l.slice = s.slice AND l.entity = ?2 AND l.content = ?3), ?2, ?3`,
+		}
+	}
+	return key{store.Names(t.Key), placeholders(len(t.Key))}
+}
 
 // fromSQLite gives a value the type that its kind has in a row.
 func fromSQLite(v any, kind store.Kind) (any, error) {
@@ -163,7 +177,11 @@ func insertion(ctx context.Context, tx *transaction, t *store.Table) (*sql.Stmt,
 			values[i] = "CAST(? AS BLOB)"
 		}
 	}
-	return tx.once.PrepareContext(ctx, `INSERT INTO `+t.Name+` (`+store.Names(columns)+`) VALUES (`+strings.Join(values, ", ")+`)`)
+	names := store.Names(columns)
+	if n := slices.Index(columns, store.Column{Name: "person", Kind: store.Bytes}); t.Name == "ledger" {
+		names, values = names+", slice", append(values, fmt.Sprintf("substr(?%d, 1, 1)", n+1))
+	}
+	return tx.once.PrepareContext(ctx, `INSERT INTO `+t.Name+` (`+names+`) VALUES (`+strings.Join(values, ", ")+`)`)
 }
 
 // EndCopy makes the copy one that a server can start on.
