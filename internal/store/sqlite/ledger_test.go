@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"testing"
@@ -9,8 +8,9 @@ import (
 	"consentsync/internal/store"
 )
 
-// A ledger that was copied here lies in the slices of its people, and can be copied
-// page by page from here.
+// A ledger that was copied here lies in the slices of its people: each message is known
+// again, each event leads to whom it was about, and it can be copied page by page from
+// here.
 func TestACopiedLedgerIsInSlices(t *testing.T) {
 	t.Parallel()
 	e := open(t, t.TempDir(), Options{Copy: true})
@@ -18,16 +18,35 @@ func TestACopiedLedgerIsInSlices(t *testing.T) {
 	if err := e.BeginCopy(t.Context(), "elsewhere"); err != nil {
 		t.Fatal(err)
 	}
+	var entries []store.LedgerEntry
 	var rows []store.CopyRow
 	for n := range 600 {
-		organization, entity, person := fmt.Sprintf("o%d", n%2), []byte{byte(n * 7), byte(n), byte(n >> 8)}, bytes.Repeat([]byte{byte(n * 31)}, 32)
-		rows = append(rows, store.CopyRow{organization, entity, []byte("content"), person, int64(n)})
+		entry := store.LedgerEntry{
+			Organization: fmt.Sprintf("o%d", n%2), Entity: store.Digest{byte(n * 7), byte(n), byte(n >> 8)}, Content: store.Digest{1},
+			Person: store.PersonKey{byte(n * 31), byte(n * 17), byte(n >> 8)}, SeenAt: 99,
+		}
+		entries = append(entries, entry)
+		rows = append(rows, store.CopyRow{entry.Organization, entry.Entity[:], entry.Content[:], entry.Person[:], int64(entry.SeenAt)})
 	}
 	if err := e.WriteRows(t.Context(), table, rows, store.CopyState{}); err != nil {
 		t.Fatal(err)
 	}
-	if astray := e.rows(t, `SELECT count(*) FROM ledger WHERE slice <> substr(person, 1, 1)`); astray[0][0] != "0" {
-		t.Errorf("%s rows are in another slice", astray[0][0])
+	err := e.inTx(t.Context(), func(tx *transaction) error {
+		accepting := e.acceptTx(tx)
+		known, err := accepting.Remember(t.Context(), entries)
+		if err != nil || slices.Contains(known, true) {
+			t.Errorf("of what was copied not all is known again, %v", err)
+		}
+		for _, entry := range entries {
+			people, err := accepting.PeopleOf(t.Context(), entry.Organization, entry.Entity)
+			if err != nil || len(people) != 1 || people[0].Person != entry.Person {
+				t.Errorf("it was about %v, %v, not about %v", people, err, entry.Person)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	var back []store.CopyRow
 	for after := []any(nil); ; {
