@@ -59,7 +59,7 @@ func genKnown() *rapid.Generator[Known] {
 			refused := text.Draw(t, "what")
 			f.Refused, f.Why = &refused, text.Draw(t, "why")
 		}
-		f.Value = rapid.SampledFrom([]any{nil, true, false, json.Number("0"), json.Number("-12"), json.Number("1.5"), text.Draw(t, "text"), []any{"a", true}}).Draw(t, "value")
+		f.Value = rapid.SampledFrom([]any{nil, true, false, json.Number("0"), json.Number("-12"), json.Number("1.5"), json.Number("9007199254740993"), json.Number("12345678901234567890.5"), text.Draw(t, "text"), []any{"a", true}}).Draw(t, "value")
 		return f
 	})
 	facts := rapid.MapOfN(text, fact, 0, 4)
@@ -84,6 +84,51 @@ func TestKnownComesBack(t *testing.T) {
 			t.Fatalf("%s came back as %s, %v", b, again, err)
 		}
 	})
+}
+
+// So do the links of a person, without which a Didomi user's withdrawals would not
+// follow (R7).
+func TestLinksComeBack(t *testing.T) {
+	t.Parallel()
+	text := rapid.OneOf(rapid.StringMatching(`[a-z0-9-]{1,9}`), rapid.Custom(func(t *rapid.T) string {
+		return strings.ToValidUTF8(rapid.String().Draw(t, "any"), "?")
+	}), rapid.SampledFrom([]string{`a"b`, `a\b`, "R&D", "<a>"}))
+	link := rapid.Custom(func(t *rapid.T) Link {
+		return Link{OrganizationUserID: text.Draw(t, "person"), At: at(rapid.IntRange(0, 900).Draw(t, "minute")), EventID: text.Draw(t, "event")}
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		want := Links(rapid.MapOfN(text, link, 0, 4).Draw(t, "links"))
+		b, err := json.Marshal(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		agrees(t, string(b))
+		var back Links
+		if err := back.UnmarshalJSON(b); err != nil || !reflect.DeepEqual(back, want) {
+			t.Fatalf("%s came back as %v, %v", b, back, err)
+		}
+	})
+	held := Links{"d1": {OrganizationUserID: "ana"}}
+	if err := held.UnmarshalJSON([]byte(`{"d2":{"u":"ana","t":""}}`)); err != nil || len(held) != 2 {
+		t.Errorf("what was held became %v, %v", held, err)
+	}
+	for _, wrong := range []string{"", "{", `{}x`, `{"d":1}`} {
+		if err := new(Links).UnmarshalJSON([]byte(wrong)); err == nil {
+			t.Errorf("%q is accepted", wrong)
+		}
+	}
+}
+
+// Beside what is odd the digits of a number stay as well.
+func TestAnOddNumberKeepsItsDigits(t *testing.T) {
+	t.Parallel()
+	var k Known
+	if err := k.UnmarshalJSON([]byte(`{"a":{"x":{"v":9007199254740993},"y":{"v":"R\u0026D"}}}`)); err != nil {
+		t.Fatal(err)
+	}
+	if x, y := k.Attributes["x"].Value, k.Attributes["y"].Value; x != json.Number("9007199254740993") || y != "R&D" {
+		t.Errorf("read %v and %v", x, y)
+	}
 }
 
 var (

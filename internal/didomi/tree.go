@@ -79,8 +79,8 @@ func twice(sorted []*node) *node {
 }
 
 // parse reads JSON into nodes. It takes what encoding/json takes (FuzzTree compares
-// the two), whose faults it tells; on top of it names must be unique and texts must be
-// UTF-8, since otherwise two readers may understand two different things.
+// them), which says where a fault is. On top of that names must be unique and texts
+// must be UTF-8, since otherwise two readers may understand two different things.
 func parse(body []byte) (*node, error) {
 	if !utf8.Valid(body) {
 		return nil, consent.Errorf(consent.Invalid, op, "the payload is not UTF-8")

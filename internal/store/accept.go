@@ -64,7 +64,9 @@ type LedgerEntry struct {
 	Organization string
 	Entity       Digest
 	Content      Digest
-	Person       PersonKey
+	// Person follows from what Entity and Content are hashes of, on which an engine may
+	// rely in looking for the entry.
+	Person PersonKey
 	SeenAt       consent.Time
 	// Deletes says that the message deletes the event with this digest. An
 	// engine with several writers lets nobody else accept that event, or one

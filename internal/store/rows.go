@@ -59,8 +59,11 @@ func FromJSON(text string, into any) error {
 	if text == "" {
 		return nil
 	}
-	if u, its := into.(json.Unmarshaler); its {
-		return u.UnmarshalJSON([]byte(text)) // which json.Unmarshal would call after it had read all once
+	switch into := into.(type) { // these refuse by themselves what is not JSON, which is read once then
+	case *consent.Known:
+		return into.UnmarshalJSON([]byte(text))
+	case *consent.Links:
+		return into.UnmarshalJSON([]byte(text))
 	}
 	return json.Unmarshal([]byte(text), into)
 }

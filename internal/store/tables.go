@@ -11,7 +11,7 @@ import (
 // in it belongs to the installation, not to an engine or to a node.
 type Table struct {
 	Name string
-	Key  []Column // the primary key, in its order
+	Key  []Column // the primary key, in its order, but for columns that are NotCopied
 	Rest []Column
 }
 

@@ -78,8 +78,9 @@ func ledgerSlice(person store.PersonKey) []byte { return person[:1] }
 const slicesSQL = `WITH RECURSIVE bytes (n) AS (VALUES (0) UNION ALL SELECT n + 1 FROM bytes WHERE n < 255)
 	SELECT unhex(printf('%02x', n)) AS slice FROM bytes`
 
-// peopleOfSQL looks for an event in every slice, for who was named is not known. That
-// takes as long as to accept some ten messages, and only deletions need it.
+// peopleOfSQL looks for an event in every slice, for who was named is not known. Only
+// deletions need it. In a ledger of a million messages, most of whose pages the system
+// held, that took 1.5 ms: as long as to accept some ten messages.
 const peopleOfSQL = `SELECT DISTINCT l.person, coalesce(p.user_id = '', 0) FROM (` + slicesSQL + `) s
 	CROSS JOIN ledger l ON l.organization = ? AND l.slice = s.slice AND l.entity = ?
 	LEFT JOIN people p ON p.organization = l.organization AND p.person = l.person

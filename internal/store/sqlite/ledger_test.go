@@ -14,7 +14,7 @@ import (
 func TestACopiedLedgerIsInSlices(t *testing.T) {
 	t.Parallel()
 	e := open(t, t.TempDir(), Options{Copy: true})
-	table := &store.Tables[slices.IndexFunc(store.Tables, func(t store.Table) bool { return t.Name == "ledger" })]
+	table := tableOf("ledger")
 	if err := e.BeginCopy(t.Context(), "elsewhere"); err != nil {
 		t.Fatal(err)
 	}

@@ -186,6 +186,8 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"AuditLinkOf":             {auditLinkSQL, "SEARCH audit_links USING INDEX audit_links_by_first (organization=? AND first<?)"},
 		"AuditRecords":            {auditRecordsSQL, "SEARCH audit_records USING PRIMARY KEY (organization=? AND position>? AND position<?)"},
 		"SealedAt":                {sealedAtSQL, "SEARCH audit_records USING INDEX audit_records_by_id (organization=? AND kind=? AND id=?)"},
+		"ReadRows, ledger":        {readRowsSQL(tableOf("ledger"), true), "SEARCH ledger USING PRIMARY KEY ((organization,slice,entity,content)>(?,?,?,?))"},
+		"ReadRows, people":        {readRowsSQL(tableOf("people"), true), "SEARCH people USING PRIMARY KEY ((organization,person)>(?,?))"},
 		"IntegrationsOfLicence":   {selectIntegrations + ofLicence, "SEARCH integrations USING INDEX integrations_by_licence (licence=?)"},
 	} {
 		found := x.want == ""
@@ -206,6 +208,10 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 			t.Errorf("%s does not use: %s", name, x.want)
 		}
 	}
+}
+
+func tableOf(name string) *store.Table {
+	return &store.Tables[slices.IndexFunc(store.Tables, func(t store.Table) bool { return t.Name == name })]
 }
 
 // A copy holds everything: what the schema has stands in store.Tables, with its

@@ -23,15 +23,11 @@ func (e *Engine) CountRows(ctx context.Context, t *store.Table) (n int64, err er
 	return n, err
 }
 
-// ReadRows reads rows in the order of their keys, from after a key; nil is the
-// beginning. It gives at most limit of them, and none at the end.
+// ReadRows reads rows in an order of the engine's own, which stays the same, from after
+// the one with a key; nil is the beginning. It gives at most limit of them, and none at the end.
 func (e *Engine) ReadRows(ctx context.Context, t *store.Table, after []any, limit int) ([]store.CopyRow, error) {
-	columns, order := t.Columns(), keyOf(t)
-	query := `SELECT ` + store.Names(columns) + ` FROM ` + t.Name
-	if after != nil {
-		query += ` WHERE (` + order.names + `) > (` + order.after + `)`
-	}
-	rows, err := e.read.QueryContext(ctx, query+` ORDER BY `+order.names+` LIMIT ?`, append(slices.Clip(after), limit)...)
+	columns := t.Columns()
+	rows, err := e.read.QueryContext(ctx, readRowsSQL(t, after != nil), append(slices.Clip(after), limit)...)
 	if err != nil {
 		return nil, err
 	}
@@ -55,20 +51,37 @@ func (e *Engine) ReadRows(ctx context.Context, t *store.Table, after []any, limi
 	return page, rows.Err()
 }
 
-func placeholders(n int) string { return strings.TrimSuffix(strings.Repeat("?, ", n), ", ") }
+// placeholders are ?1 to ?n.
+func placeholders(n int) string {
+	var list []string
+	for i := range n {
+		list = append(list, fmt.Sprintf("?%d", i+1))
+	}
+	return strings.Join(list, ", ")
+}
 
-// key is the primary key of a table as it is here: its columns, and what they are in
-// the row whose key, as store.Table has it, are the arguments.
-type key struct{ names, after string }
+func readRowsSQL(t *store.Table, after bool) string {
+	order, query, limit := orderOf(t), `SELECT `+store.Names(t.Columns())+` FROM `+t.Name, 1
+	if after {
+		query += ` WHERE (` + order.names + `) > (` + order.after + `)`
+		limit += len(t.Key)
+	}
+	return fmt.Sprintf("%s ORDER BY %s LIMIT ?%d", query, order.names, limit)
+}
 
-func keyOf(t *store.Table) key {
+// copyOrder is the order in which the rows of a table are read: its primary key as it
+// is here, and what that is in the row whose key, as store.Table has it, are the
+// arguments. That row has to be there.
+type copyOrder struct{ names, after string }
+
+func orderOf(t *store.Table) copyOrder {
 	if t.Name == "ledger" {
-		return key{
+		return copyOrder{
 			names: `organization, slice, entity, content`,
 			after: `?1, (SELECT max(l.slice) FROM (` + slicesSQL + `) s CROSS JOIN ledger l ON l.organization = ?1 AND l.slice = s.slice AND l.entity = ?2 AND l.content = ?3), ?2, ?3`,
 		}
 	}
-	return key{store.Names(t.Key), placeholders(len(t.Key))}
+	return copyOrder{store.Names(t.Key), placeholders(len(t.Key))}
 }
 
 // fromSQLite gives a value the type that its kind has in a row.
@@ -178,8 +191,9 @@ func insertion(ctx context.Context, tx *transaction, t *store.Table) (*sql.Stmt,
 		}
 	}
 	names := store.Names(columns)
-	if n := slices.Index(columns, store.Column{Name: "person", Kind: store.Bytes}); t.Name == "ledger" {
-		names, values = names+", slice", append(values, fmt.Sprintf("substr(?%d, 1, 1)", n+1))
+	if t.Name == "ledger" { // of which the slice is not copied
+		person := slices.Index(columns, store.Column{Name: "person", Kind: store.Bytes})
+		names, values = names+", slice", append(values, fmt.Sprintf("substr(?%d, 1, 1)", person+1))
 	}
 	return tx.once.PrepareContext(ctx, `INSERT INTO `+t.Name+` (`+names+`) VALUES (`+strings.Join(values, ", ")+`)`)
 }

@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"encoding/json"
+	"reflect"
 	"time"
 
 	"consentsync/internal/consent"
@@ -72,13 +74,22 @@ func comparedAgrees(b *bench) {
 	k := b.integrate(acme, "i")
 	b.accept(acme, as(event("e1", at(-9), yes("p")), "ana", "d1"), as(event("e2", at(-8), no("q")), "", "d1"), as(event("e3", at(-7), no("p")), "bob", "d1"),
 		as(event("e5", at(-7), no("p")), "cid", ""))
-	for _, id := range []string{"ana", "bob", "cid"} {
+	// Of these the Didomi users say one thing each, beside having been seen.
+	b.accept(acme, as(event("e6", at(-9), yes("p")), "dee", "d2"), as(event("e7", at(-9), yes("p")), "eve", "d3"), as(event("e8", at(-9), yes("p")), "fay", "d4"),
+		change(as(event("e9", at(-8)), "", "d2"), func(m *consent.Message) {
+			m.Selections = []consent.Selection{{Purpose: "p", Preference: "f", Values: []string{}}}
+		}),
+		change(as(event("e10", at(-8)), "", "d3"), func(m *consent.Message) {
+			m.Metadata = map[string]json.RawMessage{"k": json.RawMessage(`"x"`)}
+		}))
+	for _, id := range []string{"ana", "bob", "cid", "dee", "eve", "fay"} {
 		p, err := b.Person(b.Context(), acme, b.person(acme, id))
 		b.must(err)
 		d, err := b.Delivery(b.Context(), b.deliveryKey(k, id))
 		b.must(err)
 		c := b.compare(k, id)
 		b.same(id, c.Person.View().Choices, p.View().Choices)
+		b.same(id+", whole", reflect.DeepEqual(c.Person.View(), p.View()), true)
 		b.same(id+", links", c.Person.DidomiUsers, p.DidomiUsers)
 		b.same(id+", delivery", []any{c.State, c.Known, c.HoldGrants, c.UpdatedAt}, []any{d.State, d.Known, d.HoldGrants, d.UpdatedAt})
 	}

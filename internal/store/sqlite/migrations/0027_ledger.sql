@@ -9,7 +9,7 @@
 -- end, and nothing has to be sorted.
 CREATE TABLE ledger_sliced (
   organization TEXT NOT NULL,
-  slice        BLOB NOT NULL,  -- the first byte of person
+  slice        BLOB NOT NULL CHECK (slice = substr(person, 1, 1)),
   entity       BLOB NOT NULL,
   content      BLOB NOT NULL,
   person       BLOB NOT NULL,
