@@ -67,7 +67,7 @@ type LedgerEntry struct {
 	// Person follows from what Entity and Content are hashes of, on which an engine may
 	// rely in looking for the entry.
 	Person PersonKey
-	SeenAt       consent.Time
+	SeenAt consent.Time
 	// Deletes says that the message deletes the event with this digest. An
 	// engine with several writers lets nobody else accept that event, or one
 	// that names it, until the transaction has ended: each would overlook the
