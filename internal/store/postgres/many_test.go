@@ -67,8 +67,13 @@ func TestR18WhoIsHeldIsReopenedLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer holding.Rollback(t.Context())
-	if _, err := holding.Exec(t.Context(), `SELECT 1 FROM deliveries WHERE updated_at = 12000 FOR UPDATE`); err != nil {
-		t.Fatal(err)
+	for _, text := range []string{
+		`SET LOCAL idle_in_transaction_session_timeout = 0`, // however slow the machine is
+		`SELECT 1 FROM deliveries WHERE updated_at = 12000 FOR UPDATE`,
+	} {
+		if _, err := holding.Exec(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
 	}
 	reopened := make(chan error)
 	go func() { reopened <- e.Reopen(t.Context(), k, 0) }()
