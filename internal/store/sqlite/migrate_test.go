@@ -46,4 +46,7 @@ func TestAnOlderDatabaseIsBroughtUpToDate(t *testing.T) {
 	if want := [][]string{{"01", "01", "03", "0102", "8"}, {"AB", "01", "02", "ABCD", "7"}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("the ledger is %v", got)
 	}
+	if on := e.rows(t, `PRAGMA secure_delete`); on[0][0] != "1" {
+		t.Errorf("what is deleted from now on is not overwritten: %v", on)
+	}
 }

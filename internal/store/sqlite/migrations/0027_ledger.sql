@@ -18,7 +18,12 @@ CREATE TABLE ledger_sliced (
 ) WITHOUT ROWID, STRICT;
 INSERT INTO ledger_sliced (organization, slice, entity, content, person, seen_at)
   SELECT organization, substr(person, 1, 1), entity, content, person, seen_at FROM ledger;
+
+-- To overwrite what is dropped would take as much memory as it has bytes. It is keyed
+-- hashes, all of which stay.
+PRAGMA secure_delete = OFF;
 DROP TABLE ledger;
+PRAGMA secure_delete = ON;
 ALTER TABLE ledger_sliced RENAME TO ledger;
 -- +goose StatementEnd
 
@@ -34,6 +39,8 @@ CREATE TABLE ledger_whole (
 ) WITHOUT ROWID, STRICT;
 INSERT INTO ledger_whole (organization, entity, content, person, seen_at)
   SELECT organization, entity, content, person, seen_at FROM ledger;
+PRAGMA secure_delete = OFF;
 DROP TABLE ledger;
+PRAGMA secure_delete = ON;
 ALTER TABLE ledger_whole RENAME TO ledger;
 -- +goose StatementEnd
