@@ -102,14 +102,15 @@ func (p *plain) value() any {
 	return json.Number(p.text[start:p.at])
 }
 
-func (p *plain) facts() map[string]Fact {
-	facts := make(map[string]Fact)
+// byName reads an object whose members are all of one kind.
+func byName[V any](p *plain, read func(*plain) V) map[string]V {
+	all := make(map[string]V)
 	p.object(func(name string) {
-		_, twice := facts[name]
+		_, twice := all[name]
 		p.odd = p.odd || twice
-		facts[name] = p.fact()
+		all[name] = read(p)
 	})
-	return facts
+	return all
 }
 
 func (p *plain) fact() (f Fact) {
@@ -145,9 +146,9 @@ func readKnown(text string) (k Known, ok bool) {
 	p.object(func(name string) {
 		switch {
 		case name == "s" && k.Subscriptions == nil:
-			k.Subscriptions = p.facts()
+			k.Subscriptions = byName(&p, (*plain).fact)
 		case name == "a" && k.Attributes == nil:
-			k.Attributes = p.facts()
+			k.Attributes = byName(&p, (*plain).fact)
 		default:
 			p.odd = true
 		}
@@ -170,12 +171,7 @@ func (l *Links) UnmarshalJSON(b []byte) error {
 
 func readLinks(text string) (l Links, ok bool) {
 	p := plain{text: text}
-	l = make(Links)
-	p.object(func(id string) {
-		_, twice := l[id]
-		p.odd = p.odd || twice
-		l[id] = p.link()
-	})
+	l = byName(&p, (*plain).link)
 	return l, p.whole()
 }
 
