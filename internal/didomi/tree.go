@@ -173,7 +173,7 @@ func (p *parser) value(key string) *node {
 		p.fail()
 		return n
 	}
-	switch c := p.next(); c {
+	switch p.next() {
 	case '{':
 		n.kind = objectKind
 		n.kids = p.members('}')
